@@ -1,0 +1,141 @@
+//! What a link does to a message: pure rules, the same in real and in virtual time.
+
+use std::time::Duration;
+
+use rand::Rng;
+
+/// The condition of every link of a network. The default is a perfect link.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct LinkSpec {
+    /// One-way delay.
+    pub delay: Duration,
+    /// Added to the delay, uniform from zero to this. Messages may overtake each other unless
+    /// `fifo` is set.
+    pub jitter: Duration,
+    /// Share of messages lost, 0 to 1.
+    pub loss: f64,
+    /// Share of messages that arrive twice, 0 to 1.
+    pub duplication: f64,
+    /// Bytes per second of one link; none is unlimited.
+    pub bandwidth: Option<f64>,
+    /// Messages arrive in the order they were sent, as over one TCP connection.
+    pub fifo: bool,
+}
+
+impl LinkSpec {
+    /// Whether messages pass at once and untouched.
+    pub fn is_perfect(&self) -> bool {
+        *self == LinkSpec { fifo: self.fifo, ..LinkSpec::default() }
+    }
+}
+
+/// When a message arrives, in nanoseconds of the network's clock: not at all, once or twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fate {
+    /// First arrival; none is a loss.
+    pub arrival: Option<u64>,
+    /// Second arrival of a duplicated message.
+    pub again: Option<u64>,
+}
+
+/// The memory of one directed link.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LinkState {
+    busy_until: u64,
+    latest_arrival: u64,
+}
+
+impl LinkState {
+    /// Sends `bytes` at `now` (nanoseconds) and says when they arrive.
+    pub fn pass(&mut self, spec: &LinkSpec, now: u64, bytes: usize, random: &mut impl Rng) -> Fate {
+        let sent = match spec.bandwidth {
+            Some(rate) => {
+                let transmission = (bytes as f64 * 1e9 / rate) as u64;
+                self.busy_until = self.busy_until.max(now).saturating_add(transmission);
+                self.busy_until
+            }
+            None => now,
+        };
+        if chance(spec.loss, random) {
+            return Fate { arrival: None, again: None };
+        }
+        let arrival = Some(self.arrival(spec, sent, random));
+        let again = chance(spec.duplication, random).then(|| self.arrival(spec, sent, random));
+        Fate { arrival, again }
+    }
+
+    fn arrival(&mut self, spec: &LinkSpec, sent: u64, random: &mut impl Rng) -> u64 {
+        let jitter = match spec.jitter.as_nanos() as u64 {
+            0 => 0,
+            most => random.random_range(0..=most),
+        };
+        let arrival = sent.saturating_add(spec.delay.as_nanos() as u64).saturating_add(jitter);
+        if !spec.fifo {
+            return arrival;
+        }
+        self.latest_arrival = self.latest_arrival.max(arrival);
+        self.latest_arrival
+    }
+}
+
+fn chance(share: f64, random: &mut impl Rng) -> bool {
+    share > 0.0 && random.random_bool(share.min(1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    fn arrivals(spec: LinkSpec, count: u64) -> Vec<Fate> {
+        let (mut link, mut random) = (LinkState::default(), ChaCha8Rng::seed_from_u64(7));
+        (0..count).map(|at| link.pass(&spec, at * 1000, 100, &mut random)).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn arrivals_keep_to_the_delay_and_fifo_links_keep_order(delay in 0u64..10_000, jitter in 0u64..50_000) {
+            let spec = LinkSpec {
+                delay: Duration::from_nanos(delay),
+                jitter: Duration::from_nanos(jitter),
+                fifo: true,
+                ..LinkSpec::default()
+            };
+            let mut last = 0;
+            for (at, fate) in arrivals(spec, 200).into_iter().enumerate() {
+                let arrival = fate.arrival.unwrap();
+                prop_assert!(arrival >= at as u64 * 1000 + delay);
+                prop_assert!(arrival >= last);
+                last = arrival;
+            }
+        }
+    }
+
+    #[test]
+    fn jitter_reorders_unless_the_link_is_fifo() {
+        let spec = LinkSpec { jitter: Duration::from_micros(50), ..LinkSpec::default() };
+        let times: Vec<u64> = arrivals(spec, 200).iter().filter_map(|fate| fate.arrival).collect();
+        assert!(times.windows(2).any(|pair| pair[1] < pair[0]));
+    }
+
+    #[test]
+    fn loss_and_duplication_hit_their_share() {
+        let spec = LinkSpec { loss: 0.25, duplication: 0.5, ..LinkSpec::default() };
+        let fates = arrivals(spec, 10_000);
+        let lost = fates.iter().filter(|fate| fate.arrival.is_none()).count();
+        let twice = fates.iter().filter(|fate| fate.again.is_some()).count();
+        assert!((2_300..2_700).contains(&lost), "{lost} of 10000 lost");
+        assert!((3_500..4_000).contains(&twice), "{twice} of 10000 twice");
+    }
+
+    #[test]
+    fn bandwidth_queues_messages_behind_each_other() {
+        let spec = LinkSpec { bandwidth: Some(1e8), ..LinkSpec::default() };
+        let (mut link, mut random) = (LinkState::default(), ChaCha8Rng::seed_from_u64(7));
+        let times: Vec<_> =
+            (0..3).filter_map(|_| link.pass(&spec, 0, 1000, &mut random).arrival).collect();
+        assert_eq!(times, [10_000, 20_000, 30_000]);
+    }
+}

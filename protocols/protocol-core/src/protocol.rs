@@ -1,0 +1,296 @@
+//! A protocol as the benchmark lists it: what it is, what it promises, and how to launch it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use thiserror::Error;
+
+use crate::cluster::Cluster;
+use crate::network::NetworkSpec;
+use crate::storage::StorageSpec;
+
+/// Which family a protocol belongs to; only protocols with the same idea of a commit are ranked
+/// against each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Family {
+    /// Raft.
+    Raft,
+    /// Paxos and its variants.
+    Paxos,
+    /// Agreement among replicas that may lie.
+    Byzantine,
+    /// Epidemic dissemination and membership.
+    Gossip,
+    /// Read and write quorums without a total order.
+    Quorum,
+}
+
+impl Family {
+    /// The name in lists and results.
+    pub fn name(self) -> &'static str {
+        match self {
+            Family::Raft => "raft",
+            Family::Paxos => "paxos",
+            Family::Byzantine => "byzantine",
+            Family::Gossip => "gossip",
+            Family::Quorum => "quorum",
+        }
+    }
+}
+
+/// What replicas may do wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultModel {
+    /// Stop, and come back with their log.
+    Crash,
+    /// Anything, lies included.
+    Byzantine,
+}
+
+/// The least that any protocol of its kind can do per batch of commands, clients left out.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Floors {
+    /// Messages between replicas per batch.
+    pub messages_per_batch: f64,
+    /// One-way delays until the replica that answers the client knows.
+    pub delays: f64,
+}
+
+/// How a tunable's range is best searched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
+    /// In equal steps.
+    Linear,
+    /// In equal ratios.
+    Logarithmic,
+}
+
+/// A setting of a protocol.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tunable {
+    /// Name, ending in its unit: `heartbeat_ms`.
+    pub name: &'static str,
+    /// What it does.
+    pub about: &'static str,
+    /// Smallest and largest allowed value.
+    pub range: (f64, f64),
+    /// How to search the range.
+    pub scale: Scale,
+    /// Value when it is not set.
+    pub default: f64,
+    /// Whether it can change while the cluster runs.
+    pub live: bool,
+}
+
+/// What a protocol is and promises.
+#[derive(Clone, Debug)]
+pub struct Descriptor {
+    /// Short name, as given to `--protocol`.
+    pub name: &'static str,
+    /// Family.
+    pub family: Family,
+    /// The library behind it, with its version.
+    pub implementation: &'static str,
+    /// What may go wrong.
+    pub fault_model: FaultModel,
+    /// Replicas that may fail at once in a cluster of n.
+    pub tolerates: fn(n: usize) -> usize,
+    /// Smallest and largest cluster the adapter launches.
+    pub cluster_sizes: (usize, usize),
+    /// What "committed" means here, in words.
+    pub commit_means: &'static str,
+    /// Floors in a cluster of n.
+    pub floors: fn(n: usize) -> Floors,
+    /// Settings.
+    pub tunables: &'static [Tunable],
+}
+
+/// Values for tunables, by name; what is missing has its default.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Settings {
+    values: BTreeMap<String, f64>,
+}
+
+impl Settings {
+    /// Checks names and ranges against the descriptor's tunables.
+    pub fn checked(
+        values: BTreeMap<String, f64>,
+        protocol: &Descriptor,
+    ) -> Result<Settings, LaunchError> {
+        for (name, &value) in &values {
+            let Some(tunable) = protocol.tunables.iter().find(|tunable| tunable.name == name) else {
+                return Err(LaunchError::UnknownSetting {
+                    protocol: protocol.name,
+                    name: name.clone(),
+                    known: protocol.tunables.iter().map(|tunable| tunable.name).collect::<Vec<_>>().join(", "),
+                });
+            };
+            let (low, high) = tunable.range;
+            if !(low..=high).contains(&value) {
+                return Err(LaunchError::SettingOutOfRange { name: name.clone(), value, low, high });
+            }
+        }
+        Ok(Settings { values })
+    }
+
+    /// The value that is set, or the tunable's default.
+    pub fn get(&self, tunable: &Tunable) -> f64 {
+        self.values.get(tunable.name).copied().unwrap_or(tunable.default)
+    }
+
+    /// The values that differ from their defaults.
+    pub fn values(&self) -> &BTreeMap<String, f64> {
+        &self.values
+    }
+}
+
+/// Failure-detection times, the same for every protocol of a comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// Between heartbeats of an idle leader.
+    pub heartbeat: Duration,
+    /// A follower that hears nothing for a random time between this …
+    pub election_min: Duration,
+    /// … and this starts an election.
+    pub election_max: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Timing {
+            heartbeat: Duration::from_millis(50),
+            election_min: Duration::from_millis(300),
+            election_max: Duration::from_millis(600),
+        }
+    }
+}
+
+impl Timing {
+    /// Default times stretched so that an election can't start before a heartbeat's answer over
+    /// links of this one-way delay.
+    pub fn for_delay(one_way: Duration) -> Self {
+        let (default, round_trip) = (Timing::default(), one_way * 2);
+        let heartbeat = default.heartbeat.max(round_trip * 2);
+        Timing {
+            heartbeat,
+            election_min: default.election_min.max(heartbeat * 6),
+            election_max: default.election_max.max(heartbeat * 12),
+        }
+    }
+}
+
+/// Everything needed to launch a cluster.
+#[derive(Clone, Debug)]
+pub struct LaunchSpec {
+    /// Number of replicas.
+    pub replicas: usize,
+    /// Links between them.
+    pub network: NetworkSpec,
+    /// Where their logs are.
+    pub storage: StorageSpec,
+    /// Failure detection.
+    pub timing: Timing,
+    /// Tunables.
+    pub settings: Settings,
+    /// Seed of all randomness that is ours.
+    pub seed: u64,
+}
+
+impl LaunchSpec {
+    /// A cluster in one process without delays and without a disk.
+    pub fn in_memory(replicas: usize) -> Self {
+        LaunchSpec {
+            replicas,
+            network: NetworkSpec::channel(),
+            storage: StorageSpec::Memory,
+            timing: Timing::default(),
+            settings: Settings::default(),
+            seed: 1,
+        }
+    }
+}
+
+/// Why a cluster did not start.
+#[derive(Debug, Error)]
+pub enum LaunchError {
+    /// The protocol does not work with this many replicas.
+    #[error("{protocol} can't run {replicas} replicas: it takes {low} to {high}")]
+    ClusterSize {
+        /// Protocol.
+        protocol: &'static str,
+        /// Asked for.
+        replicas: usize,
+        /// Smallest.
+        low: usize,
+        /// Largest.
+        high: usize,
+    },
+    /// No tunable has this name.
+    #[error("{protocol} has no setting `{name}`; it has: {known}")]
+    UnknownSetting {
+        /// Protocol.
+        protocol: &'static str,
+        /// Asked for.
+        name: String,
+        /// All names.
+        known: String,
+    },
+    /// The value is outside the tunable's range.
+    #[error("setting `{name}` = {value} is outside {low} to {high}")]
+    SettingOutOfRange {
+        /// Tunable.
+        name: String,
+        /// Asked for.
+        value: f64,
+        /// Smallest.
+        low: f64,
+        /// Largest.
+        high: f64,
+    },
+    /// Settings that contradict each other, or that the library refuses.
+    #[error("the settings don't fit together: {0}")]
+    Settings(String),
+    /// The log can't be opened.
+    #[error("log {}: {source}", path.display())]
+    Storage {
+        /// Where.
+        path: PathBuf,
+        /// Cause.
+        source: io::Error,
+    },
+    /// The network can't be opened.
+    #[error("network {address}: {source}")]
+    Network {
+        /// Where.
+        address: String,
+        /// Cause.
+        source: io::Error,
+    },
+    /// The library itself refused.
+    #[error("{0}")]
+    Library(String),
+}
+
+/// A protocol that can be benchmarked.
+#[async_trait]
+pub trait Protocol: Send + Sync {
+    /// What it is.
+    fn descriptor(&self) -> Descriptor;
+
+    /// Starts a cluster on the current tokio runtime. It need not have a leader yet: the first
+    /// commands wait for one.
+    async fn launch(&self, spec: LaunchSpec) -> Result<Arc<dyn Cluster>, LaunchError>;
+}
+
+/// Refuses a cluster size outside the descriptor's.
+pub fn check_size(protocol: &Descriptor, replicas: usize) -> Result<(), LaunchError> {
+    let (low, high) = protocol.cluster_sizes;
+    if (low..=high).contains(&replicas) {
+        return Ok(());
+    }
+    Err(LaunchError::ClusterSize { protocol: protocol.name, replicas, low, high })
+}

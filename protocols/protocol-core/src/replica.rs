@@ -1,0 +1,263 @@
+//! The sans-IO contract: time, messages and randomness go in as data, effects come out as data.
+
+use std::ops::Add;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::command::{Command, CommandId};
+use crate::wire::{Message, Wire};
+
+/// Index of a replica, from 0 to n − 1. Adapters map it to whatever their library wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReplicaId(pub u32);
+
+impl ReplicaId {
+    /// The id as an index into per-replica tables.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+
+    /// The ids of a cluster of `replicas`.
+    pub fn all(replicas: usize) -> impl Iterator<Item = ReplicaId> {
+        (0..replicas as u32).map(ReplicaId)
+    }
+}
+
+impl std::fmt::Display for ReplicaId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Nanoseconds since the cluster was launched, in whichever clock drives the replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Time(pub u64);
+
+impl Add<Duration> for Time {
+    type Output = Time;
+
+    fn add(self, rhs: Duration) -> Time {
+        Time(self.0.saturating_add(u64::try_from(rhs.as_nanos()).unwrap_or(u64::MAX)))
+    }
+}
+
+/// Position in the agreed order. Strictly increasing on each replica, one per command, and equal on
+/// all replicas for the same command. Gaps are allowed (Raft's own no-op entries leave some).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot(pub u64);
+
+/// Names a timer of one replica. Setting a timer that is already set moves it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TimerId(pub u32);
+
+/// Names a durable prefix of a replica's records. Tokens of one replica increase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SyncToken(pub u64);
+
+/// A term, view, ballot or epoch: whatever the protocol numbers its leaders by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct View(pub u64);
+
+/// What happens to a replica.
+#[derive(Debug)]
+pub enum Input<M> {
+    /// The replica starts, for the first time or after a crash. Always the first input.
+    Start,
+    /// A peer's message arrived.
+    Message {
+        /// Who sent it.
+        from: ReplicaId,
+        /// What it says.
+        message: M,
+    },
+    /// A timer set by [`Effects::set_timer`] ran out.
+    Timer(TimerId),
+    /// Clients' commands, batched by the driver. Each must lead to a delivery or an
+    /// [`Effects::reject`].
+    Requests(Vec<Command>),
+    /// The link to a peer went down or came up.
+    Link {
+        /// The peer at the other end.
+        peer: ReplicaId,
+        /// Whether messages get through again.
+        up: bool,
+    },
+    /// Every record persisted up to this token is durable.
+    Synced(SyncToken),
+}
+
+/// A deterministic state machine that takes part in a protocol.
+///
+/// The driver calls [`step`](Replica::step) for every input at hand and then
+/// [`flush`](Replica::flush) once; it then carries out the effects. Protocols that work in batches
+/// (Raft's *ready* loop) do so in `flush`.
+///
+/// An implementation reads no clock, draws from no global random source, starts no thread, opens no
+/// socket and iterates over nothing unordered: all it knows comes in through `step`, and the same
+/// inputs give the same effects. Then the same replica runs in real time and in a simulator.
+pub trait Replica: Send + Sized + 'static {
+    /// What replicas tell each other.
+    type Message: Message;
+    /// What a replica writes to its log, and gets back after a crash.
+    type Record: Wire;
+
+    /// Takes one input.
+    fn step(&mut self, now: Time, input: Input<Self::Message>, effects: &mut Effects<Self>);
+
+    /// Ends a round of inputs.
+    fn flush(&mut self, _now: Time, _effects: &mut Effects<Self>) {}
+}
+
+/// What the driver applies, in order.
+#[derive(Clone, Debug)]
+pub enum Delivery {
+    /// A committed command.
+    Command(Slot, Command),
+    /// The application's state as another replica had it, from [`Application::snapshot`].
+    ///
+    /// [`Application::snapshot`]: crate::Application::snapshot
+    Snapshot(Bytes),
+}
+
+/// A command that the replica will not order; the client tries elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// Which command.
+    pub command: CommandId,
+    /// Who could order it, as far as this replica knows.
+    pub leader: Option<ReplicaId>,
+}
+
+/// Changes to a timer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimerChange {
+    /// Runs out after this long; replaces an earlier setting.
+    Set(TimerId, Duration),
+    /// Does not run out.
+    Cancel(TimerId),
+}
+
+/// Proof or suspicion that a peer broke the protocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misbehaviour {
+    /// The accused.
+    pub replica: ReplicaId,
+    /// What it did.
+    pub what: String,
+}
+
+/// What a replica wants done, collected during [`Replica::step`] and [`Replica::flush`].
+///
+/// Within one kind of effect, order is kept. Between kinds the driver guarantees only this: records
+/// are written before the messages held for them are sent, and before `Synced` is given.
+#[derive(Debug)]
+pub struct Effects<R: Replica> {
+    pub(crate) sends: Vec<(ReplicaId, R::Message)>,
+    pub(crate) held: Vec<(SyncToken, ReplicaId, R::Message)>,
+    pub(crate) records: Vec<R::Record>,
+    pub(crate) checkpoint: Option<Vec<R::Record>>,
+    pub(crate) sync: Option<SyncToken>,
+    pub(crate) timers: Vec<TimerChange>,
+    pub(crate) deliveries: Vec<Delivery>,
+    pub(crate) rejections: Vec<Rejection>,
+    pub(crate) view: Option<(View, Option<ReplicaId>)>,
+    pub(crate) misbehaviour: Vec<Misbehaviour>,
+    pub(crate) proposals: u64,
+}
+
+impl<R: Replica> Default for Effects<R> {
+    fn default() -> Self {
+        Effects {
+            sends: Vec::new(),
+            held: Vec::new(),
+            records: Vec::new(),
+            checkpoint: None,
+            sync: None,
+            timers: Vec::new(),
+            deliveries: Vec::new(),
+            rejections: Vec::new(),
+            view: None,
+            misbehaviour: Vec::new(),
+            proposals: 0,
+        }
+    }
+}
+
+impl<R: Replica> Effects<R> {
+    /// Sends now.
+    pub fn send(&mut self, to: ReplicaId, message: R::Message) {
+        self.sends.push((to, message));
+    }
+
+    /// Sends to every replica of a cluster of `replicas` but `me`.
+    pub fn broadcast(&mut self, me: ReplicaId, replicas: usize, message: &R::Message) {
+        for to in ReplicaId::all(replicas).filter(|&to| to != me) {
+            self.send(to, message.clone());
+        }
+    }
+
+    /// Sends once everything up to `token` is durable. The token is of this or an earlier call of
+    /// [`sync`](Effects::sync).
+    pub fn send_after_sync(&mut self, token: SyncToken, to: ReplicaId, message: R::Message) {
+        self.held.push((token, to, message));
+    }
+
+    /// Appends a record to the log. Not durable until a [`sync`](Effects::sync) says so.
+    pub fn persist(&mut self, record: R::Record) {
+        self.records.push(record);
+    }
+
+    /// Replaces the whole log by these records, atomically: what a restart needs and no more.
+    /// Records persisted in the same round are appended after them.
+    pub fn checkpoint(&mut self, records: Vec<R::Record>) {
+        self.checkpoint = Some(records);
+    }
+
+    /// Makes everything persisted so far durable, and says so by [`Input::Synced`]. Syncs are
+    /// grouped: one flush to disk may answer many tokens.
+    pub fn sync(&mut self, token: SyncToken) {
+        self.sync = Some(token);
+    }
+
+    /// Sets a timer, or moves it when it is set.
+    pub fn set_timer(&mut self, timer: TimerId, after: Duration) {
+        self.timers.push(TimerChange::Set(timer, after));
+    }
+
+    /// Cancels a timer.
+    pub fn cancel_timer(&mut self, timer: TimerId) {
+        self.timers.push(TimerChange::Cancel(timer));
+    }
+
+    /// Delivers a committed command. The driver applies it and answers the client that waits for it
+    /// at this replica.
+    pub fn deliver(&mut self, slot: Slot, command: Command) {
+        self.deliveries.push(Delivery::Command(slot, command));
+    }
+
+    /// Replaces the application's state by another replica's.
+    pub fn restore(&mut self, snapshot: Bytes) {
+        self.deliveries.push(Delivery::Snapshot(snapshot));
+    }
+
+    /// Refuses a command, with a hint where to go.
+    pub fn reject(&mut self, rejection: Rejection) {
+        self.rejections.push(rejection);
+    }
+
+    /// Tells that the replica is in a new view, or learned who leads it.
+    pub fn new_view(&mut self, view: View, leader: Option<ReplicaId>) {
+        self.view = Some((view, leader));
+    }
+
+    /// Reports a peer that broke the protocol.
+    pub fn misbehaviour(&mut self, misbehaviour: Misbehaviour) {
+        self.misbehaviour.push(misbehaviour);
+    }
+
+    /// Counts one proposal (one consensus instance, append or block), however many commands it holds.
+    pub fn proposed(&mut self) {
+        self.proposals += 1;
+    }
+}

@@ -1,0 +1,298 @@
+//! The task that drives one replica in real time.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tokio::time::Sleep;
+
+use super::waiting::{Waiter, Waiting};
+use super::{Event, Node};
+use crate::applied::Application;
+use crate::client::LeaderClient;
+use crate::cluster::{Committed, Phases, Request, SubmitError};
+use crate::command::Command;
+use crate::network::Network;
+use crate::replica::{Delivery, Effects, Input, Replica, ReplicaId, SyncToken, Time, TimerChange, TimerId};
+use crate::storage::Wal;
+
+/// Events handed over at one wake-up, at most.
+const WAKE_UP_EVENTS: usize = 1024;
+/// How often waiting requests are searched for passed deadlines.
+const EXPIRY_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Everything one replica's task owns. Dropping it is the crash: what waits here goes back to the
+/// client, and the log finishes the writes it was given.
+pub(super) struct Driver<R: Replica> {
+    pub(super) id: ReplicaId,
+    pub(super) replica: R,
+    pub(super) effects: Effects<R>,
+    pub(super) epoch: Instant,
+    pub(super) application: Application,
+    pub(super) network: Network<R::Message>,
+    pub(super) node: Arc<Node<R>>,
+    pub(super) client: Arc<LeaderClient>,
+    pub(super) wal: Option<Wal>,
+    pub(super) own_inbox: mpsc::WeakUnboundedSender<Event<R>>,
+    pub(super) timers: Vec<(Time, TimerId)>,
+    pub(super) waiting: Waiting,
+    pub(super) held: VecDeque<(SyncToken, ReplicaId, R::Message)>,
+    pub(super) led_by_another: bool,
+    pub(super) largest_proposal: usize,
+}
+
+impl<R: Replica> Driver<R> {
+    /// Runs until the inbox closes or the log fails.
+    pub(super) async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Event<R>>) {
+        self.replica.step(self.now(), Input::Start, &mut self.effects);
+        let mut failure = self.finish_round().err();
+        let mut events = Vec::with_capacity(WAKE_UP_EVENTS);
+        let mut requests = Vec::new();
+        let mut sleep = Box::pin(tokio::time::sleep(Duration::ZERO));
+        let mut expire_at = self.epoch.elapsed() + EXPIRY_INTERVAL;
+        while failure.is_none() {
+            self.aim(&mut sleep);
+            tokio::select! {
+                biased;
+                received = inbox.recv_many(&mut events, WAKE_UP_EVENTS) => if received == 0 { return },
+                () = &mut sleep => {}
+            }
+            failure = self.round(&mut events, &mut requests).err();
+            if self.epoch.elapsed() > expire_at {
+                expire_at = self.epoch.elapsed() + EXPIRY_INTERVAL;
+                self.expire();
+            }
+        }
+        if let Some(failure) = failure {
+            self.node.fail(failure);
+        }
+    }
+
+    /// Hands over all inputs at hand, and carries out what the replica wants done.
+    fn round(&mut self, events: &mut Vec<Event<R>>, requests: &mut Vec<Request>) -> Result<(), String> {
+        let now = self.now();
+        let mut messages = 0;
+        for event in events.drain(..) {
+            match event {
+                Event::Message(from, message) => {
+                    messages += 1;
+                    self.replica.step(now, Input::Message { from, message }, &mut self.effects);
+                }
+                Event::Request(request) => requests.push(request),
+                Event::Synced(token, Ok(())) => self.synced(now, token),
+                Event::Synced(_, Err(error)) => return Err(error),
+                Event::Link(peer, up) => {
+                    self.replica.step(now, Input::Link { peer, up }, &mut self.effects);
+                }
+            }
+        }
+        self.node.counters.woke(messages);
+        self.fire_timers(now);
+        self.propose(now, requests);
+        self.finish_round()
+    }
+
+    fn finish_round(&mut self) -> Result<(), String> {
+        loop {
+            self.replica.flush(self.now(), &mut self.effects);
+            match self.carry_out()? {
+                // Memory is durable at once, so the replica goes on within the same round.
+                Some(token) => self.synced(self.now(), token),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Passes waiting clients' commands on as one batch, or several when it is too large.
+    fn propose(&mut self, now: Time, requests: &mut Vec<Request>) {
+        while !requests.is_empty() {
+            let taken_up = Instant::now();
+            let batch = requests.len().min(self.largest_proposal);
+            let mut commands: Vec<Command> = Vec::with_capacity(batch);
+            for request in requests.drain(..batch) {
+                let submission_ns = nanos(taken_up.saturating_duration_since(request.sent));
+                commands.push(request.command.clone());
+                if let Some(twice) = self.waiting.insert(Waiter { request, submission_ns }) {
+                    twice.request.reply.answer(Err(SubmitError::Unavailable));
+                }
+            }
+            let before = self.effects.proposals;
+            self.replica.step(now, Input::Requests(commands), &mut self.effects);
+            let refused = self.effects.rejections.len();
+            let made = self.effects.proposals - before;
+            self.node.counters.proposed(made, if made > 0 { (batch - refused.min(batch)) as u64 } else { 0 });
+            self.pass_on_rejections();
+        }
+    }
+
+    fn carry_out(&mut self) -> Result<Option<SyncToken>, String> {
+        for (to, message) in self.effects.sends.drain(..) {
+            self.network.send(self.id, to, message);
+        }
+        self.write_records();
+        self.held.extend(self.effects.held.drain(..));
+        self.change_timers();
+        if let Some((view, leader)) = self.effects.view.take() {
+            self.enter_view(view.0, leader);
+        }
+        self.pass_on_rejections();
+        self.effects.proposals = 0;
+        if !self.effects.misbehaviour.is_empty() {
+            self.node.accuse(&mut self.effects.misbehaviour);
+        }
+        self.deliver()?;
+        let Some(token) = self.effects.sync.take() else { return Ok(None) };
+        self.node.counters.synced();
+        match (&self.wal, self.own_inbox.upgrade()) {
+            (None, _) => Ok(Some(token)),
+            (Some(wal), Some(inbox)) => {
+                wal.sync(move |result| {
+                    let result = result.map_err(|error| error.to_string());
+                    inbox.send(Event::Synced(token, result)).ok();
+                });
+                Ok(None)
+            }
+            (Some(_), None) => Ok(None),
+        }
+    }
+
+    fn write_records(&mut self) {
+        use crate::wire::Wire;
+        let counters = &self.node.counters;
+        if let Some(records) = self.effects.checkpoint.take() {
+            if let Some(wal) = &self.wal {
+                counters.logged(wal.replace(&records));
+            }
+        }
+        match &self.wal {
+            Some(wal) if !self.effects.records.is_empty() => {
+                counters.logged(wal.append(&self.effects.records));
+            }
+            _ => counters.logged(self.effects.records.iter().map(Wire::encoded_len).sum()),
+        }
+        self.effects.records.clear();
+    }
+
+    /// Sends what was held for the sync, and tells the replica.
+    fn synced(&mut self, now: Time, token: SyncToken) {
+        while self.held.front().is_some_and(|held| held.0 <= token) {
+            if let Some((_, to, message)) = self.held.pop_front() {
+                self.network.send(self.id, to, message);
+            }
+        }
+        self.replica.step(now, Input::Synced(token), &mut self.effects);
+    }
+
+    fn deliver(&mut self) -> Result<(), String> {
+        if self.effects.deliveries.is_empty() {
+            return Ok(());
+        }
+        let committed = Instant::now();
+        let mut answered: Vec<(Waiter, Committed)> = Vec::new();
+        let mut log = self.application.log();
+        for delivery in self.effects.deliveries.drain(..) {
+            match delivery {
+                Delivery::Command(slot, command) => {
+                    log.apply(slot, &command);
+                    if self.waiting.is_empty() {
+                        continue;
+                    }
+                    if let Some(waiter) = self.waiting.take(command.id()) {
+                        answered.push((waiter, Committed { slot, phases: Phases::default() }));
+                    }
+                }
+                Delivery::Snapshot(bytes) => {
+                    drop(log);
+                    self.application.restore(bytes).map_err(|error| error.to_string())?;
+                    log = self.application.log();
+                }
+            }
+        }
+        drop(log);
+        let applied = Instant::now();
+        for (waiter, mut answer) in answered {
+            let until_committed = nanos(committed.saturating_duration_since(waiter.request.sent));
+            answer.phases = Phases {
+                submission_ns: waiter.submission_ns,
+                consensus_ns: until_committed.saturating_sub(waiter.submission_ns),
+                application_ns: nanos(applied.saturating_duration_since(committed)),
+            };
+            waiter.request.reply.answer(Ok(answer));
+        }
+        Ok(())
+    }
+
+    fn enter_view(&mut self, view: u64, leader: Option<ReplicaId>) {
+        self.node.set_view(view, leader);
+        let led_by_another = leader != Some(self.id);
+        if led_by_another && !self.led_by_another {
+            // This replica may never learn the fate of what it proposed; the next leader decides it.
+            for waiter in self.waiting.take_all() {
+                self.client.refused(self.id, waiter.request, leader);
+            }
+        }
+        if !led_by_another {
+            self.client.leader_is(self.id);
+        }
+        self.led_by_another = led_by_another;
+    }
+
+    fn pass_on_rejections(&mut self) {
+        for rejection in self.effects.rejections.drain(..) {
+            if let Some(waiter) = self.waiting.take(rejection.command) {
+                self.client.refused(self.id, waiter.request, rejection.leader);
+            }
+        }
+    }
+
+    fn change_timers(&mut self) {
+        let now = self.now();
+        for change in self.effects.timers.drain(..) {
+            let (TimerChange::Set(timer, _) | TimerChange::Cancel(timer)) = change;
+            self.timers.retain(|&(_, set)| set != timer);
+            if let TimerChange::Set(timer, after) = change {
+                self.timers.push((now + after, timer));
+            }
+        }
+    }
+
+    fn fire_timers(&mut self, now: Time) {
+        while let Some(index) = self.timers.iter().position(|&(due, _)| due <= now) {
+            let (_, timer) = self.timers.swap_remove(index);
+            self.replica.step(now, Input::Timer(timer), &mut self.effects);
+        }
+    }
+
+    fn expire(&mut self) {
+        for waiter in self.waiting.take_expired(Instant::now()) {
+            waiter.request.reply.answer(Err(SubmitError::TimedOut));
+        }
+    }
+
+    /// Points the sleep at the next timer, touching tokio's timer wheel only when that changed.
+    fn aim(&self, sleep: &mut Pin<Box<Sleep>>) {
+        let next = self.timers.iter().map(|&(due, _)| due).min();
+        let next = next.map_or(self.epoch + Duration::from_secs(3600), |due| self.epoch + Duration::from_nanos(due.0));
+        if sleep.deadline() != next.into() {
+            sleep.as_mut().reset(next.into());
+        }
+    }
+
+    fn now(&self) -> Time {
+        Time(nanos(self.epoch.elapsed()))
+    }
+}
+
+impl<R: Replica> Drop for Driver<R> {
+    fn drop(&mut self) {
+        for waiter in self.waiting.take_all() {
+            self.client.refused(self.id, waiter.request, None);
+        }
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,359 @@
+//! Drives any [`Replica`] as a [`Cluster`], in real time on tokio: one task per replica, one inbox
+//! each.
+//!
+//! Batching is explicit. A wake-up drains the inbox, hands every message to the replica, then all
+//! clients' commands as one [`Input::Requests`], then calls [`Replica::flush`] once. How large those
+//! batches came out is in the [counters](crate::Counters): commands per proposal, messages per
+//! wake-up.
+//!
+//! [`Input::Requests`]: crate::Input::Requests
+#![allow(clippy::disallowed_methods, reason = "the driver is where real time comes from")]
+
+mod driver;
+mod waiting;
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::applied::{AppliedLog, Application};
+use crate::client::LeaderClient;
+use crate::cluster::{Cluster, Fault, FaultError, Observation, ReplicaStatus, Request};
+use crate::counters::CounterCell;
+use crate::network::{Inbox, Network};
+use crate::protocol::{LaunchError, LaunchSpec};
+use crate::replica::{Effects, Misbehaviour, Replica, ReplicaId, SyncToken, View};
+use crate::storage::{StorageSpec, Wal};
+use driver::Driver;
+use waiting::Waiting;
+
+/// What a replica is made from.
+#[derive(Debug)]
+pub struct Boot<Record> {
+    /// Who it is.
+    pub id: ReplicaId,
+    /// Size of the cluster.
+    pub replicas: usize,
+    /// The application above it, empty; recovered commands are delivered again.
+    pub application: Application,
+    /// What its log holds, oldest first; empty at the first start.
+    pub records: Vec<Record>,
+}
+
+/// Options of the driver that a protocol may set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DriverOptions {
+    /// Commands handed over in one [`Input::Requests`](crate::Input::Requests), at most.
+    pub largest_proposal: usize,
+}
+
+impl Default for DriverOptions {
+    fn default() -> Self {
+        DriverOptions { largest_proposal: 1024 }
+    }
+}
+
+enum Event<R: Replica> {
+    Message(ReplicaId, R::Message),
+    Request(Request),
+    Synced(SyncToken, Result<(), String>),
+    Link(ReplicaId, bool),
+}
+
+/// What outsiders know of one replica.
+struct Node<R: Replica> {
+    inbox: Mutex<Option<mpsc::UnboundedSender<Event<R>>>>,
+    application: Mutex<Application>,
+    counters: Arc<CounterCell>,
+    view: AtomicU64,
+    leader: AtomicU64,
+    live: AtomicBool,
+    misbehaviour: Mutex<Vec<Misbehaviour>>,
+    failure: Mutex<Option<String>>,
+}
+
+const NO_LEADER: u64 = u64::MAX;
+const KEPT_ACCUSATIONS: usize = 64;
+
+impl<R: Replica> Node<R> {
+    fn new() -> Self {
+        Node {
+            inbox: Mutex::default(),
+            application: Mutex::default(),
+            counters: Arc::default(),
+            view: AtomicU64::new(0),
+            leader: AtomicU64::new(NO_LEADER),
+            live: AtomicBool::new(false),
+            misbehaviour: Mutex::default(),
+            failure: Mutex::default(),
+        }
+    }
+
+    fn post(&self, event: Event<R>) -> Result<(), Event<R>> {
+        match &*held(&self.inbox) {
+            Some(inbox) => inbox.send(event).map_err(|error| error.0),
+            None => Err(event),
+        }
+    }
+
+    fn set_view(&self, view: u64, leader: Option<ReplicaId>) {
+        self.view.store(view, Relaxed);
+        self.leader.store(leader.map_or(NO_LEADER, |leader| u64::from(leader.0)), Relaxed);
+    }
+
+    fn accuse(&self, accusations: &mut Vec<Misbehaviour>) {
+        let mut kept = held(&self.misbehaviour);
+        let room = KEPT_ACCUSATIONS.saturating_sub(kept.len());
+        kept.extend(accusations.drain(..).take(room));
+    }
+
+    fn fail(&self, failure: String) {
+        self.live.store(false, Relaxed);
+        *held(&self.inbox) = None;
+        *held(&self.failure) = Some(failure);
+    }
+
+    fn status(&self) -> ReplicaStatus {
+        let application = held(&self.application).clone();
+        let log = application.log();
+        ReplicaStatus {
+            live: self.live.load(Relaxed),
+            delivered: log.delivered(),
+            digest: log.digest(),
+            counters: self.counters.read(),
+            misbehaviour: held(&self.misbehaviour).clone(),
+            failure: held(&self.failure).clone(),
+        }
+    }
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+type Factory<R> = dyn Fn(Boot<<R as Replica>::Record>) -> Result<R, LaunchError> + Send + Sync;
+
+/// A cluster of sans-IO replicas on the current tokio runtime.
+pub struct ReplicaCluster<R: Replica> {
+    factory: Box<Factory<R>>,
+    options: DriverOptions,
+    storage: StorageSpec,
+    epoch: Instant,
+    nodes: Arc<Vec<Arc<Node<R>>>>,
+    network: Network<R::Message>,
+    client: Arc<LeaderClient>,
+    client_task: JoinHandle<()>,
+    tasks: tokio::sync::Mutex<Vec<Option<JoinHandle<()>>>>,
+}
+
+impl<R: Replica> ReplicaCluster<R> {
+    /// Opens network and logs, and starts every replica. `factory` makes a replica at its first
+    /// start and again after each crash.
+    pub async fn launch(
+        spec: &LaunchSpec,
+        options: DriverOptions,
+        factory: impl Fn(Boot<R::Record>) -> Result<R, LaunchError> + Send + Sync + 'static,
+    ) -> Result<Arc<dyn Cluster>, LaunchError> {
+        let nodes: Arc<Vec<Arc<Node<R>>>> =
+            Arc::new((0..spec.replicas).map(|_| Arc::new(Node::new())).collect());
+        let inboxes = nodes.iter().map(|node| inbox_of(node.clone())).collect();
+        let counters = nodes.iter().map(|node| node.counters.clone()).collect();
+        let network = Network::open(&spec.network, inboxes, counters, spec.seed).await?;
+        let (client, client_task) = LeaderClient::start(spec.replicas, offer_to(nodes.clone()));
+        let cluster = ReplicaCluster {
+            factory: Box::new(factory),
+            options,
+            storage: spec.storage.clone(),
+            epoch: Instant::now(),
+            nodes,
+            network,
+            client,
+            client_task,
+            tasks: tokio::sync::Mutex::new((0..spec.replicas).map(|_| None).collect()),
+        };
+        let mut tasks = cluster.tasks.lock().await;
+        for id in ReplicaId::all(spec.replicas) {
+            tasks[id.index()] = Some(cluster.boot(id)?);
+        }
+        drop(tasks);
+        Ok(Arc::new(cluster))
+    }
+
+    /// Starts one replica from its log.
+    fn boot(&self, id: ReplicaId) -> Result<JoinHandle<()>, LaunchError> {
+        let node = self.nodes[id.index()].clone();
+        let application = Application::default();
+        let (wal, records) = self.open_log(id)?;
+        let boot =
+            Boot { id, replicas: self.nodes.len(), application: application.clone(), records };
+        let replica = (self.factory)(boot)?;
+        let (sender, inbox) = mpsc::unbounded_channel();
+        *held(&node.application) = application.clone();
+        *held(&node.failure) = None;
+        node.live.store(true, Relaxed);
+        let driver = Driver {
+            id,
+            replica,
+            effects: Effects::default(),
+            epoch: self.epoch,
+            application,
+            network: self.network.clone(),
+            node: node.clone(),
+            client: self.client.clone(),
+            wal,
+            own_inbox: sender.downgrade(),
+            timers: Vec::new(),
+            waiting: Waiting::default(),
+            held: VecDeque::new(),
+            led_by_another: true,
+            largest_proposal: self.options.largest_proposal.max(1),
+        };
+        *held(&node.inbox) = Some(sender);
+        Ok(tokio::spawn(driver.run(inbox)))
+    }
+
+    fn open_log(&self, id: ReplicaId) -> Result<(Option<Wal>, Vec<R::Record>), LaunchError> {
+        let StorageSpec::Wal { folder } = &self.storage else { return Ok((None, Vec::new())) };
+        let path: PathBuf = folder.join(format!("replica-{id}.wal"));
+        match Wal::open(&path) {
+            Ok((wal, recovered)) => Ok((Some(wal), recovered.records)),
+            Err(source) => Err(LaunchError::Storage { path, source }),
+        }
+    }
+
+    fn tell_links(&self, from: ReplicaId, to: ReplicaId, up: bool) {
+        self.nodes[to.index()].post(Event::Link(from, up)).ok();
+    }
+
+    fn existing(&self, fault: Fault, replica: ReplicaId) -> Result<(), FaultError> {
+        if replica.index() < self.nodes.len() {
+            return Ok(());
+        }
+        let why = format!("there is no replica {replica}; ids are 0 to {}", self.nodes.len() - 1);
+        Err(FaultError::NotApplicable { fault, why })
+    }
+
+    async fn crash(&self, fault: Fault, id: ReplicaId) -> Result<(), FaultError> {
+        let Some(task) = self.tasks.lock().await[id.index()].take() else {
+            let why = format!("replica {id} is down already");
+            return Err(FaultError::NotApplicable { fault, why });
+        };
+        let node = &self.nodes[id.index()];
+        *held(&node.inbox) = None;
+        node.live.store(false, Relaxed);
+        node.leader.store(NO_LEADER, Relaxed);
+        task.abort();
+        // Waits until the task is gone, and its log closed. Its error is the abort itself.
+        task.await.ok();
+        for peer in ReplicaId::all(self.nodes.len()).filter(|&peer| peer != id) {
+            self.tell_links(id, peer, false);
+        }
+        Ok(())
+    }
+
+    async fn restart(&self, fault: Fault, id: ReplicaId) -> Result<(), FaultError> {
+        if self.storage == StorageSpec::Memory {
+            let why = "memory storage forgets what a replica promised; use wal storage".to_string();
+            return Err(FaultError::Unsupported { fault, why });
+        }
+        let mut tasks = self.tasks.lock().await;
+        if tasks[id.index()].is_some() {
+            let why = format!("replica {id} is running");
+            return Err(FaultError::NotApplicable { fault, why });
+        }
+        let task = self
+            .boot(id)
+            .map_err(|error| FaultError::NotApplicable { fault, why: error.to_string() })?;
+        tasks[id.index()] = Some(task);
+        for peer in ReplicaId::all(self.nodes.len()).filter(|&peer| peer != id) {
+            self.tell_links(id, peer, true);
+        }
+        Ok(())
+    }
+}
+
+fn inbox_of<R: Replica>(node: Arc<Node<R>>) -> Inbox<R::Message> {
+    // A message to a replica that is down is lost, as it would be on a real network.
+    Box::new(move |from, message| drop(node.post(Event::Message(from, message))))
+}
+
+fn offer_to<R: Replica>(nodes: Arc<Vec<Arc<Node<R>>>>) -> Box<crate::client::Offer> {
+    Box::new(move |to, request| match nodes[to.index()].post(Event::Request(request)) {
+        Ok(()) => Ok(()),
+        Err(Event::Request(request)) => Err(request),
+        Err(_) => unreachable!("an inbox gives back what it was given"),
+    })
+}
+
+#[async_trait]
+impl<R: Replica> Cluster for ReplicaCluster<R> {
+    fn submit(&self, request: Request) {
+        self.client.submit(request);
+    }
+
+    async fn inject(&self, fault: Fault) -> Result<(), FaultError> {
+        match fault {
+            Fault::Crash(id) => {
+                self.existing(fault, id)?;
+                self.crash(fault, id).await
+            }
+            Fault::Restart(id) => {
+                self.existing(fault, id)?;
+                self.restart(fault, id).await
+            }
+            Fault::Cut { from, to } => {
+                self.existing(fault, from)?;
+                self.existing(fault, to)?;
+                self.network.cut(from, to);
+                self.tell_links(from, to, false);
+                Ok(())
+            }
+            Fault::Heal => {
+                for (from, to) in self.network.heal() {
+                    self.tell_links(from, to, true);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn observe(&self) -> Observation {
+        let newest = self
+            .nodes
+            .iter()
+            .filter(|node| node.leader.load(Relaxed) != NO_LEADER)
+            .max_by_key(|node| node.view.load(Relaxed));
+        Observation {
+            leader: newest.map(|node| ReplicaId(node.leader.load(Relaxed) as u32)),
+            view: newest.map(|node| View(node.view.load(Relaxed))),
+            replicas: self.nodes.iter().map(|node| node.status()).collect(),
+            resubmissions: self.client.resubmissions(),
+        }
+    }
+
+    fn audit(&self) -> Vec<(ReplicaId, AppliedLog)> {
+        ReplicaId::all(self.nodes.len())
+            .zip(self.nodes.iter())
+            .filter(|(_, node)| node.live.load(Relaxed))
+            .map(|(id, node)| (id, held(&node.application).log().clone()))
+            .collect()
+    }
+
+    async fn stop(&self) {
+        self.client_task.abort();
+        for (task, node) in self.tasks.lock().await.iter_mut().zip(self.nodes.iter()) {
+            *held(&node.inbox) = None;
+            if let Some(task) = task.take() {
+                task.abort();
+                task.await.ok();
+            }
+        }
+        self.network.close();
+    }
+}
