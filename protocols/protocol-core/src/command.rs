@@ -33,7 +33,11 @@ impl Command {
     /// The command inside a log entry, or an error when the entry is too short to be one.
     pub fn from_encoded(encoded: Bytes) -> Result<Self, WireError> {
         if encoded.len() < Self::HEADER_BYTES {
-            return Err(WireError::Truncated { what: "command", need: Self::HEADER_BYTES, have: encoded.len() });
+            return Err(WireError::Truncated {
+                what: "command",
+                need: Self::HEADER_BYTES,
+                have: encoded.len(),
+            });
         }
         Ok(Command { encoded })
     }

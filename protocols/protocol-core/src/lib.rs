@@ -122,7 +122,7 @@ mod storage;
 mod submit;
 mod wire;
 
-pub use applied::{Applied, AppliedLog, Application};
+pub use applied::{Application, Applied, AppliedLog};
 pub use client::{LeaderClient, Offer};
 pub use cluster::{
     Answers, Cluster, Committed, Fault, FaultError, Observation, Phases, ReplicaStatus, Reply, Request,
@@ -131,9 +131,7 @@ pub use cluster::{
 pub use command::{Command, CommandId};
 pub use counters::{CounterCell, Counters, Traffic};
 pub use id_set::IdSet;
-pub use network::{
-    FRAME_HEADER_BYTES, Fate, Inbox, LinkSpec, LinkState, Network, NetworkKind, NetworkSpec,
-};
+pub use network::{FRAME_HEADER_BYTES, Fate, Inbox, LinkSpec, LinkState, Network, NetworkKind, NetworkSpec};
 pub use protocol::{
     Descriptor, Family, FaultModel, Floors, LaunchError, LaunchSpec, Protocol, Scale, Settings, Timing,
     Tunable, check_size,

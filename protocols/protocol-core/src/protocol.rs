@@ -117,16 +117,18 @@ pub struct Settings {
 
 impl Settings {
     /// Checks names and ranges against the descriptor's tunables.
-    pub fn checked(
-        values: BTreeMap<String, f64>,
-        protocol: &Descriptor,
-    ) -> Result<Settings, LaunchError> {
+    pub fn checked(values: BTreeMap<String, f64>, protocol: &Descriptor) -> Result<Settings, LaunchError> {
         for (name, &value) in &values {
             let Some(tunable) = protocol.tunables.iter().find(|tunable| tunable.name == name) else {
                 return Err(LaunchError::UnknownSetting {
                     protocol: protocol.name,
                     name: name.clone(),
-                    known: protocol.tunables.iter().map(|tunable| tunable.name).collect::<Vec<_>>().join(", "),
+                    known: protocol
+                        .tunables
+                        .iter()
+                        .map(|tunable| tunable.name)
+                        .collect::<Vec<_>>()
+                        .join(", "),
                 });
             };
             let (low, high) = tunable.range;

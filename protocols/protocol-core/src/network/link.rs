@@ -134,8 +134,7 @@ mod tests {
     fn bandwidth_queues_messages_behind_each_other() {
         let spec = LinkSpec { bandwidth: Some(1e8), ..LinkSpec::default() };
         let (mut link, mut random) = (LinkState::default(), ChaCha8Rng::seed_from_u64(7));
-        let times: Vec<_> =
-            (0..3).filter_map(|_| link.pass(&spec, 0, 1000, &mut random).arrival).collect();
+        let times: Vec<_> = (0..3).filter_map(|_| link.pass(&spec, 0, 1000, &mut random).arrival).collect();
         assert_eq!(times, [10_000, 20_000, 30_000]);
     }
 }

@@ -53,7 +53,8 @@ impl<M: Message> TcpLinks<M> {
         }
         for from in ReplicaId::all(replicas) {
             for to in ReplicaId::all(replicas) {
-                let writer = if from == to { None } else { Some(links.connect(from, addresses[to.index()]).await?) };
+                let writer =
+                    if from == to { None } else { Some(links.connect(from, addresses[to.index()]).await?) };
                 links.writers.push(writer);
             }
         }

@@ -274,7 +274,8 @@ impl<R: Replica> Driver<R> {
     /// Points the sleep at the next timer, touching tokio's timer wheel only when that changed.
     fn aim(&self, sleep: &mut Pin<Box<Sleep>>) {
         let next = self.timers.iter().map(|&(due, _)| due).min();
-        let next = next.map_or(self.epoch + Duration::from_secs(3600), |due| self.epoch + Duration::from_nanos(due.0));
+        let next = next
+            .map_or(self.epoch + Duration::from_secs(3600), |due| self.epoch + Duration::from_nanos(due.0));
         if sleep.deadline() != next.into() {
             sleep.as_mut().reset(next.into());
         }
@@ -287,6 +288,9 @@ impl<R: Replica> Driver<R> {
 
 impl<R: Replica> Drop for Driver<R> {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.node.fail("the replica panicked; its message is on standard error".into());
+        }
         for waiter in self.waiting.take_all() {
             self.client.refused(self.id, waiter.request, None);
         }

@@ -22,7 +22,7 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::applied::{AppliedLog, Application};
+use crate::applied::{Application, AppliedLog};
 use crate::client::LeaderClient;
 use crate::cluster::{Cluster, Fault, FaultError, Observation, ReplicaStatus, Request};
 use crate::counters::CounterCell;
@@ -190,8 +190,7 @@ impl<R: Replica> ReplicaCluster<R> {
         let node = self.nodes[id.index()].clone();
         let application = Application::default();
         let (wal, records) = self.open_log(id)?;
-        let boot =
-            Boot { id, replicas: self.nodes.len(), application: application.clone(), records };
+        let boot = Boot { id, replicas: self.nodes.len(), application: application.clone(), records };
         let replica = (self.factory)(boot)?;
         let (sender, inbox) = mpsc::unbounded_channel();
         *held(&node.application) = application.clone();
@@ -267,9 +266,8 @@ impl<R: Replica> ReplicaCluster<R> {
             let why = format!("replica {id} is running");
             return Err(FaultError::NotApplicable { fault, why });
         }
-        let task = self
-            .boot(id)
-            .map_err(|error| FaultError::NotApplicable { fault, why: error.to_string() })?;
+        let task =
+            self.boot(id).map_err(|error| FaultError::NotApplicable { fault, why: error.to_string() })?;
         tasks[id.index()] = Some(task);
         for peer in ReplicaId::all(self.nodes.len()).filter(|&peer| peer != id) {
             self.tell_links(id, peer, true);

@@ -48,8 +48,8 @@ impl Wal {
         let mut content = Vec::new();
         file.read_to_end(&mut content)?;
         let total = content.len() as u64;
-        let (records, intact) = parse(Bytes::from(content))
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        let (records, intact) =
+            parse(Bytes::from(content)).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         if intact < total {
             file.set_len(intact)?;
             file.sync_data()?;
