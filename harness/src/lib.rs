@@ -1,1 +1,4 @@
 //! x
+pub mod results;
+pub mod scenario;
+pub mod stats;

@@ -1,0 +1,251 @@
+//! Results as plain data: what `results.json` holds, and nothing that only a program can read.
+//!
+//! The JSON Schema of [`RunResults`] is committed as `harness/results.schema.json`.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::scenario::{PhaseKind, Scenario};
+
+/// Version of the schema of [`RunResults`]. Files of a later version are refused.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// One run: one manifest, and a result for every pair of protocol and scenario.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RunResults {
+    /// [`SCHEMA_VERSION`] of the writer.
+    pub schema_version: u32,
+    /// Name of the run's folder; sorts by time.
+    pub run_id: String,
+    /// Start, in seconds since 1970.
+    pub started_unix_s: u64,
+    /// False while the run goes on, and for good when it was interrupted.
+    pub complete: bool,
+    /// What is needed to repeat the run.
+    pub manifest: Manifest,
+    /// One per protocol and scenario, in the order they ran.
+    pub results: Vec<ScenarioResult>,
+}
+
+/// Everything about a run that is the same for all its results.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Manifest {
+    /// Version of consensus-bench.
+    pub harness_version: String,
+    /// Commit of the working tree, with `+` when it was changed; none outside git.
+    pub commit: Option<String>,
+    /// The command that ran.
+    pub command: Vec<String>,
+    /// Where it ran.
+    pub machine: Machine,
+    /// Where clients are, and so which hops latency includes.
+    pub client_placement: String,
+}
+
+/// A machine, as far as it decides what wall-clock numbers mean.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Machine {
+    /// Short digest of CPU model, cores, kernel and compiler: wall-clock numbers are only compared
+    /// under the same one.
+    pub fingerprint: String,
+    /// CPU model.
+    pub cpu_model: String,
+    /// Logical cores.
+    pub cores: usize,
+    /// Memory in bytes.
+    pub memory_bytes: u64,
+    /// Operating system and version.
+    pub os: String,
+    /// Kernel version.
+    pub kernel: String,
+    /// Compiler version.
+    pub rustc: String,
+}
+
+/// One protocol under one scenario.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ScenarioResult {
+    /// Protocol.
+    pub protocol: String,
+    /// Library behind it, with its version.
+    pub implementation: String,
+    /// Family; only results of one family promise the same.
+    pub family: String,
+    /// What a commit means for this protocol.
+    pub commit_means: String,
+    /// The scenario as it ran, complete.
+    pub scenario: Scenario,
+    /// Settings that differ from the protocol's defaults.
+    pub settings: BTreeMap<String, f64>,
+    /// Failure-detection times in force.
+    pub timing: TimingUsed,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why its wall-clock numbers are not to be trusted; empty when nothing disturbed it.
+    pub disturbed: Vec<String>,
+    /// The safety check.
+    pub safety: Safety,
+    /// The measured phase's numbers, or none when the outcome withholds them.
+    pub metrics: Vec<Metric>,
+    /// All phases, in order.
+    pub phases: Vec<PhaseResult>,
+    /// Time of one `fdatasync` of a small append where the logs are; none without logs.
+    pub fsync: Option<FsyncCalibration>,
+}
+
+/// Failure-detection times, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TimingUsed {
+    /// Between heartbeats.
+    pub heartbeat_ms: f64,
+    /// Shortest silence before an election.
+    pub election_min_ms: f64,
+    /// Longest silence before an election.
+    pub election_max_ms: f64,
+}
+
+/// How a result came to its end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum Outcome {
+    /// All phases ran.
+    Completed,
+    /// Someone stopped it; what was measured until then is kept.
+    Interrupted,
+    /// It did not run to its end.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+    /// The safety check failed; the numbers are withheld.
+    Unsafe,
+}
+
+/// The safety check of a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Safety {
+    /// Whether the check ran. Numbers are never given without it.
+    pub checked: bool,
+    /// What was broken, in words.
+    pub violations: Vec<String>,
+    /// Commands sent.
+    pub submitted: u64,
+    /// Commands acknowledged to clients.
+    pub acknowledged: u64,
+    /// Commands applied, on the replica that applied most.
+    pub applied: u64,
+    /// Deliveries without effect, because a client had sent a command again.
+    pub duplicates: u64,
+    /// Replicas that were compared.
+    pub replicas: usize,
+}
+
+/// One phase of a scenario.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PhaseResult {
+    /// Which phase.
+    pub phase: PhaseKind,
+    /// How long it lasted, in seconds.
+    pub duration_s: f64,
+    /// What happened in each interval.
+    pub intervals: Vec<Interval>,
+    /// Its numbers.
+    pub metrics: Vec<Metric>,
+    /// Histogram files of this phase in the run's folder, by what they hold.
+    pub histograms: BTreeMap<String, String>,
+}
+
+/// A stretch of a phase under one offered rate.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Interval {
+    /// Start within the phase, in seconds.
+    pub start_s: f64,
+    /// Length in seconds.
+    pub duration_s: f64,
+    /// Requests per second that were to be sent.
+    pub offered_per_s: f64,
+    /// Requests sent.
+    pub sent: u64,
+    /// Requests acknowledged.
+    pub succeeded: u64,
+    /// Requests refused, timed out or lost.
+    pub failed: u64,
+    /// Mean response time in nanoseconds, 0 when nothing succeeded.
+    pub mean_ns: f64,
+    /// 95th percentile of the response time.
+    pub p95_ns: u64,
+    /// 99th percentile of the response time.
+    pub p99_ns: u64,
+}
+
+/// A number with its interval.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Metric {
+    /// Name, ending in its unit: `response_ns_p99`.
+    pub name: String,
+    /// The estimate.
+    pub value: f64,
+    /// Lower end of the 95 % interval; none when there is no basis for one.
+    pub lower: Option<f64>,
+    /// Upper end of the 95 % interval.
+    pub upper: Option<f64>,
+    /// Unit, in words of the field: `ns`, `1/s`, `bytes`.
+    pub unit: String,
+    /// Which way is better.
+    pub better: Better,
+    /// What kind of number it is, and so which test may judge it.
+    pub class: Class,
+    /// Observations behind it.
+    pub n: u64,
+}
+
+/// Which way a metric is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Better {
+    /// More is better.
+    Higher,
+    /// Less is better.
+    Lower,
+    /// Neither: it describes.
+    Neither,
+}
+
+/// What kind of number a metric is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Class {
+    /// The same in every repetition; compared for equality.
+    Exact,
+    /// CPU time.
+    Cpu,
+    /// Depends on the clock, counts of a real-time run included.
+    Wall,
+    /// A target that is met or not.
+    Slo,
+}
+
+/// Time of one small append and `fdatasync`, in nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FsyncCalibration {
+    /// Median.
+    pub p50_ns: u64,
+    /// 99th percentile.
+    pub p99_ns: u64,
+    /// Flushes measured.
+    pub n: u64,
+}
+
+impl ScenarioResult {
+    /// How a table names it: network and durability are part of the name.
+    pub fn row_name(&self) -> String {
+        format!("{} [{}, {}]", self.protocol, self.scenario.network.kind.name(), self.scenario.storage.name())
+    }
+
+    /// One of the measured phase's metrics.
+    pub fn metric(&self, name: &str) -> Option<&Metric> {
+        self.metrics.iter().find(|metric| metric.name == name)
+    }
+}

@@ -1,0 +1,537 @@
+//! Scenarios as plain data: TOML in, structs out, checked before anything runs.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use protocol_core::{LinkSpec, NetworkKind, NetworkSpec, Timing};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// The profiles that ship with the harness, with the files they are read from.
+const BUILT_IN: [(&str, &str); 2] =
+    [("quick", include_str!("../scenarios/quick.toml")), ("full", include_str!("../scenarios/full.toml"))];
+
+/// A load, on a cluster, over links, in phases.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// Name, as given to `--scenario`.
+    pub name: String,
+    /// What it shows.
+    #[serde(default)]
+    pub about: String,
+    /// Size of the cluster.
+    #[serde(default = "default_replicas")]
+    pub replicas: usize,
+    /// Bytes of every command's payload.
+    #[serde(default = "default_payload")]
+    pub payload_bytes: usize,
+    /// Clients of the closed loop that Criterion times.
+    #[serde(default = "default_clients")]
+    pub clients: usize,
+    /// How requests arrive in the open loop.
+    #[serde(default)]
+    pub arrivals: Arrivals,
+    /// A request unanswered for this long has failed.
+    #[serde(default = "default_timeout")]
+    pub timeout_ms: f64,
+    /// Requests in flight at once, at most; those beyond count as failed.
+    #[serde(default = "default_in_flight")]
+    pub max_in_flight: usize,
+    /// Seed of arrivals, links and statistics.
+    #[serde(default = "default_seed")]
+    pub seed: u64,
+    /// Links between replicas.
+    #[serde(default)]
+    pub network: NetworkConfig,
+    /// Where logs are kept.
+    #[serde(default)]
+    pub storage: StorageConfig,
+    /// Failure detection; by default stretched to the links' delay.
+    #[serde(default)]
+    pub timing: Option<TimingConfig>,
+    /// Phases of the open loop, in order.
+    #[serde(rename = "phase")]
+    pub phases: Vec<Phase>,
+}
+
+/// How requests arrive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Arrivals {
+    /// At equal distances.
+    Constant,
+    /// Independently of each other.
+    #[default]
+    Poisson,
+}
+
+/// Links between replicas.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct NetworkConfig {
+    /// How messages move.
+    pub kind: TransportKind,
+    /// One-way delay.
+    pub delay_ms: f64,
+    /// Added to the delay, uniform from 0 to this.
+    pub jitter_ms: f64,
+    /// Share of messages lost.
+    pub loss: f64,
+    /// Share of messages that arrive twice.
+    pub duplication: f64,
+    /// Bytes per second of each link; none is unlimited.
+    pub bandwidth_bytes_per_s: Option<f64>,
+    /// With tcp, replica i listens on this port plus i; none lets the system choose.
+    pub base_port: Option<u16>,
+}
+
+/// How messages move between replicas.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TransportKind {
+    /// Within one process.
+    #[default]
+    Channel,
+    /// Over loopback sockets.
+    Tcp,
+}
+
+impl TransportKind {
+    /// The name in lists and results.
+    pub fn name(self) -> &'static str {
+        match self {
+            TransportKind::Channel => "channel",
+            TransportKind::Tcp => "tcp",
+        }
+    }
+}
+
+/// Where logs are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StorageConfig {
+    /// Nowhere.
+    #[default]
+    Memory,
+    /// In files, flushed before they are acknowledged.
+    Wal,
+}
+
+impl StorageConfig {
+    /// The name in lists and results.
+    pub fn name(self) -> &'static str {
+        match self {
+            StorageConfig::Memory => "memory",
+            StorageConfig::Wal => "wal",
+        }
+    }
+}
+
+/// Failure-detection times.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TimingConfig {
+    /// Between heartbeats.
+    pub heartbeat_ms: f64,
+    /// Shortest silence before an election.
+    pub election_min_ms: f64,
+    /// Longest silence before an election.
+    pub election_max_ms: f64,
+}
+
+/// One phase of the open loop.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Phase {
+    /// What the phase is for.
+    pub kind: PhaseKind,
+    /// How long it lasts.
+    pub duration_s: f64,
+    /// Requests per second, at its start.
+    pub rate_per_s: f64,
+    /// How the rate changes; none keeps it.
+    #[serde(default)]
+    pub ramp: Option<Ramp>,
+}
+
+/// What a phase is for. The table of a scenario shows its steady phase, or its stress phase when it
+/// has no steady one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PhaseKind {
+    /// Fills caches, elects a leader; not shown.
+    WarmUp,
+    /// Raises the load.
+    RampUp,
+    /// Measures at the target load.
+    Steady,
+    /// Looks for the breaking point.
+    Stress,
+    /// Shows how the system comes back.
+    Recovery,
+}
+
+impl PhaseKind {
+    /// The name in tables and file names.
+    pub fn name(self) -> &'static str {
+        match self {
+            PhaseKind::WarmUp => "warm_up",
+            PhaseKind::RampUp => "ramp_up",
+            PhaseKind::Steady => "steady",
+            PhaseKind::Stress => "stress",
+            PhaseKind::Recovery => "recovery",
+        }
+    }
+}
+
+/// The adaptive ramp: after each interval the rate rises while more than 95 % of what was sent
+/// succeeded, and falls when less than 80 % did, never below 1/s.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Ramp {
+    /// Requests per second to add or take away.
+    pub increment_per_s: f64,
+    /// Length of an interval.
+    pub interval_s: f64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ScenarioFile {
+    scenario: Vec<Scenario>,
+}
+
+fn default_replicas() -> usize {
+    3
+}
+
+fn default_payload() -> usize {
+    128
+}
+
+fn default_clients() -> usize {
+    64
+}
+
+fn default_timeout() -> f64 {
+    1_000.0
+}
+
+fn default_in_flight() -> usize {
+    100_000
+}
+
+fn default_seed() -> u64 {
+    1
+}
+
+/// Why a scenario can't be used. One line that names the file, the key and the mend.
+#[derive(Debug, Error)]
+pub enum ScenarioError {
+    /// No such profile.
+    #[error("no profile `{name}`; there are: {}", known_profiles())]
+    UnknownProfile {
+        /// Asked for.
+        name: String,
+    },
+    /// No such scenario.
+    #[error("no scenario `{name}`; there are: {known}")]
+    UnknownScenario {
+        /// Asked for.
+        name: String,
+        /// All names.
+        known: String,
+    },
+    /// The file can't be read.
+    #[error("{}: {source}", path.display())]
+    Unreadable {
+        /// File.
+        path: PathBuf,
+        /// Cause.
+        source: std::io::Error,
+    },
+    /// The file is no scenario file.
+    #[error("{file}: {reason}")]
+    Syntax {
+        /// File.
+        file: String,
+        /// What and where, on one line.
+        reason: String,
+    },
+    /// A value outside its range.
+    #[error("{file}: scenario `{scenario}`: {key} = {value} is outside {allowed}")]
+    OutOfRange {
+        /// File.
+        file: String,
+        /// Scenario.
+        scenario: String,
+        /// Key.
+        key: String,
+        /// Value given.
+        value: String,
+        /// Allowed values.
+        allowed: &'static str,
+    },
+}
+
+fn known_profiles() -> String {
+    BUILT_IN.map(|(name, _)| name).join(", ")
+}
+
+/// The scenarios of a built-in profile.
+pub fn profile(name: &str) -> Result<Vec<Scenario>, ScenarioError> {
+    let (_, text) = BUILT_IN
+        .iter()
+        .find(|(known, _)| *known == name)
+        .ok_or_else(|| ScenarioError::UnknownProfile { name: name.into() })?;
+    parse(&format!("profile {name}"), text)
+}
+
+/// The scenarios of a file.
+pub fn read(path: &Path) -> Result<Vec<Scenario>, ScenarioError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| ScenarioError::Unreadable { path: path.into(), source })?;
+    parse(&path.display().to_string(), &text)
+}
+
+/// Picks one scenario by name.
+pub fn find<'a>(scenarios: &'a [Scenario], name: &str) -> Result<&'a Scenario, ScenarioError> {
+    scenarios.iter().find(|scenario| scenario.name == name).ok_or_else(|| {
+        let known = scenarios.iter().map(|scenario| scenario.name.as_str()).collect::<Vec<_>>().join(", ");
+        ScenarioError::UnknownScenario { name: name.into(), known }
+    })
+}
+
+/// Reads and checks scenarios; `file` names them in errors.
+pub fn parse(file: &str, text: &str) -> Result<Vec<Scenario>, ScenarioError> {
+    let parsed: ScenarioFile = toml::from_str(text)
+        .map_err(|error| ScenarioError::Syntax { file: file.into(), reason: one_line(&error, text) })?;
+    for scenario in &parsed.scenario {
+        Checker { file, scenario: &scenario.name }.check(scenario)?;
+    }
+    Ok(parsed.scenario)
+}
+
+/// The parser's message with line and key, without its drawing of the source.
+fn one_line(error: &toml::de::Error, text: &str) -> String {
+    let message = error.message().replace('\n', "; ");
+    match error.span() {
+        Some(span) => {
+            let before = &text[..span.start.min(text.len())];
+            let line_number = before.matches('\n').count() + 1;
+            let line = text.lines().nth(line_number - 1).unwrap_or_default().trim();
+            format!("line {line_number} (`{line}`): {message}")
+        }
+        None => message,
+    }
+}
+
+struct Checker<'a> {
+    file: &'a str,
+    scenario: &'a str,
+}
+
+impl Checker<'_> {
+    fn check(&self, scenario: &Scenario) -> Result<(), ScenarioError> {
+        let whole = |value: usize| value as f64;
+        let safe_name = !scenario.name.is_empty()
+            && scenario.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+        self.require(safe_name, "name", &scenario.name, "letters, digits, `_` and `-`")?;
+        self.within("replicas", whole(scenario.replicas), 1.0, 1_000.0, "1 to 1000")?;
+        self.within("payload_bytes", whole(scenario.payload_bytes), 0.0, 16.0 * 1048576.0, "0 to 16 MiB")?;
+        self.within("clients", whole(scenario.clients), 1.0, 1e6, "1 to 1000000")?;
+        self.within("timeout_ms", scenario.timeout_ms, 1.0, 3.6e6, "1 to 3600000")?;
+        self.within("max_in_flight", whole(scenario.max_in_flight), 1.0, 1e8, "1 to 100000000")?;
+        self.check_network(&scenario.network)?;
+        if let Some(timing) = &scenario.timing {
+            self.check_timing(timing)?;
+        }
+        self.require(!scenario.phases.is_empty(), "phase", "[]", "at least one phase")?;
+        let measured = scenario.measured_phase().is_some();
+        self.require(measured, "phase", "none measured", "at least one `steady` or `stress` phase")?;
+        scenario.phases.iter().enumerate().try_for_each(|(index, phase)| self.check_phase(index, phase))
+    }
+
+    fn check_network(&self, network: &NetworkConfig) -> Result<(), ScenarioError> {
+        self.within("network.delay_ms", network.delay_ms, 0.0, 60_000.0, "0 to 60000")?;
+        self.within("network.jitter_ms", network.jitter_ms, 0.0, 60_000.0, "0 to 60000")?;
+        self.within("network.loss", network.loss, 0.0, 1.0, "0 to 1")?;
+        self.within("network.duplication", network.duplication, 0.0, 1.0, "0 to 1")?;
+        match network.bandwidth_bytes_per_s {
+            Some(rate) => self.within("network.bandwidth_bytes_per_s", rate, 1.0, 1e15, "1 to 1e15"),
+            None => Ok(()),
+        }
+    }
+
+    fn check_timing(&self, timing: &TimingConfig) -> Result<(), ScenarioError> {
+        self.within("timing.heartbeat_ms", timing.heartbeat_ms, 1.0, 60_000.0, "1 to 60000")?;
+        let above = timing.election_min_ms > timing.heartbeat_ms && timing.election_min_ms <= 600_000.0;
+        self.require(
+            above,
+            "timing.election_min_ms",
+            timing.election_min_ms,
+            "heartbeat_ms (excluded) to 600000",
+        )?;
+        let above = timing.election_max_ms > timing.election_min_ms && timing.election_max_ms <= 600_000.0;
+        self.require(
+            above,
+            "timing.election_max_ms",
+            timing.election_max_ms,
+            "election_min_ms (excluded) to 600000",
+        )
+    }
+
+    fn check_phase(&self, index: usize, phase: &Phase) -> Result<(), ScenarioError> {
+        let key = |name: &str| format!("phase {} ({}): {name}", index + 1, phase.kind.name());
+        self.within(&key("duration_s"), phase.duration_s, 0.01, 86_400.0, "0.01 to 86400")?;
+        self.within(&key("rate_per_s"), phase.rate_per_s, 1.0, 1e7, "1 to 10000000")?;
+        match &phase.ramp {
+            Some(ramp) => {
+                self.within(&key("ramp.increment_per_s"), ramp.increment_per_s, 0.0, 1e7, "0 to 10000000")?;
+                self.within(&key("ramp.interval_s"), ramp.interval_s, 0.01, 86_400.0, "0.01 to 86400")
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn within(
+        &self,
+        key: &str,
+        value: f64,
+        low: f64,
+        high: f64,
+        allowed: &'static str,
+    ) -> Result<(), ScenarioError> {
+        self.require((low..=high).contains(&value), key, value, allowed)
+    }
+
+    fn require(
+        &self,
+        holds: bool,
+        key: &str,
+        value: impl std::fmt::Display,
+        allowed: &'static str,
+    ) -> Result<(), ScenarioError> {
+        if holds {
+            return Ok(());
+        }
+        Err(ScenarioError::OutOfRange {
+            file: self.file.into(),
+            scenario: self.scenario.into(),
+            key: key.into(),
+            value: value.to_string(),
+            allowed,
+        })
+    }
+}
+
+impl Scenario {
+    /// The phase that the scenario's table shows.
+    pub fn measured_phase(&self) -> Option<usize> {
+        let position = |kind| self.phases.iter().position(|phase| phase.kind == kind);
+        position(PhaseKind::Steady).or_else(|| position(PhaseKind::Stress))
+    }
+
+    /// The network to launch on.
+    pub fn network_spec(&self) -> NetworkSpec {
+        let network = &self.network;
+        let kind = match network.kind {
+            TransportKind::Channel => NetworkKind::Channel,
+            TransportKind::Tcp => {
+                NetworkKind::Tcp { address: IpAddr::from([127, 0, 0, 1]), base_port: network.base_port }
+            }
+        };
+        NetworkSpec {
+            kind,
+            link: LinkSpec {
+                delay: millis(network.delay_ms),
+                jitter: millis(network.jitter_ms),
+                loss: network.loss,
+                duplication: network.duplication,
+                bandwidth: network.bandwidth_bytes_per_s,
+                // One TCP connection keeps order, and so do the libraries' own transports.
+                fifo: true,
+            },
+        }
+    }
+
+    /// Failure detection in force.
+    pub fn timing(&self) -> Timing {
+        match &self.timing {
+            Some(timing) => Timing {
+                heartbeat: millis(timing.heartbeat_ms),
+                election_min: millis(timing.election_min_ms),
+                election_max: millis(timing.election_max_ms),
+            },
+            None => Timing::for_delay(millis(self.network.delay_ms + self.network.jitter_ms)),
+        }
+    }
+
+    /// How long a request may take.
+    pub fn timeout(&self) -> Duration {
+        millis(self.timeout_ms)
+    }
+}
+
+fn millis(value: f64) -> Duration {
+    Duration::from_secs_f64(value.max(0.0) / 1e3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALLEST: &str = "[[scenario]]\nname = \"a\"\n[[scenario.phase]]\nkind = \"steady\"\nduration_s = 1\nrate_per_s = 10\n";
+
+    #[test]
+    fn the_built_in_profiles_hold_the_same_scenarios() {
+        let names = |profile_name| -> Vec<String> {
+            profile(profile_name).unwrap().into_iter().map(|scenario| scenario.name).collect()
+        };
+        assert_eq!(names("quick"), ["low_load", "high_load", "stress"]);
+        assert_eq!(names("quick"), names("full"));
+    }
+
+    #[test]
+    fn a_scenario_needs_only_a_name_and_a_phase() {
+        let scenario = &parse("s.toml", SMALLEST).unwrap()[0];
+        assert_eq!((scenario.replicas, scenario.payload_bytes, scenario.clients), (3, 128, 64));
+    }
+
+    #[test]
+    fn bad_values_get_one_line_with_file_key_and_range() {
+        for (from, to, expected) in [
+            (
+                "rate_per_s = 10",
+                "rate_per_s = -1",
+                "s.toml: scenario `a`: phase 1 (steady): rate_per_s = -1 is outside 1 to 10000000",
+            ),
+            ("duration_s = 1", "duration_s = 0", "phase 1 (steady): duration_s = 0 is outside 0.01 to 86400"),
+            ("name = \"a\"", "name = \"a\"\nreplicas = 0", "replicas = 0 is outside 1 to 1000"),
+            ("name = \"a\"", "name = \"a/b\"", "name = a/b is outside letters"),
+            (
+                "name = \"a\"",
+                "name = \"a\"\nreplicas = \"many\"",
+                "s.toml: line 3 (`replicas = \"many\"`): invalid type",
+            ),
+            ("name = \"a\"", "name = \"a\"\nreplica = 3", "line 3 (`replica = 3`): unknown field `replica`"),
+            ("steady", "ramp_up", "at least one `steady` or `stress` phase"),
+            ("[[scenario]]", "[[scenario", "s.toml: line 1"),
+        ] {
+            let error = parse("s.toml", &SMALLEST.replace(from, to)).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+            assert_eq!(error.lines().count(), 1, "{error}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_the_parser_panic(text in ".{0,300}", cut in 0usize..200) {
+            parse("s.toml", &text).ok();
+            parse("s.toml", SMALLEST.get(..cut).unwrap_or(SMALLEST)).ok();
+        }
+    }
+}
