@@ -1,0 +1,130 @@
+//! The machine: what it is, and what the kernel says about this process.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::Path;
+use std::time::Instant;
+
+use hdrhistogram::Histogram;
+use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
+
+use crate::results::{FsyncCalibration, Machine};
+
+/// Flushes of one calibration.
+const CALIBRATION_FLUSHES: u64 = 40;
+
+/// CPU time spent so far, in nanoseconds. Zero where the system does not tell.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CpuTimes {
+    /// By all threads of this process.
+    pub process_ns: u64,
+    /// By the calling thread.
+    pub thread_ns: u64,
+}
+
+impl CpuTimes {
+    /// Reads both clocks.
+    #[cfg(target_os = "linux")]
+    pub fn now() -> Self {
+        use rustix::time::{ClockId, clock_gettime};
+        let nanos = |clock| {
+            let time = clock_gettime(clock);
+            time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+        };
+        CpuTimes { process_ns: nanos(ClockId::ProcessCPUTime), thread_ns: nanos(ClockId::ThreadCPUTime) }
+    }
+
+    /// Reads both clocks.
+    #[cfg(not(target_os = "linux"))]
+    pub fn now() -> Self {
+        CpuTimes::default()
+    }
+}
+
+/// Nanoseconds that this process's threads were ready to run and had no core; none where the system
+/// does not tell. The best sign of a disturbed run.
+#[cfg(target_os = "linux")]
+pub fn run_delay_ns() -> Option<u64> {
+    let tasks = procfs::process::Process::myself().ok()?.tasks().ok()?;
+    // A thread that ends while we look has nothing to say.
+    Some(tasks.flatten().filter_map(|task| task.schedstat().ok()).map(|stat| stat.run_delay).sum())
+}
+
+/// Nanoseconds that this process's threads were ready to run and had no core.
+#[cfg(not(target_os = "linux"))]
+pub fn run_delay_ns() -> Option<u64> {
+    None
+}
+
+/// Describes this machine.
+pub fn describe() -> Machine {
+    let parts = RefreshKind::nothing()
+        .with_cpu(CpuRefreshKind::nothing())
+        .with_memory(MemoryRefreshKind::nothing().with_ram());
+    let system = System::new_with_specifics(parts);
+    let unknown = || "unknown".to_string();
+    let mut machine = Machine {
+        fingerprint: String::new(),
+        cpu_model: system.cpus().first().map_or_else(unknown, |cpu| cpu.brand().trim().to_string()),
+        cores: system.cpus().len(),
+        memory_bytes: system.total_memory(),
+        os: System::long_os_version().unwrap_or_else(unknown),
+        kernel: System::kernel_version().unwrap_or_else(unknown),
+        rustc: env!("CONSENSUS_BENCH_RUSTC").to_string(),
+    };
+    machine.fingerprint = fingerprint(&machine);
+    machine
+}
+
+/// FNV-1a over what decides wall-clock numbers, as twelve hex digits.
+fn fingerprint(machine: &Machine) -> String {
+    let identity = format!("{}|{}|{}|{}", machine.cpu_model, machine.cores, machine.kernel, machine.rustc);
+    let digest = identity
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |digest, byte| (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    format!("{:012x}", digest >> 16)
+}
+
+/// Times small appends with `fdatasync` in a folder, in a file that is removed again.
+pub fn calibrate_fsync(folder: &Path) -> std::io::Result<FsyncCalibration> {
+    let path = folder.join("fsync-calibration");
+    let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
+    let mut times = Histogram::<u64>::new(3).map_err(std::io::Error::other)?;
+    for _ in 0..CALIBRATION_FLUSHES {
+        let started = Instant::now();
+        file.write_all(&[0; 256])?;
+        file.sync_data()?;
+        times.saturating_record(started.elapsed().as_nanos() as u64);
+    }
+    drop(file);
+    std::fs::remove_file(path)?;
+    Ok(FsyncCalibration {
+        p50_ns: times.value_at_quantile(0.5),
+        p99_ns: times.value_at_quantile(0.99),
+        n: CALIBRATION_FLUSHES,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machine_is_the_same_each_time_and_knows_its_cores() {
+        let machine = describe();
+        assert_eq!(machine, describe());
+        assert!(machine.cores > 0 && machine.fingerprint.len() == 12);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn cpu_time_grows_with_work() {
+        let before = CpuTimes::now();
+        let mut sum = 0u64;
+        while CpuTimes::now().thread_ns < before.thread_ns + 1_000_000 {
+            sum = std::hint::black_box(sum + 1);
+        }
+        assert!(CpuTimes::now().process_ns >= before.process_ns + 1_000_000);
+        assert!(run_delay_ns().is_some());
+    }
+}

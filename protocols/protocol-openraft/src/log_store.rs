@@ -1,0 +1,323 @@
+//! The log of one replica: entries in memory, and a write-ahead log behind them when they have to
+//! survive a crash.
+//!
+//! Appends return at once and report when they are durable, so that one flush serves all appends
+//! that queue up behind it. Votes wait: the library answers a candidate once the vote is durable.
+
+use std::collections::VecDeque;
+use std::fmt::Debug;
+use std::io;
+use std::ops::{Bound, RangeBounds};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
+use openraft::{EntryPayload, OptionalSend, RaftLogReader};
+use protocol_core::{CounterCell, Recovered, ReplicaId, Wal, Wire, WireError};
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+
+use crate::types::{
+    Entry, LogId, SnapshotMeta, TypeConfig, Vote, decode, encode, entries_len, serde_len,
+};
+
+/// A snapshot as it is kept and sent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct SavedSnapshot {
+    pub(crate) meta: SnapshotMeta,
+    pub(crate) state: Bytes,
+}
+
+/// What a replica writes to its write-ahead log.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+enum Record {
+    Entries(Vec<Entry>),
+    TruncateAfter(Option<LogId>),
+    Purge(LogId),
+    Vote(Vote),
+    Snapshot(SavedSnapshot),
+}
+
+impl Wire for Record {
+    fn encode(&self, buffer: &mut Vec<u8>) {
+        encode(self, buffer);
+    }
+
+    fn decode(bytes: Bytes) -> Result<Self, WireError> {
+        decode("record of openraft's log", &bytes)
+    }
+
+    fn encoded_len(&self) -> usize {
+        match self {
+            Record::Entries(entries) => 1 + entries_len(entries.len(), entries),
+            other => serde_len(other),
+        }
+    }
+}
+
+/// The log of one replica. Clones share it.
+#[derive(Clone)]
+pub struct LogStore {
+    id: u64,
+    counters: Arc<CounterCell>,
+    log: Arc<Mutex<Log>>,
+}
+
+#[derive(Default)]
+struct Log {
+    entries: VecDeque<Entry>,
+    purged: Option<LogId>,
+    vote: Option<Vote>,
+    snapshot: Option<SavedSnapshot>,
+    disk: Disk,
+}
+
+#[derive(Default)]
+enum Disk {
+    #[default]
+    Memory,
+    Wal(Wal),
+    /// The replica crashed. What the library still writes is lost.
+    Closed,
+}
+
+impl LogStore {
+    /// A log that forgets everything in a crash. `counters` count what would have been written.
+    pub fn in_memory(id: ReplicaId, counters: Arc<CounterCell>) -> Self {
+        LogStore { id: u64::from(id.0), counters, log: Arc::default() }
+    }
+
+    /// Opens or creates the write-ahead log at `path`, and recovers what it holds.
+    pub fn open(id: ReplicaId, counters: Arc<CounterCell>, path: &Path) -> io::Result<Self> {
+        let (wal, Recovered { records, .. }) = Wal::open(path)?;
+        let mut log = Log::default();
+        for record in records {
+            log.replay(record)?;
+        }
+        log.disk = Disk::Wal(wal);
+        Ok(LogStore { id: u64::from(id.0), counters, log: Arc::new(Mutex::new(log)) })
+    }
+
+    /// Whether the log holds nothing, as before a cluster's first launch.
+    pub fn is_pristine(&self) -> bool {
+        let log = self.log();
+        log.next_index() == 0 && log.vote.is_none()
+    }
+
+    /// Closes the write-ahead log once it wrote what it was given; later writes are lost.
+    pub(crate) fn close(&self) {
+        let open = std::mem::replace(&mut self.log().disk, Disk::Closed);
+        // Dropped here, without the lock: this waits for the log's thread.
+        drop(open);
+    }
+
+    pub(crate) fn snapshot(&self) -> Option<SavedSnapshot> {
+        self.log().snapshot.clone()
+    }
+
+    /// Keeps a snapshot, durably, in place of the one before.
+    pub(crate) async fn save_snapshot(&self, snapshot: SavedSnapshot) -> io::Result<()> {
+        let kept = self.log().snapshot.as_ref().map(|kept| kept.meta.last_log_id);
+        if kept == Some(snapshot.meta.last_log_id) {
+            return Ok(());
+        }
+        self.log().snapshot = Some(snapshot.clone());
+        self.write_durably(Record::Snapshot(snapshot)).await
+    }
+
+    async fn write_durably(&self, record: Record) -> io::Result<()> {
+        let (done, durable) = oneshot::channel();
+        {
+            let log = self.log();
+            self.write(&log, record);
+            self.counters.synced();
+            match &log.disk {
+                Disk::Memory => return Ok(()),
+                Disk::Wal(wal) => wal.sync(move |result| drop(done.send(result))),
+                Disk::Closed => return Err(closed()),
+            }
+        }
+        durable.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    fn write(&self, log: &Log, record: Record) {
+        match &log.disk {
+            Disk::Memory => self.counters.logged(record.encoded_len()),
+            Disk::Wal(wal) => self.counters.logged(wal.append(&[record])),
+            Disk::Closed => {}
+        }
+    }
+
+    /// Counts the commands of an append that this replica makes as leader.
+    fn count_proposal<'a>(&self, vote: Option<&Vote>, entries: impl Iterator<Item = &'a Entry>) {
+        if vote.is_some_and(|vote| vote.committed && vote.leader_id.voted_for == self.id) {
+            let commands = entries.filter(|entry| matches!(entry.payload, EntryPayload::Normal(_))).count();
+            if commands > 0 {
+                self.counters.proposed(1, commands as u64);
+            }
+        }
+    }
+
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Debug for LogStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LogStore").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+fn closed() -> io::Error {
+    io::Error::other("the log was closed by a crash of its replica")
+}
+
+impl Log {
+    /// Index of the first entry that is kept, or would be.
+    fn first_index(&self) -> u64 {
+        self.purged.map_or(0, |purged| purged.index + 1)
+    }
+
+    fn next_index(&self) -> u64 {
+        self.first_index() + self.entries.len() as u64
+    }
+
+    /// Positions in `entries` of those whose index is in the range.
+    fn positions(&self, range: &impl RangeBounds<u64>) -> std::ops::Range<usize> {
+        let start = match range.start_bound() {
+            Bound::Included(&index) => index,
+            Bound::Excluded(&index) => index + 1,
+            Bound::Unbounded => 0,
+        };
+        let end = match range.end_bound() {
+            Bound::Included(&index) => index + 1,
+            Bound::Excluded(&index) => index,
+            Bound::Unbounded => u64::MAX,
+        };
+        let (first, next) = (self.first_index(), self.next_index());
+        let position = |index: u64| (index.clamp(first, next) - first) as usize;
+        position(start)..position(end).max(position(start))
+    }
+
+    fn truncate_after(&mut self, last: Option<LogId>) {
+        let kept = last.map_or(0, |last| last.index + 1).saturating_sub(self.first_index());
+        self.entries.truncate(kept as usize);
+    }
+
+    fn purge(&mut self, upto: LogId) {
+        let purged = (upto.index + 1).saturating_sub(self.first_index());
+        self.entries.drain(..self.entries.len().min(purged as usize));
+        self.purged = self.purged.max(Some(upto));
+    }
+
+    fn replay(&mut self, record: Record) -> io::Result<()> {
+        match record {
+            Record::Entries(entries) => {
+                let first = entries.first().map_or(self.next_index(), |entry| entry.log_id.index);
+                if first != self.next_index() {
+                    let gap = format!("entry {first} follows on entry {}", self.next_index().saturating_sub(1));
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, gap));
+                }
+                self.entries.extend(entries);
+            }
+            Record::TruncateAfter(last) => self.truncate_after(last),
+            Record::Purge(upto) => self.purge(upto),
+            Record::Vote(vote) => self.vote = Some(vote),
+            Record::Snapshot(snapshot) => self.snapshot = Some(snapshot),
+        }
+        Ok(())
+    }
+
+    /// The records that a restart needs, and no more.
+    fn records(&self) -> Vec<Record> {
+        let vote = self.vote.map(Record::Vote);
+        let snapshot = self.snapshot.clone().map(Record::Snapshot);
+        let purged = self.purged.map(Record::Purge);
+        let entries = Record::Entries(self.entries.iter().cloned().collect());
+        vote.into_iter().chain(snapshot).chain(purged).chain([entries]).collect()
+    }
+}
+
+impl RaftLogReader<TypeConfig> for LogStore {
+    async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + Debug + OptionalSend>(
+        &mut self,
+        range: RB,
+    ) -> Result<Vec<Entry>, io::Error> {
+        let log = self.log();
+        Ok(log.entries.range(log.positions(&range)).cloned().collect())
+    }
+
+    async fn read_vote(&mut self) -> Result<Option<Vote>, io::Error> {
+        Ok(self.log().vote)
+    }
+}
+
+impl RaftLogStorage<TypeConfig> for LogStore {
+    type LogReader = Self;
+
+    async fn get_log_state(&mut self) -> Result<LogState<TypeConfig>, io::Error> {
+        let log = self.log();
+        let last = log.entries.back().map(|entry| entry.log_id);
+        Ok(LogState { last_purged_log_id: log.purged, last_log_id: last.or(log.purged) })
+    }
+
+    async fn get_log_reader(&mut self) -> Self {
+        self.clone()
+    }
+
+    async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
+        self.log().vote = Some(*vote);
+        self.write_durably(Record::Vote(*vote)).await
+    }
+
+    async fn append<I>(&mut self, entries: I, callback: IOFlushed<TypeConfig>) -> Result<(), io::Error>
+    where
+        I: IntoIterator<Item = Entry> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        let mut log = self.log();
+        let (known, index) = (log.entries.len(), log.next_index());
+        log.entries.extend(entries);
+        let added = log.entries.range(known..);
+        assert!(
+            added.clone().next().is_none_or(|entry| entry.log_id.index == index),
+            "the library appends without gaps"
+        );
+        self.count_proposal(log.vote.as_ref(), added.clone());
+        self.counters.synced();
+        match &log.disk {
+            Disk::Memory => {
+                self.counters.logged(1 + entries_len(added.len(), added));
+                drop(log);
+                callback.io_completed(Ok(()));
+            }
+            Disk::Wal(wal) => {
+                self.counters.logged(wal.append(&[Record::Entries(added.cloned().collect())]));
+                wal.sync(move |result| callback.io_completed(result));
+            }
+            Disk::Closed => callback.io_completed(Err(closed())),
+        }
+        Ok(())
+    }
+
+    async fn truncate_after(&mut self, last: Option<LogId>) -> Result<(), io::Error> {
+        let mut log = self.log();
+        log.truncate_after(last);
+        // Not flushed: should this be lost in a crash, the entries come back and are truncated again.
+        self.write(&log, Record::TruncateAfter(last));
+        Ok(())
+    }
+
+    async fn purge(&mut self, upto: LogId) -> Result<(), io::Error> {
+        let mut log = self.log();
+        log.purge(upto);
+        match &log.disk {
+            // Only writing the log anew gives the space back.
+            Disk::Wal(wal) => self.counters.logged(wal.replace(&log.records())),
+            _ => self.write(&log, Record::Purge(upto)),
+        }
+        Ok(())
+    }
+}

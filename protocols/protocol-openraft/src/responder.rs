@@ -1,0 +1,204 @@
+//! Requests that wait inside the library, and the way their results come back.
+//!
+//! The library keeps one responder per entry of a leader and calls it when the entry is committed
+//! and when it is applied. Ours is a key into a table of the replica, so neither a task nor a
+//! channel is needed per request, and requests can be taken back: when their deadline passes, when
+//! the replica crashes, or when it can no longer commit.
+#![expect(clippy::disallowed_methods, reason = "the adapter measures real time")]
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use openraft::OptionalSend;
+use openraft::errors::ClientWriteError;
+use openraft::raft::ClientWriteResult;
+use protocol_core::{Committed, LeaderClient, Phases, ReplicaId, Request, Slot, SubmitError};
+
+use crate::types::{LogId, Proposal, TypeConfig};
+
+/// The requests that one life of a replica has taken up.
+pub(crate) struct Waiting {
+    id: ReplicaId,
+    client: Arc<LeaderClient>,
+    table: Mutex<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    places: Vec<Place>,
+    vacant: Vec<u32>,
+}
+
+#[derive(Default)]
+struct Place {
+    /// Counts the requests that were here, so that a late result finds out it is late.
+    generation: u32,
+    waiter: Option<Waiter>,
+}
+
+struct Waiter {
+    request: Request,
+    taken_up: Instant,
+}
+
+#[derive(Clone, Copy)]
+struct Key {
+    place: u32,
+    generation: u32,
+}
+
+impl Waiting {
+    pub(crate) fn new(id: ReplicaId, client: Arc<LeaderClient>) -> Self {
+        Waiting { id, client, table: Mutex::default() }
+    }
+
+    /// Takes up requests, and gives what the library is asked to write for each.
+    pub(crate) fn take_up<'a>(
+        self: &'a Arc<Self>,
+        requests: &'a mut Vec<Request>,
+        proposals: &mut Vec<(Proposal, WriteResponder)>,
+    ) {
+        let taken_up = Instant::now();
+        let mut table = self.table();
+        for request in requests.drain(..) {
+            let proposal = Proposal(request.command.clone());
+            let key = table.insert(Waiter { request, taken_up });
+            let ticket = Ticket { waiting: self.clone(), key: Some(key), committed: None };
+            proposals.push((proposal, Responder { ticket, complete: Ticket::complete }));
+        }
+    }
+
+    /// Gives all requests back to the client, which tries elsewhere.
+    pub(crate) fn hand_back_all(&self, leader: Option<ReplicaId>) {
+        for waiter in self.remove_where(|_| true) {
+            self.client.refused(self.id, waiter.request, leader);
+        }
+    }
+
+    /// Answers requests whose deadline passed.
+    pub(crate) fn expire(&self) {
+        let now = Instant::now();
+        for waiter in self.remove_where(|waiter| waiter.request.deadline <= now) {
+            waiter.request.reply.answer(Err(SubmitError::TimedOut));
+        }
+    }
+
+    fn remove_where(&self, wanted: impl Fn(&Waiter) -> bool) -> Vec<Waiter> {
+        let mut table = self.table();
+        let keys: Vec<Key> = (0..)
+            .zip(&table.places)
+            .filter(|(_, place)| place.waiter.as_ref().is_some_and(&wanted))
+            .map(|(index, place)| Key { place: index, generation: place.generation })
+            .collect();
+        keys.into_iter().filter_map(|key| table.remove(key)).collect()
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn insert(&mut self, waiter: Waiter) -> Key {
+        let index = self.vacant.pop().unwrap_or_else(|| {
+            self.places.push(Place::default());
+            self.places.len() as u32 - 1
+        });
+        let place = &mut self.places[index as usize];
+        place.waiter = Some(waiter);
+        Key { place: index, generation: place.generation }
+    }
+
+    fn remove(&mut self, key: Key) -> Option<Waiter> {
+        let place = &mut self.places[key.place as usize];
+        if place.generation != key.generation {
+            return None;
+        }
+        let waiter = place.waiter.take()?;
+        place.generation = place.generation.wrapping_add(1);
+        self.vacant.push(key.place);
+        Some(waiter)
+    }
+}
+
+/// The responder of a client's write.
+pub(crate) type WriteResponder = Responder<ClientWriteResult<TypeConfig>>;
+
+/// Takes a result of the library. The function makes one type serve all kinds of results, as the
+/// library demands.
+pub struct Responder<T> {
+    ticket: Ticket,
+    complete: fn(Ticket, T),
+}
+
+impl<T: OptionalSend + 'static> openraft::raft::responder::Responder<TypeConfig, T> for Responder<T> {
+    fn on_commit(&mut self, _: LogId) {
+        self.ticket.committed = Some(Instant::now());
+    }
+
+    fn on_complete(self, result: T) {
+        (self.complete)(self.ticket, result);
+    }
+}
+
+impl<T> std::fmt::Debug for Responder<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Responder").field("replica", &self.ticket.waiting.id).finish_non_exhaustive()
+    }
+}
+
+/// The right to answer one request. Dropped unused (the library stopped), it hands the request back.
+struct Ticket {
+    waiting: Arc<Waiting>,
+    key: Option<Key>,
+    committed: Option<Instant>,
+}
+
+impl Ticket {
+    fn complete(mut self, result: ClientWriteResult<TypeConfig>) {
+        let committed = self.committed;
+        let Some(waiter) = self.claim() else { return };
+        match result {
+            Ok(written) => {
+                let applied = written.data.0.unwrap_or_else(Instant::now);
+                waiter.answer(Slot(written.log_id.index), committed.unwrap_or(applied), applied);
+            }
+            Err(error) => {
+                let leader = match error {
+                    ClientWriteError::ForwardToLeader(forward)
+                    | ClientWriteError::LogEntryDiscarded(forward) => forward.leader_id,
+                    _ => None,
+                };
+                let leader = leader.map(|leader| ReplicaId(leader as u32));
+                self.waiting.client.refused(self.waiting.id, waiter.request, leader);
+            }
+        }
+    }
+
+    fn claim(&mut self) -> Option<Waiter> {
+        self.waiting.table().remove(self.key.take()?)
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if let Some(waiter) = self.claim() {
+            self.waiting.client.refused(self.waiting.id, waiter.request, None);
+        }
+    }
+}
+
+impl Waiter {
+    fn answer(self, slot: Slot, committed: Instant, applied: Instant) {
+        let phases = Phases {
+            submission_ns: nanos(self.taken_up.saturating_duration_since(self.request.sent)),
+            consensus_ns: nanos(committed.saturating_duration_since(self.taken_up)),
+            application_ns: nanos(applied.saturating_duration_since(committed)),
+        };
+        self.request.reply.answer(Ok(Committed { slot, phases }));
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
