@@ -42,11 +42,9 @@ fn write_to(
     }
     all.extend(record.tail.iter().map(|tail| (end, Duration::ZERO, tail)));
     for (start, duration, recorder) in all {
-        for (tag, histogram) in TAGS.into_iter().zip([
-            &recorder.response,
-            &recorder.service,
-            &recorder.queue_delay,
-        ]) {
+        for (tag, histogram) in
+            TAGS.into_iter().zip([&recorder.response, &recorder.service, &recorder.queue_delay])
+        {
             log.write_histogram(histogram, start, duration, Tag::new(tag))
                 .map_err(|error| format!("{error:?}"))?;
         }

@@ -1,4 +1,24 @@
-//! x
+//! Benchmarks for distributed consensus protocols: load, clocks, measurements, statistics,
+//! baselines and reports over the contract of [`protocol_core`].
+//!
+//! A library author implements [`protocol_core::Protocol`], and writes a bench target of one call:
+//!
+//! ```no_run
+//! # fn protocols() -> Vec<std::sync::Arc<dyn protocol_core::Protocol>> { Vec::new() }
+//! fn main() -> std::process::ExitCode {
+//!     consensus_bench::bench::scenario("high_load", &protocols())
+//! }
+//! ```
+//!
+//! The way of a number: a [`scenario`] says what to do, [`load`] does it to a cluster on its
+//! [`host`], [`safety`] checks what came of it, [`measure`] makes [`results`] of what was recorded,
+//! and a [`session`] keeps them.
+
+pub mod bench;
+pub mod cli;
+pub mod compare;
+pub mod exit;
+pub mod files;
 pub mod histogram_log;
 pub mod host;
 pub mod interrupt;
@@ -9,4 +29,7 @@ pub mod results;
 pub mod run;
 pub mod safety;
 pub mod scenario;
+pub mod session;
 pub mod stats;
+pub mod store;
+pub mod table;

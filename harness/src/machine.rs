@@ -79,9 +79,9 @@ pub fn describe() -> Machine {
 /// FNV-1a over what decides wall-clock numbers, as twelve hex digits.
 fn fingerprint(machine: &Machine) -> String {
     let identity = format!("{}|{}|{}|{}", machine.cpu_model, machine.cores, machine.kernel, machine.rustc);
-    let digest = identity
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |digest, byte| (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let digest = identity.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |digest, byte| {
+        (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
     format!("{:012x}", digest >> 16)
 }
 

@@ -51,7 +51,8 @@ pub fn disturbances(metrics: &[Metric]) -> Vec<String> {
         reasons.push(format!("the generator reached {:.1} % of the offered load", achieved * 100.0));
     }
     if let Some(delay) = value("run_delay_ratio").filter(|&delay| delay > RUN_DELAY_AT_MOST) {
-        reasons.push(format!("threads waited for a core during {:.1} % of the time (limit 2 %)", delay * 100.0));
+        reasons
+            .push(format!("threads waited for a core during {:.1} % of the time (limit 2 %)", delay * 100.0));
     }
     reasons
 }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::ValueEnum;
 use protocol_core::{LinkSpec, NetworkKind, NetworkSpec, Timing};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -89,7 +90,7 @@ pub struct NetworkConfig {
 }
 
 /// How messages move between replicas.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum TransportKind {
     /// Within one process.
@@ -110,7 +111,7 @@ impl TransportKind {
 }
 
 /// Where logs are kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum StorageConfig {
     /// Nowhere.
@@ -309,9 +310,7 @@ pub fn find<'a>(scenarios: &'a [Scenario], name: &str) -> Result<&'a Scenario, S
 pub fn parse(file: &str, text: &str) -> Result<Vec<Scenario>, ScenarioError> {
     let parsed: ScenarioFile = toml::from_str(text)
         .map_err(|error| ScenarioError::Syntax { file: file.into(), reason: one_line(&error, text) })?;
-    for scenario in &parsed.scenario {
-        Checker { file, scenario: &scenario.name }.check(scenario)?;
-    }
+    parsed.scenario.iter().try_for_each(|scenario| scenario.check(file))?;
     Ok(parsed.scenario)
 }
 
@@ -429,6 +428,11 @@ impl Checker<'_> {
 }
 
 impl Scenario {
+    /// Checks every value against its range; `source` names where it comes from in errors.
+    pub fn check(&self, source: &str) -> Result<(), ScenarioError> {
+        Checker { file: source, scenario: &self.name }.check(self)
+    }
+
     /// The phase that the scenario's table shows.
     pub fn measured_phase(&self) -> Option<usize> {
         let position = |kind| self.phases.iter().position(|phase| phase.kind == kind);

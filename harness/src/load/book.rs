@@ -234,8 +234,10 @@ mod tests {
     use super::*;
     use protocol_core::{Phases, Slot};
 
-    const COMMITTED: Result<Committed, SubmitError> =
-        Ok(Committed { slot: Slot(1), phases: Phases { submission_ns: 0, consensus_ns: 0, application_ns: 0 } });
+    const COMMITTED: Result<Committed, SubmitError> = Ok(Committed {
+        slot: Slot(1),
+        phases: Phases { submission_ns: 0, consensus_ns: 0, application_ns: 0 },
+    });
 
     #[test]
     fn latency_counts_from_the_intended_time_and_failures_count_too() {

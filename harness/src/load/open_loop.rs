@@ -113,7 +113,12 @@ pub fn run_phase(pacer: &Pacer, load: &OpenLoop<'_>, phase: &Phase) -> PhaseReco
     }
     let waited = run_delay_ns().zip(run_delay).map(|(after, before)| after.saturating_sub(before));
     let elapsed = (pacer.now_ns() - phase_start).max(1);
-    PhaseRecord { intervals, tail: None, lateness, run_delay_ratio: waited.map(|waited| waited as f64 / elapsed as f64) }
+    PhaseRecord {
+        intervals,
+        tail: None,
+        lateness,
+        run_delay_ratio: waited.map(|waited| waited as f64 / elapsed as f64),
+    }
 }
 
 /// Sends what is due, on time or as soon after as possible; returns how many were due.

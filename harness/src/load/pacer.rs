@@ -51,10 +51,8 @@ impl Pacer {
     #[cfg(target_os = "linux")]
     fn sleep(&self, offset_ns: u64) {
         let due = self.epoch_on_monotonic + Duration::from_nanos(offset_ns);
-        let due = rustix::time::Timespec {
-            tv_sec: due.as_secs() as i64,
-            tv_nsec: i64::from(due.subsec_nanos()),
-        };
+        let due =
+            rustix::time::Timespec { tv_sec: due.as_secs() as i64, tv_nsec: i64::from(due.subsec_nanos()) };
         // A signal ends the sleep early; sleeping on to the same instant costs nothing.
         while rustix::thread::clock_nanosleep_absolute(rustix::thread::ClockId::Monotonic, &due)
             == Err(rustix::io::Errno::INTR)

@@ -1,5 +1,7 @@
 //! Statistics: pure functions over samples, in one place.
 
 mod bootstrap;
+mod ratio;
 
 pub use bootstrap::{INTERVAL_LEVEL, bootstrap_interval};
+pub use ratio::{Estimate, ratio, relative_change};

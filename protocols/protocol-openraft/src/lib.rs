@@ -1,1 +1,159 @@
-//! x
+//! `openraft` as a protocol of consensus-bench.
+//!
+//! The library owns its tasks and timers, so this crate implements [`Cluster`] itself, from the same
+//! pieces that drive every other protocol: the shared [`Network`] carries its calls, the shared
+//! [`LeaderClient`] its commands, a [`Wal`](protocol_core::Wal) its log. See the README for upstream
+//! version, settings and limits.
+//!
+//! [`TypeConfig`], [`LogStore`] and [`StateMachine`] are public so that the bare library can be
+//! measured with the same log and the same application, but without this crate's network and client.
+
+mod append_stream;
+mod cluster;
+mod log_store;
+mod network;
+mod replica;
+mod responder;
+mod state_machine;
+mod types;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use openraft::{Config, SnapshotPolicy};
+use protocol_core::{
+    Cluster, Descriptor, Family, FaultModel, Floors, LaunchError, LaunchSpec, Protocol, Scale, Timing,
+    Tunable, check_size,
+};
+
+pub use log_store::LogStore;
+pub use responder::Responder;
+pub use state_machine::{SnapshotBuilder, StateMachine};
+pub use types::{
+    AppliedAt, Entry, LogId, Proposal, Raft, Snapshot, SnapshotMeta, StoredMembership, TypeConfig, Vote,
+};
+
+const MAX_PAYLOAD_ENTRIES: Tunable = Tunable {
+    name: "max_payload_entries",
+    about: "log entries in one message to a follower, at most",
+    range: (1.0, 65536.0),
+    scale: Scale::Logarithmic,
+    default: 1024.0,
+    live: false,
+};
+const MAX_APPEND_ENTRIES: Tunable = Tunable {
+    name: "max_append_entries",
+    about: "log entries in one write to the log, at most, when several writes are merged",
+    range: (1.0, 65536.0),
+    scale: Scale::Logarithmic,
+    default: 4096.0,
+    live: false,
+};
+const API_BATCH_ENTRIES: Tunable = Tunable {
+    name: "api_batch_entries",
+    about: "commands that the leader takes up at once, at most",
+    range: (1.0, 65536.0),
+    scale: Scale::Logarithmic,
+    default: 4096.0,
+    live: false,
+};
+const WINDOW_REQUESTS: Tunable = Tunable {
+    name: "window_requests",
+    about: "messages to one follower that may wait for their answers",
+    range: (1.0, 4096.0),
+    scale: Scale::Logarithmic,
+    default: 64.0,
+    live: false,
+};
+const SNAPSHOT_INTERVAL_ENTRIES: Tunable = Tunable {
+    name: "snapshot_interval_entries",
+    about: "log entries after which a replica takes a snapshot and shortens its log",
+    range: (10.0, 1e9),
+    scale: Scale::Logarithmic,
+    default: 100_000.0,
+    live: false,
+};
+const KEPT_ENTRIES: Tunable = Tunable {
+    name: "kept_entries",
+    about: "log entries kept behind a snapshot, for followers that are a little behind",
+    range: (0.0, 1e9),
+    scale: Scale::Linear,
+    default: 1000.0,
+    live: false,
+};
+
+/// openraft.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Openraft;
+
+#[async_trait]
+impl Protocol for Openraft {
+    fn descriptor(&self) -> Descriptor {
+        Descriptor {
+            name: "openraft",
+            family: Family::Raft,
+            implementation: "openraft 0.10.0-alpha.37",
+            fault_model: FaultModel::Crash,
+            tolerates: |n| n.saturating_sub(1) / 2,
+            cluster_sizes: (1, 101),
+            commit_means: "in the log of a majority, durably when the storage is, and applied by the leader",
+            floors: |n| Floors { messages_per_batch: 2.0 * n.saturating_sub(1) as f64, delays: 2.0 },
+            tunables: &[
+                MAX_PAYLOAD_ENTRIES,
+                MAX_APPEND_ENTRIES,
+                API_BATCH_ENTRIES,
+                WINDOW_REQUESTS,
+                SNAPSHOT_INTERVAL_ENTRIES,
+                KEPT_ENTRIES,
+            ],
+        }
+    }
+
+    async fn launch(&self, spec: LaunchSpec) -> Result<Arc<dyn Cluster>, LaunchError> {
+        check_size(&self.descriptor(), spec.replicas)?;
+        let config = config(&spec)?;
+        Ok(Arc::new(cluster::OpenraftCluster::launch(&spec, config).await?))
+    }
+}
+
+/// The library's configuration for a launch, or why the launch makes no sense.
+pub fn config(spec: &LaunchSpec) -> Result<Config, LaunchError> {
+    let whole = |tunable: &Tunable| spec.settings.get(tunable) as u64;
+    let Timing { heartbeat, election_min, election_max } = spec.timing;
+    let round_trip = (spec.network.link.delay + spec.network.link.jitter) * 2;
+    if heartbeat <= round_trip {
+        return Err(LaunchError::Settings(format!(
+            "heartbeat = {heartbeat:?}: openraft waits one interval for the answer to a heartbeat, and a \
+             round trip takes up to {round_trip:?}; a leader would lose its right to write. Take a longer \
+             heartbeat, as of `Timing::for_delay`"
+        )));
+    }
+    let config = Config {
+        cluster_name: "consensus-bench".to_string(),
+        heartbeat_interval: millis("heartbeat", heartbeat)?,
+        election_timeout_min: millis("shortest election time-out", election_min)?,
+        election_timeout_max: millis("longest election time-out", election_max)?,
+        // A snapshot is one message here; the time it takes on a slow link is added to this.
+        install_snapshot_timeout: millis("longest election time-out", election_max * 2)?,
+        max_payload_entries: whole(&MAX_PAYLOAD_ENTRIES),
+        max_append_entries: Some(whole(&MAX_APPEND_ENTRIES)),
+        api_batch_capacity: whole(&API_BATCH_ENTRIES),
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(whole(&SNAPSHOT_INTERVAL_ENTRIES)),
+        max_in_snapshot_log_to_keep: whole(&KEPT_ENTRIES),
+        // A restarted leader would lead on without an election, on an application that lags: what
+        // was committed is not in our log.
+        enable_leader_restore: Some(false),
+        ..Config::default()
+    };
+    config.validate().map_err(|error| LaunchError::Settings(error.to_string()))
+}
+
+fn millis(what: &str, time: Duration) -> Result<u64, LaunchError> {
+    match u64::try_from(time.as_millis()) {
+        Ok(millis) if millis > 0 => Ok(millis),
+        _ => Err(LaunchError::Settings(format!(
+            "{what} = {time:?}: openraft counts whole milliseconds, from 1"
+        ))),
+    }
+}

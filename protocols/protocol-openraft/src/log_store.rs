@@ -18,9 +18,7 @@ use protocol_core::{CounterCell, Recovered, ReplicaId, Wal, Wire, WireError};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use crate::types::{
-    Entry, LogId, SnapshotMeta, TypeConfig, Vote, decode, encode, entries_len, serde_len,
-};
+use crate::types::{Entry, LogId, SnapshotMeta, TypeConfig, Vote, decode, encode, entries_len, serde_len};
 
 /// A snapshot as it is kept and sent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -67,6 +65,9 @@ pub struct LogStore {
 #[derive(Default)]
 struct Log {
     entries: VecDeque<Entry>,
+    /// How many entries at the front are purged already. They are freed a few with each append:
+    /// thousands at once would show as a pause of the replica, and one of ours.
+    doomed: usize,
     purged: Option<LogId>,
     vote: Option<Vote>,
     snapshot: Option<SavedSnapshot>,
@@ -100,7 +101,7 @@ impl LogStore {
     }
 
     /// Whether the log holds nothing, as before a cluster's first launch.
-    pub fn is_pristine(&self) -> bool {
+    pub(crate) fn is_pristine(&self) -> bool {
         let log = self.log();
         log.next_index() == 0 && log.vote.is_none()
     }
@@ -116,13 +117,16 @@ impl LogStore {
         self.log().snapshot.clone()
     }
 
-    /// Keeps a snapshot, durably, in place of the one before.
+    /// Keeps a snapshot, durably, in place of an older one.
     pub(crate) async fn save_snapshot(&self, snapshot: SavedSnapshot) -> io::Result<()> {
-        let kept = self.log().snapshot.as_ref().map(|kept| kept.meta.last_log_id);
-        if kept == Some(snapshot.meta.last_log_id) {
-            return Ok(());
+        {
+            let mut log = self.log();
+            // One that was being built may come after one from the leader that covers more.
+            if log.snapshot.as_ref().is_some_and(|kept| kept.meta.last_log_id >= snapshot.meta.last_log_id) {
+                return Ok(());
+            }
+            log.snapshot = Some(snapshot.clone());
         }
-        self.log().snapshot = Some(snapshot.clone());
         self.write_durably(Record::Snapshot(snapshot)).await
     }
 
@@ -181,7 +185,7 @@ impl Log {
     }
 
     fn next_index(&self) -> u64 {
-        self.first_index() + self.entries.len() as u64
+        self.first_index() + (self.entries.len() - self.doomed) as u64
     }
 
     /// Positions in `entries` of those whose index is in the range.
@@ -197,19 +201,29 @@ impl Log {
             Bound::Unbounded => u64::MAX,
         };
         let (first, next) = (self.first_index(), self.next_index());
-        let position = |index: u64| (index.clamp(first, next) - first) as usize;
+        let position = |index: u64| self.doomed + (index.clamp(first, next) - first) as usize;
         position(start)..position(end).max(position(start))
     }
 
     fn truncate_after(&mut self, last: Option<LogId>) {
         let kept = last.map_or(0, |last| last.index + 1).saturating_sub(self.first_index());
-        self.entries.truncate(kept as usize);
+        self.entries.truncate(self.doomed + kept as usize);
     }
 
     fn purge(&mut self, upto: LogId) {
-        let purged = (upto.index + 1).saturating_sub(self.first_index());
-        self.entries.drain(..self.entries.len().min(purged as usize));
+        let purged = (upto.index + 1).saturating_sub(self.first_index()) as usize;
+        self.doomed = self.entries.len().min(self.doomed + purged);
         self.purged = self.purged.max(Some(upto));
+    }
+
+    /// Appends, and frees what was purged at twice the pace.
+    fn append(&mut self, entries: impl IntoIterator<Item = Entry>) -> std::ops::Range<usize> {
+        let known = self.entries.len();
+        self.entries.extend(entries);
+        let freed = self.doomed.min(2 * (self.entries.len() - known));
+        self.entries.drain(..freed);
+        self.doomed -= freed;
+        known - freed..self.entries.len()
     }
 
     fn replay(&mut self, record: Record) -> io::Result<()> {
@@ -217,10 +231,11 @@ impl Log {
             Record::Entries(entries) => {
                 let first = entries.first().map_or(self.next_index(), |entry| entry.log_id.index);
                 if first != self.next_index() {
-                    let gap = format!("entry {first} follows on entry {}", self.next_index().saturating_sub(1));
+                    let gap =
+                        format!("entry {first} follows on entry {}", self.next_index().saturating_sub(1));
                     return Err(io::Error::new(io::ErrorKind::InvalidData, gap));
                 }
-                self.entries.extend(entries);
+                self.append(entries);
             }
             Record::TruncateAfter(last) => self.truncate_after(last),
             Record::Purge(upto) => self.purge(upto),
@@ -235,7 +250,7 @@ impl Log {
         let vote = self.vote.map(Record::Vote);
         let snapshot = self.snapshot.clone().map(Record::Snapshot);
         let purged = self.purged.map(Record::Purge);
-        let entries = Record::Entries(self.entries.iter().cloned().collect());
+        let entries = Record::Entries(self.entries.range(self.doomed..).cloned().collect());
         vote.into_iter().chain(snapshot).chain(purged).chain([entries]).collect()
     }
 }
@@ -259,7 +274,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
 
     async fn get_log_state(&mut self) -> Result<LogState<TypeConfig>, io::Error> {
         let log = self.log();
-        let last = log.entries.back().map(|entry| entry.log_id);
+        let last = log.entries.range(log.doomed..).next_back().map(|entry| entry.log_id);
         Ok(LogState { last_purged_log_id: log.purged, last_log_id: last.or(log.purged) })
     }
 
@@ -278,9 +293,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         I::IntoIter: OptionalSend,
     {
         let mut log = self.log();
-        let (known, index) = (log.entries.len(), log.next_index());
-        log.entries.extend(entries);
-        let added = log.entries.range(known..);
+        let index = log.next_index();
+        let added = log.append(entries);
+        let added = log.entries.range(added);
         assert!(
             added.clone().next().is_none_or(|entry| entry.log_id.index == index),
             "the library appends without gaps"

@@ -160,7 +160,7 @@ impl Ticket {
         let Some(waiter) = self.claim() else { return };
         match result {
             Ok(written) => {
-                let applied = written.data.0.unwrap_or_else(Instant::now);
+                let applied = written.data.time.unwrap_or_else(Instant::now);
                 waiter.answer(Slot(written.log_id.index), committed.unwrap_or(applied), applied);
             }
             Err(error) => {

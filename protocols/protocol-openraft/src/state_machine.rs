@@ -5,15 +5,12 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
-use openraft::alias::SnapshotOf;
 use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
 use protocol_core::{Application, Slot};
 
 use crate::log_store::{LogStore, SavedSnapshot};
-use crate::types::{AppliedAt, LogId, SnapshotMeta, StoredMembership, TypeConfig};
-
-type Snapshot = SnapshotOf<TypeConfig, Bytes>;
+use crate::types::{AppliedAt, LogId, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
 
 /// Applies committed entries to an [`Application`]. It keeps nothing durable but snapshots, in the
 /// replica's log; after a restart the library delivers the entries behind the snapshot again.
@@ -83,7 +80,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             #[expect(clippy::disallowed_methods, reason = "the adapter measures real time")]
             let now = Instant::now();
             for responder in applied.drain(..) {
-                responder.send(AppliedAt(Some(now)));
+                responder.send(AppliedAt { time: Some(now) });
             }
         }
         Ok(())

@@ -8,7 +8,7 @@ use std::fmt;
 use std::time::Instant;
 
 use bytes::Bytes;
-use openraft::alias::{EntryOf, LogIdOf, SnapshotMetaOf, StoredMembershipOf, VoteOf};
+use openraft::alias::{EntryOf, LogIdOf, SnapshotMetaOf, SnapshotOf, StoredMembershipOf, VoteOf};
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, VoteRequest,
     VoteResponse,
@@ -57,6 +57,8 @@ pub type LogId = LogIdOf<TypeConfig>;
 pub type Vote = VoteOf<TypeConfig>;
 /// What a snapshot covers.
 pub type SnapshotMeta = SnapshotMetaOf<TypeConfig>;
+/// A snapshot as the library passes it around.
+pub type Snapshot = SnapshotOf<TypeConfig, Bytes>;
 /// The members, and the entry that made them so.
 pub type StoredMembership = StoredMembershipOf<TypeConfig>;
 
@@ -85,11 +87,15 @@ impl<'de> Deserialize<'de> for Proposal {
 
 /// What the state machine answers: when it applied the command. Never leaves the process.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub struct AppliedAt(#[serde(skip)] pub Option<Instant>);
+pub struct AppliedAt {
+    /// Nothing where it was decoded.
+    #[serde(skip)]
+    pub time: Option<Instant>,
+}
 
 /// A message between replicas.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum Rpc {
+pub(crate) enum Rpc {
     /// The next request of a replication stream.
     Append {
         /// Which stream of the sender; later streams have larger numbers.
@@ -131,7 +137,7 @@ pub enum Rpc {
 
 /// Requests that stand alone.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum Question {
+pub(crate) enum Question {
     /// A leader without news shows that it lives.
     Heartbeat(AppendEntriesRequest<TypeConfig>),
     /// Entries outside a stream.
@@ -153,7 +159,7 @@ pub enum Question {
 
 /// Answers to [`Question`]s.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum Answer {
+pub(crate) enum Answer {
     /// To [`Question::Heartbeat`].
     Heartbeat(AppendEntriesResponse<TypeConfig>),
     /// To [`Question::Append`].
@@ -276,9 +282,9 @@ mod tests {
     fn entries(from: u64, payload_bytes: &[usize]) -> Vec<Entry> {
         let members = Membership::from(BTreeMap::from([(0, ()), (1, ()), (300, ())]));
         let fixed = [EntryPayload::Blank, EntryPayload::Membership(members)];
-        let commands = payload_bytes.iter().map(|&bytes| {
-            EntryPayload::Normal(Proposal(Command::new(CommandId(from), &vec![7; bytes])))
-        });
+        let commands = payload_bytes
+            .iter()
+            .map(|&bytes| EntryPayload::Normal(Proposal(Command::new(CommandId(from), &vec![7; bytes]))));
         let payloads = fixed.into_iter().chain(commands);
         payloads.zip(from..).map(|(payload, index)| Entry { log_id: log_id(from, index), payload }).collect()
     }

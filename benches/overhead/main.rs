@@ -1,0 +1,47 @@
+//! What the harness itself costs: each library through its adapter, beside the same library in the
+//! barest program that does the same work, in one run.
+//!
+//! Channel network, memory, one thread, three replicas, 256 clients, 128-byte payload.
+
+mod bare_openraft;
+mod bare_raft_rs;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use consensus_bench::bench::{commit_closed_loop, criterion};
+use criterion::{BenchmarkId, Throughput};
+use protocol_core::Protocol;
+
+/// Clients of every loop.
+pub const CLIENTS: usize = 256;
+/// Bytes of every payload.
+pub const PAYLOAD: usize = 128;
+
+fn main() -> ExitCode {
+    let raft_rs: Arc<dyn Protocol> = Arc::new(protocol_raft_rs::RaftRs);
+    let openraft: Arc<dyn Protocol> = Arc::new(protocol_openraft::Openraft);
+    let mut criterion = criterion();
+    let mut group = criterion.benchmark_group("overhead");
+    group.throughput(Throughput::Elements(1));
+    let parameter = format!("clients={CLIENTS}");
+    group.bench_function(BenchmarkId::new("bare-raft-rs", &parameter), |bencher| {
+        let bare = bare_raft_rs::Bare::launch(CLIENTS, PAYLOAD);
+        bencher.iter_custom(|commands| bare.commit(commands));
+    });
+    let mut outcome = commit_closed_loop(&mut group, &raft_rs, CLIENTS);
+    group.bench_function(BenchmarkId::new("bare-openraft", &parameter), |bencher| {
+        let bare = bare_openraft::Bare::launch(CLIENTS, PAYLOAD);
+        bencher.iter_custom(|commands| bare.commit(commands));
+    });
+    outcome = outcome.and(commit_closed_loop(&mut group, &openraft, CLIENTS));
+    group.finish();
+    criterion.final_summary();
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("error: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The closed loop under Criterion: time per commit with c requests in flight.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::Path;
+use std::process::exit;
+use std::sync::Arc;
+use std::time::Duration;
+
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, BenchmarkId};
+
+use crate::exit::{EXIT_UNSAFE, print_violations};
+use crate::host::Host;
+use crate::interrupt;
+use crate::load::ClosedLoop;
+use crate::run::{Pair, RunError, START_LIMIT};
+use crate::safety::{Claims, SETTLE_LIMIT, settle_and_check};
+
+/// One sample may take this long before the cluster counts as hung.
+const SAMPLE_LIMIT: Duration = Duration::from_secs(60);
+/// Commands of the round that shows that the cluster works, before Criterion sees it.
+const PROBE_COMMANDS: u64 = 100;
+
+/// A cluster with its closed loop.
+struct Stage {
+    host: Host,
+    clients: Arc<ClosedLoop>,
+}
+
+impl Stage {
+    fn launch(pair: &Pair, logs: &Path) -> Result<Stage, RunError> {
+        let host = Host::launch(pair.protocol.clone(), pair.launch_spec(logs)?, START_LIMIT)?;
+        let (cluster, runtime) = (host.cluster().clone(), host.runtime().clone());
+        let clients =
+            Arc::new(ClosedLoop::new(cluster, runtime, pair.scenario.payload_bytes, pair.scenario.timeout()));
+        Ok(Stage { host, clients })
+    }
+
+    /// Commits `commands` and checks what the cluster did; the check is not timed.
+    fn round(&self, clients: usize, commands: u64, limit: Duration) -> Result<Duration, String> {
+        let closed_loop = self.clients.clone();
+        let round = async move { closed_loop.round(clients, commands, limit).await };
+        let took = self
+            .host
+            .call("closed loop", limit + Duration::from_secs(1), round)
+            .map_err(|error| error.to_string())?
+            .map_err(|error| error.to_string())?;
+        let claims =
+            Claims { submitted: self.clients.submitted(), acknowledged: self.clients.acknowledged() };
+        let check = settle_and_check(self.host.cluster().clone(), claims);
+        let safety =
+            self.host.call("safety check", SETTLE_LIMIT * 2, check).map_err(|error| error.to_string())?;
+        if !safety.violations.is_empty() {
+            print_violations("closed loop", &safety.violations);
+            exit(i32::from(EXIT_UNSAFE));
+        }
+        Ok(took)
+    }
+}
+
+/// Times commits with `clients` requests in flight. What fails is returned, and no number is given.
+/// The cluster is launched when Criterion first wants it, so a filtered benchmark costs nothing.
+pub fn closed_loop(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    pair: &Pair,
+    clients: usize,
+) -> Result<(), String> {
+    let logs = tempfile::tempdir().map_err(|error| format!("folder for logs: {error}"))?;
+    let id = BenchmarkId::new(pair.protocol.descriptor().name, format!("clients={clients}"));
+    let (mut stage, mut failure) = (None, None);
+    let mut sample = |commands| -> Result<Duration, String> {
+        let stage = match &mut stage {
+            Some(stage) => stage,
+            none => {
+                let launched = Stage::launch(pair, logs.path()).map_err(|error| error.to_string())?;
+                launched.round(1, PROBE_COMMANDS, START_LIMIT)?;
+                none.insert(launched)
+            }
+        };
+        stage.round(clients, commands, SAMPLE_LIMIT)
+    };
+    // Criterion knows no benchmark that fails, so a failure unwinds through it.
+    let run = catch_unwind(AssertUnwindSafe(|| {
+        group.bench_function(id, |bencher| {
+            bencher.iter_custom(|commands| {
+                if interrupt::requested() {
+                    exit(i32::from(interrupt::EXIT_INTERRUPTED));
+                }
+                sample(commands).unwrap_or_else(|error| {
+                    failure = Some(error);
+                    resume_unwind(Box::new(()))
+                })
+            });
+        });
+    }));
+    match (run, failure) {
+        (_, Some(failure)) => Err(failure),
+        (Err(_), None) => Err("the benchmark panicked; its message is above".into()),
+        (Ok(()), None) => Ok(()),
+    }
+}

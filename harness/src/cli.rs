@@ -1,0 +1,404 @@
+//! The command line: everything that is not `cargo bench`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use protocol_core::{Descriptor, Protocol, Settings};
+use thiserror::Error;
+
+use crate::compare::compare;
+use crate::exit::{EXIT_BASELINE, EXIT_OK, EXIT_TOOL, EXIT_USAGE};
+use crate::interrupt;
+use crate::machine;
+use crate::run::Pair;
+use crate::scenario::{self, Scenario, ScenarioError, StorageConfig, TransportKind};
+use crate::session::{Baselines, Session, SessionError, print_saved, print_tables};
+use crate::store::{Store, StoreError};
+
+/// Benchmarks for distributed consensus protocols.
+#[derive(Parser)]
+#[command(name = "consensus-bench", version, about, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Subcommands,
+}
+
+#[derive(Subcommand)]
+enum Subcommands {
+    /// Lists protocols, scenarios and tunables
+    #[command(after_help = "Example: consensus-bench list --format json")]
+    List {
+        /// Profile or scenario file whose scenarios are listed
+        #[command(flatten)]
+        source: Source,
+        /// How to print
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Runs scenarios in real time
+    #[command(after_help = "Example: consensus-bench run --protocol raft-rs --scenario high_load \
+                            --network tcp --storage wal --save mine")]
+    Run(Box<Run>),
+    /// Compares two runs or baselines, with intervals
+    #[command(after_help = "Example: consensus-bench compare main latest")]
+    Compare {
+        /// A baseline, a run's id, `latest`, or a path
+        a: String,
+        /// What to compare with it
+        b: String,
+        /// How to print
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Baselines by name
+    #[command(subcommand, after_help = "Example: consensus-bench baseline list")]
+    Baseline(BaselineCommand),
+}
+
+#[derive(Subcommand)]
+enum BaselineCommand {
+    /// Lists local and committed baselines
+    List,
+    /// Saves a finished run as a baseline
+    Save {
+        /// Name to save under
+        name: String,
+        /// A run's id, `latest`, or a path
+        #[arg(default_value = "latest")]
+        run: String,
+    },
+    /// Prints the tables of a baseline
+    Show {
+        /// Which baseline
+        name: String,
+    },
+    /// Copies a local baseline to the committed folder `baselines/`
+    Promote {
+        /// Which baseline
+        name: String,
+    },
+    /// Removes a local baseline
+    Rm {
+        /// Which baseline
+        name: String,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Tables
+    Text,
+    /// For machines
+    Json,
+}
+
+#[derive(clap::Args)]
+struct Source {
+    /// Built-in scenarios: quick (seconds) or full (minutes)
+    #[arg(long, default_value = "quick")]
+    profile: String,
+    /// Scenarios of your own, in place of a profile
+    #[arg(long, value_name = "TOML", conflicts_with = "profile")]
+    file: Option<PathBuf>,
+}
+
+impl Source {
+    fn scenarios(&self) -> Result<Vec<Scenario>, ScenarioError> {
+        match &self.file {
+            Some(path) => scenario::read(path),
+            None => scenario::profile(&self.profile),
+        }
+    }
+}
+
+#[derive(clap::Args)]
+struct Run {
+    /// Protocols to run, by name; all when none is given
+    #[arg(long, value_delimiter = ',')]
+    protocol: Vec<String>,
+    /// Scenarios to run, by name; all of the profile when none is given
+    #[arg(long, value_delimiter = ',')]
+    scenario: Vec<String>,
+    #[command(flatten)]
+    source: Source,
+    /// How messages move, in place of the scenario's
+    #[arg(long, value_enum)]
+    network: Option<TransportKind>,
+    /// One-way delay of every link in milliseconds, in place of the scenario's
+    #[arg(long)]
+    delay_ms: Option<f64>,
+    /// With tcp, replica i listens on this port plus i
+    #[arg(long)]
+    base_port: Option<u16>,
+    /// Where logs are kept, in place of the scenario's
+    #[arg(long, value_enum)]
+    storage: Option<StorageConfig>,
+    /// Size of the cluster, in place of the scenario's
+    #[arg(long)]
+    replicas: Option<usize>,
+    /// Seed, in place of the scenario's
+    #[arg(long)]
+    seed: Option<u64>,
+    /// A tunable of the protocols, as NAME=VALUE; may be repeated
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    settings: Vec<String>,
+    /// Saves the results as a baseline
+    #[arg(long, value_name = "NAME")]
+    save: Option<String>,
+    /// Compares the results with a baseline
+    #[arg(long, value_name = "NAME")]
+    baseline: Option<String>,
+    /// No progress on standard error
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// What went wrong, with the exit code it leads to.
+#[derive(Debug, Error)]
+enum CliError {
+    #[error("no protocol `{name}`; there are: {known}")]
+    UnknownProtocol { name: String, known: String },
+    #[error("`--set {0}` is not NAME=VALUE with a number as the value")]
+    Setting(String),
+    #[error(transparent)]
+    Launch(#[from] protocol_core::LaunchError),
+    #[error(transparent)]
+    Scenario(#[from] ScenarioError),
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("results as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+impl CliError {
+    fn exit_code(&self) -> u8 {
+        match self {
+            CliError::Session(SessionError::Folder(_)) | CliError::Json(_) => EXIT_TOOL,
+            CliError::Session(SessionError::Baseline(error)) | CliError::Store(error) => exit_code_of(error),
+            _ => EXIT_USAGE,
+        }
+    }
+}
+
+fn exit_code_of(error: &StoreError) -> u8 {
+    match error {
+        StoreError::UnknownBaseline { .. }
+        | StoreError::UnknownReference { .. }
+        | StoreError::NoRuns { .. } => EXIT_BASELINE,
+        StoreError::BadName { .. } | StoreError::NoWorkspace | StoreError::Committed { .. } => EXIT_USAGE,
+        _ => EXIT_TOOL,
+    }
+}
+
+/// Runs the command line of a suite of protocols.
+pub fn main(protocols: &[Arc<dyn Protocol>]) -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Subcommands::List { source, format } => list(protocols, &source, format),
+        Subcommands::Run(run) => run.run(protocols),
+        Subcommands::Compare { a, b, format } => compare_two(&a, &b, format),
+        Subcommands::Baseline(command) => baseline(command),
+    };
+    ExitCode::from(outcome.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        error.exit_code()
+    }))
+}
+
+impl Run {
+    fn run(&self, protocols: &[Arc<dyn Protocol>]) -> Result<u8, CliError> {
+        let scenarios = self.chosen_scenarios()?;
+        let protocols = chosen_protocols(protocols, &self.protocol)?;
+        let settings = self.settings()?;
+        let mut pairs = Vec::new();
+        for scenario in &scenarios {
+            for protocol in &protocols {
+                let descriptor = protocol.descriptor();
+                protocol_core::check_size(&descriptor, scenario.replicas)?;
+                Settings::checked(settings.clone(), &descriptor)?;
+                pairs.push(Pair {
+                    protocol: protocol.clone(),
+                    scenario: scenario.clone(),
+                    settings: settings.clone(),
+                });
+            }
+        }
+        if let Err(error) = interrupt::listen() {
+            eprintln!("Ctrl-C will lose results: {error}");
+        }
+        let baselines = Baselines { save: self.save.clone(), compare: self.baseline.clone(), lenient: false };
+        let mut session = Session::start("run", baselines)?.quiet(self.quiet);
+        for pair in pairs {
+            if interrupt::requested() {
+                break;
+            }
+            let id = format!("{}/{}", pair.scenario.name, pair.protocol.descriptor().name);
+            session.run(&id, &pair);
+        }
+        Ok(session.finish())
+    }
+
+    fn chosen_scenarios(&self) -> Result<Vec<Scenario>, CliError> {
+        let all = self.source.scenarios()?;
+        let mut chosen = match self.scenario.as_slice() {
+            [] => all,
+            names => {
+                names.iter().map(|name| scenario::find(&all, name).cloned()).collect::<Result<Vec<_>, _>>()?
+            }
+        };
+        for scenario in &mut chosen {
+            self.override_scenario(scenario);
+            scenario.check("command line")?;
+        }
+        Ok(chosen)
+    }
+
+    fn override_scenario(&self, scenario: &mut Scenario) {
+        let network = &mut scenario.network;
+        network.kind = self.network.unwrap_or(network.kind);
+        network.delay_ms = self.delay_ms.unwrap_or(network.delay_ms);
+        network.base_port = self.base_port.or(network.base_port);
+        scenario.storage = self.storage.unwrap_or(scenario.storage);
+        scenario.replicas = self.replicas.unwrap_or(scenario.replicas);
+        scenario.seed = self.seed.unwrap_or(scenario.seed);
+    }
+
+    fn settings(&self) -> Result<BTreeMap<String, f64>, CliError> {
+        let parse = |setting: &String| {
+            let (name, value) = setting.split_once('=')?;
+            Some((name.trim().to_string(), value.trim().parse().ok()?))
+        };
+        self.settings
+            .iter()
+            .map(|setting| parse(setting).ok_or_else(|| CliError::Setting(setting.clone())))
+            .collect()
+    }
+}
+
+fn chosen_protocols(
+    protocols: &[Arc<dyn Protocol>],
+    names: &[String],
+) -> Result<Vec<Arc<dyn Protocol>>, CliError> {
+    if names.is_empty() {
+        return Ok(protocols.to_vec());
+    }
+    let find = |name: &String| {
+        let found = protocols.iter().find(|protocol| protocol.descriptor().name == name);
+        found.cloned().ok_or_else(|| CliError::UnknownProtocol {
+            name: name.clone(),
+            known: protocols.iter().map(|protocol| protocol.descriptor().name).collect::<Vec<_>>().join(", "),
+        })
+    };
+    names.iter().map(find).collect()
+}
+
+fn list(protocols: &[Arc<dyn Protocol>], source: &Source, format: Format) -> Result<u8, CliError> {
+    let scenarios = source.scenarios()?;
+    let descriptors: Vec<Descriptor> = protocols.iter().map(|protocol| protocol.descriptor()).collect();
+    match format {
+        Format::Json => println!("{}", serde_json::to_string_pretty(&list_json(&descriptors, &scenarios))?),
+        Format::Text => print_list(&descriptors, &scenarios),
+    }
+    Ok(EXIT_OK)
+}
+
+fn print_list(descriptors: &[Descriptor], scenarios: &[Scenario]) {
+    println!("Protocols");
+    for protocol in descriptors {
+        let (low, high) = protocol.cluster_sizes;
+        println!("  {} ({}): {}", protocol.name, protocol.family.name(), protocol.implementation);
+        println!("      commit: {}", protocol.commit_means);
+        println!(
+            "      {low} to {high} replicas; 3 tolerate {}, 5 tolerate {}",
+            (protocol.tolerates)(3),
+            (protocol.tolerates)(5)
+        );
+        for tunable in protocol.tunables {
+            let (low, high) = tunable.range;
+            println!("      --set {}={} ({low} to {high}): {}", tunable.name, tunable.default, tunable.about);
+        }
+    }
+    println!("Scenarios");
+    for scenario in scenarios {
+        println!("  {}: {}", scenario.name, scenario.about);
+    }
+}
+
+fn list_json(descriptors: &[Descriptor], scenarios: &[Scenario]) -> serde_json::Value {
+    let protocols: Vec<_> = descriptors
+        .iter()
+        .map(|protocol| {
+            let tunables: Vec<_> = protocol
+                .tunables
+                .iter()
+                .map(|tunable| {
+                    serde_json::json!({
+                        "name": tunable.name, "about": tunable.about, "low": tunable.range.0,
+                        "high": tunable.range.1, "default": tunable.default, "live": tunable.live,
+                    })
+                })
+                .collect();
+            serde_json::json!({
+                "name": protocol.name, "family": protocol.family.name(),
+                "implementation": protocol.implementation, "commit_means": protocol.commit_means,
+                "smallest": protocol.cluster_sizes.0, "largest": protocol.cluster_sizes.1,
+                "tunables": tunables,
+            })
+        })
+        .collect();
+    serde_json::json!({ "protocols": protocols, "scenarios": scenarios })
+}
+
+fn compare_two(a: &str, b: &str, format: Format) -> Result<u8, CliError> {
+    let store = store();
+    let comparison = compare(&store.load(a)?, &store.load(b)?);
+    match format {
+        Format::Text => println!("{comparison}"),
+        Format::Json => println!("{}", serde_json::to_string_pretty(&comparison)?),
+    }
+    Ok(if comparison.rows.is_empty() { EXIT_BASELINE } else { EXIT_OK })
+}
+
+fn baseline(command: BaselineCommand) -> Result<u8, CliError> {
+    let store = store();
+    match command {
+        BaselineCommand::List => {
+            let entries = store.list_baselines()?;
+            if entries.is_empty() {
+                println!("no baselines; `cargo bench -- --save-baseline NAME` makes one");
+            }
+            for entry in entries {
+                println!(
+                    "{} ({}, {} rows): {}",
+                    entry.name,
+                    entry.place.name(),
+                    entry.rows,
+                    entry.path.display()
+                );
+            }
+        }
+        BaselineCommand::Save { name, run } => {
+            for results in &store.load(&run)?.runs {
+                print_saved(&name, &store.save_baseline(&name, results)?);
+            }
+        }
+        BaselineCommand::Show { name } => {
+            let rows: Vec<_> =
+                store.load_baseline(&name)?.runs.into_iter().flat_map(|run| run.results).collect();
+            print_tables(&rows);
+        }
+        BaselineCommand::Promote { name } => {
+            store.promote(&name)?.iter().for_each(|path| println!("{}", path.display()));
+        }
+        BaselineCommand::Rm { name } => store.remove(&name)?,
+    }
+    Ok(EXIT_OK)
+}
+
+fn store() -> Store {
+    Store::from_environment(&machine::describe().fingerprint)
+}

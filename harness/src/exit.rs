@@ -1,0 +1,18 @@
+//! Exit codes, the same for every way in.
+
+/// Everything ran.
+pub const EXIT_OK: u8 = 0;
+/// The tool or a system under test failed.
+pub const EXIT_TOOL: u8 = 1;
+/// The command line or a file it names is wrong.
+pub const EXIT_USAGE: u8 = 2;
+/// A baseline is missing or can't be compared with.
+pub const EXIT_BASELINE: u8 = 5;
+/// A safety check failed; numbers are withheld.
+pub const EXIT_UNSAFE: u8 = 6;
+
+/// Tells what a failed safety check found.
+pub fn print_violations(what: &str, violations: &[String]) {
+    eprintln!("SAFETY VIOLATION in {what}: numbers are withheld");
+    violations.iter().for_each(|violation| eprintln!("  {violation}"));
+}

@@ -1,0 +1,261 @@
+//! Where things are on disk: runs and local baselines in the target folder, committed baselines in
+//! the workspace; and how a name on the command line is turned into results.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::files::{self, FileError};
+use crate::results::RunResults;
+
+mod baselines;
+mod run_folder;
+
+pub(crate) use baselines::reason_not_to_compare;
+pub use baselines::{BaselineEntry, NotSaved, Place, SaveReport, check_name};
+pub use run_folder::RunFolder;
+
+/// The results of a run, within its folder.
+pub const RESULTS_FILE: &str = "results.json";
+
+/// How many runs an error lists.
+const RUNS_LISTED: usize = 5;
+
+/// The folders that hold runs and baselines.
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// Runs and local baselines: `target/consensus-bench`, or `CONSENSUS_BENCH_HOME`.
+    pub home: PathBuf,
+    /// The committed `baselines` folder of the workspace we are in; none outside one.
+    pub committed: Option<PathBuf>,
+    /// This machine's fingerprint: only its committed baselines are looked at.
+    pub fingerprint: String,
+}
+
+/// Results under one name. A baseline has a run per row, because its rows may have been saved by
+/// different runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recorded {
+    /// What to call it: a run's id, a baseline's name, or a path.
+    pub name: String,
+    /// The results, each under the manifest it was measured with.
+    pub runs: Vec<RunResults>,
+}
+
+/// Why something was not stored or found. One line that says how to go on.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// A file was not written or not understood.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A folder could not be made, listed or removed.
+    #[error("{}: can't {doing} this folder: {source}", path.display())]
+    Folder {
+        /// What was tried.
+        doing: &'static str,
+        /// Folder.
+        path: PathBuf,
+        /// Cause.
+        source: std::io::Error,
+    },
+    /// Not a name for a baseline.
+    #[error(
+        "`{name}` is no name for a baseline: use letters, digits, `.`, `_` and `-`, not `.` first, \
+         and not `latest`"
+    )]
+    BadName {
+        /// Asked for.
+        name: String,
+    },
+    /// No such baseline.
+    #[error("no baseline `{name}`; {known}")]
+    UnknownBaseline {
+        /// Asked for.
+        name: String,
+        /// All names, as half a sentence.
+        known: String,
+    },
+    /// Neither a path, nor a baseline, nor a run.
+    #[error("`{reference}` is no results file, run's folder, baseline or run; {baselines}; {runs}")]
+    UnknownReference {
+        /// Asked for.
+        reference: String,
+        /// All baselines, as half a sentence.
+        baselines: String,
+        /// The last runs, as half a sentence.
+        runs: String,
+    },
+    /// There is no run yet.
+    #[error("no run with readable results in {}; `consensus-bench run` makes one", home.display())]
+    NoRuns {
+        /// Where runs are looked for.
+        home: PathBuf,
+    },
+    /// A file of a baseline holds none or several results.
+    #[error("{}: a baseline's file holds one result, this one holds {found}; save it again", path.display())]
+    NotOneResult {
+        /// File.
+        path: PathBuf,
+        /// Results in it.
+        found: usize,
+    },
+    /// A row that was measured elsewhere, or before this machine's kernel or compiler changed.
+    #[error(
+        "{}: measured on another machine ({measured_on}, this one is {here}): measure it again here",
+        path.display()
+    )]
+    OtherMachine {
+        /// File.
+        path: PathBuf,
+        /// Fingerprint in it.
+        measured_on: String,
+        /// This machine's.
+        here: String,
+    },
+    /// There is no workspace to commit to.
+    #[error(
+        "no workspace here to commit a baseline to: go to a folder below a Cargo.toml with \
+         [workspace] and a `baselines` folder beside it"
+    )]
+    NoWorkspace,
+    /// Only local baselines are removed.
+    #[error("baseline `{name}` is committed: remove it with `git rm -r {}`", path.display())]
+    Committed {
+        /// Asked for.
+        name: String,
+        /// Where it is.
+        path: PathBuf,
+    },
+}
+
+impl Store {
+    /// The store of this process, from its environment, executable and working folder.
+    pub fn from_environment(fingerprint: &str) -> Store {
+        let executable = std::env::current_exe().ok();
+        let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+        Store::located(|name| std::env::var_os(name), executable.as_deref(), &here, fingerprint)
+    }
+
+    /// The same with everything it depends on as arguments.
+    fn located(
+        variable: impl Fn(&str) -> Option<OsString>,
+        executable: Option<&Path>,
+        here: &Path,
+        fingerprint: &str,
+    ) -> Store {
+        let path_in = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let workspace = path_in("CARGO_MANIFEST_DIR")
+            .and_then(|package| workspace_above(&package))
+            .or_else(|| workspace_above(here));
+        let home = match path_in("CONSENSUS_BENCH_HOME") {
+            Some(home) => here.join(home),
+            None => target_folder(path_in("CARGO_TARGET_DIR"), executable, here).join("consensus-bench"),
+        };
+        let committed = workspace.map(|root| root.join("baselines"));
+        Store { home, committed, fingerprint: fingerprint.into() }
+    }
+
+    /// Makes the folder of a run that starts now.
+    pub fn create_run(&self, label: &str) -> Result<RunFolder, StoreError> {
+        RunFolder::create(&self.home, label)
+    }
+
+    /// The newest run with readable results. Runs that were killed before they wrote any are passed over.
+    pub fn latest(&self) -> Result<RunResults, StoreError> {
+        let readable = |id: &String| files::read_results(&self.home.join(id).join(RESULTS_FILE)).ok();
+        let runs = run_folder::ids_in(&self.home)?;
+        runs.iter().rev().find_map(readable).ok_or_else(|| StoreError::NoRuns { home: self.home.clone() })
+    }
+
+    /// Results by a path (of a results file or a run's folder), `latest`, a baseline's name or a run's id;
+    /// the first that fits, in this order.
+    pub fn load(&self, reference: &str) -> Result<Recorded, StoreError> {
+        let path = Path::new(reference);
+        let in_folder = path.join(RESULTS_FILE);
+        let in_run = self.home.join(reference).join(RESULTS_FILE);
+        let one = |run: RunResults| Recorded { name: reference.into(), runs: vec![run] };
+        if reference.is_empty() {
+            Err(self.unknown(reference))
+        } else if path.is_file() {
+            Ok(one(files::read_results(path)?))
+        } else if in_folder.is_file() {
+            Ok(one(files::read_results(&in_folder)?))
+        } else if reference == "latest" {
+            let run = self.latest()?;
+            Ok(Recorded { name: run.run_id.clone(), runs: vec![run] })
+        } else if self.baseline_folder(reference).is_some() {
+            self.load_baseline(reference)
+        } else if run_folder::is_id(reference) && in_run.is_file() {
+            Ok(one(files::read_results(&in_run)?))
+        } else {
+            Err(self.unknown(reference))
+        }
+    }
+
+    fn unknown(&self, reference: &str) -> StoreError {
+        let ids = run_folder::ids_in(&self.home).unwrap_or_default();
+        let last: Vec<&str> = ids.iter().rev().take(RUNS_LISTED).map(String::as_str).collect();
+        let runs = if last.is_empty() {
+            "there are no runs yet".to_string()
+        } else {
+            format!("last runs: {}", last.join(", "))
+        };
+        StoreError::UnknownReference { reference: reference.into(), baselines: self.known_baselines(), runs }
+    }
+}
+
+/// Cargo's target folder.
+///
+/// The folder that the executable is in comes before a relative `CARGO_TARGET_DIR`: that one is
+/// meant from where cargo was called, and benches run in their package's folder.
+fn target_folder(from_cargo: Option<PathBuf>, executable: Option<&Path>, here: &Path) -> PathBuf {
+    let is_target = |folder: &&Path| {
+        folder.join("CACHEDIR.TAG").is_file() || folder.file_name().is_some_and(|name| name == "target")
+    };
+    match from_cargo {
+        Some(folder) if folder.is_absolute() => folder,
+        relative => executable
+            .and_then(|path| path.ancestors().skip(1).find(is_target))
+            .map(Path::to_path_buf)
+            .unwrap_or_else(|| here.join(relative.unwrap_or_else(|| "target".into()))),
+    }
+}
+
+/// The nearest workspace that keeps baselines.
+fn workspace_above(start: &Path) -> Option<PathBuf> {
+    let is_workspace = |folder: &&Path| {
+        let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
+        folder.join("baselines").is_dir() && manifest.lines().any(|line| line.trim() == "[workspace]")
+    };
+    start.ancestors().find(is_workspace).map(Path::to_path_buf)
+}
+
+/// Whether a name can be a file's or a folder's without meaning anything else.
+fn is_plain(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    !name.is_empty() && name.len() <= 100 && !name.starts_with('.') && name.chars().all(allowed)
+}
+
+fn folder_error(doing: &'static str, path: &Path, source: std::io::Error) -> StoreError {
+    StoreError::Folder { doing, path: path.into(), source }
+}
+
+/// The names in a folder, sorted. A folder that is not there has none.
+fn names_in(folder: &Path) -> Result<Vec<String>, StoreError> {
+    let failed = |source| folder_error("list", folder, source);
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(failed)?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        // A name that is no text is none of ours.
+        names.extend(entry.map_err(failed)?.file_name().into_string());
+    }
+    names.sort();
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,296 @@
+//! Results as terminal tables: one per scenario, a row per protocol. What disturbed, spoiled or
+//! changed a row stands below its table, so that no number is seen without it.
+
+use comfy_table::{Cell, CellAlignment, Table, TableComponent, presets};
+
+use crate::results::{Metric, Outcome, ScenarioResult};
+use crate::scenario::{Arrivals, Scenario};
+
+pub mod quantity;
+
+use quantity::NOTHING;
+
+/// Heads of the columns.
+const HEADS: [&str; 10] = [
+    "protocol",
+    "commits/s",
+    "p50",
+    "p95",
+    "p99",
+    "p99.9",
+    "success",
+    "messages/\ncommit\n(÷ floor)",
+    "bytes/\ncommit",
+    "CPU/\ncommit",
+];
+
+/// Results as tables: one for each scenario, in the order in which scenarios first appear.
+///
+/// Times are response times, from the moment a request was due. Below each value is its 95 %
+/// interval, in per cent of it.
+pub fn scenario_table(results: &[ScenarioResult]) -> String {
+    // The heading says what was run, and so rows under one heading ran the same.
+    let mut tables: Vec<(String, Vec<&ScenarioResult>)> = Vec::new();
+    for result in results {
+        let heading = heading(&result.scenario);
+        match tables.iter_mut().find(|(known, _)| *known == heading) {
+            Some((_, rows)) => rows.push(result),
+            None => tables.push((heading, vec![result])),
+        }
+    }
+    let shown = |(heading, rows): &(String, Vec<_>)| format!("{heading}\n{}{}", table(rows), notes(rows));
+    tables.iter().map(shown).collect::<Vec<_>>().join("\n\n")
+}
+
+/// An empty table with the given heads, its first column to the left and the others to the right.
+/// A row of several lines wants a rule below it.
+pub(crate) fn empty_table(heads: &[&str], rules: bool) -> Table {
+    let mut table = Table::new();
+    // Without a terminal's width and colours, so that a table is the same in a file.
+    table.force_no_tty().load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    if !rules {
+        table.remove_style(TableComponent::HorizontalLines);
+        table.remove_style(TableComponent::MiddleIntersections);
+    }
+    table.set_header(heads.iter().map(Cell::new));
+    for column in table.column_iter_mut() {
+        let is_first = column.index == 0;
+        column.set_padding((1, 0));
+        column.set_cell_alignment(if is_first { CellAlignment::Left } else { CellAlignment::Right });
+    }
+    table
+}
+
+/// The table's lines without the blanks that fill them up.
+pub(crate) fn lines_of(table: &Table) -> String {
+    table.lines().map(|line| line.trim_end().to_string()).collect::<Vec<_>>().join("\n")
+}
+
+/// Why a result's numbers are not shown.
+enum NoNumbers {
+    /// The safety check failed, or did not run.
+    Withheld(&'static str),
+    /// It did not run to its end.
+    Failed(String),
+}
+
+/// Why a result's numbers are not to be shown, if they aren't.
+fn no_numbers(result: &ScenarioResult) -> Option<NoNumbers> {
+    match &result.outcome {
+        Outcome::Unsafe => Some(NoNumbers::Withheld("safety violation")),
+        Outcome::Failed { reason } => Some(NoNumbers::Failed(reason.clone())),
+        Outcome::Completed | Outcome::Interrupted if !result.safety.violations.is_empty() => {
+            Some(NoNumbers::Withheld("safety violation"))
+        }
+        Outcome::Completed | Outcome::Interrupted if !result.safety.checked => {
+            Some(NoNumbers::Withheld("safety was not checked"))
+        }
+        Outcome::Completed | Outcome::Interrupted => None,
+    }
+}
+
+fn heading(scenario: &Scenario) -> String {
+    let arrivals = match scenario.arrivals {
+        Arrivals::Constant => "constant",
+        Arrivals::Poisson => "Poisson",
+    };
+    let mut about = format!("{}\n", scenario.name);
+    if !scenario.about.is_empty() {
+        about = format!("{}: {}\n", scenario.name, scenario.about);
+    }
+    about += &format!(
+        "{} replicas, {}-byte payloads, {arrivals} arrivals",
+        scenario.replicas, scenario.payload_bytes
+    );
+    if let Some(phase) = scenario.measured_phase().and_then(|index| scenario.phases.get(index)) {
+        let from = if phase.ramp.is_some() { "from " } else { "at " };
+        about += &format!(
+            "; {} {} s {from}{}/s",
+            phase.kind.name(),
+            phase.duration_s,
+            quantity::count(phase.rate_per_s)
+        );
+    }
+    about + &links(scenario)
+}
+
+/// What links do beside moving messages; nothing when they do nothing else.
+fn links(scenario: &Scenario) -> String {
+    let network = &scenario.network;
+    let mut traits = Vec::new();
+    if network.delay_ms > 0.0 {
+        traits.push(format!("{} ms delay", network.delay_ms));
+    }
+    if network.jitter_ms > 0.0 {
+        traits.push(format!("{} ms jitter", network.jitter_ms));
+    }
+    if network.loss > 0.0 {
+        traits.push(format!("{} lost", quantity::share(network.loss)));
+    }
+    if network.duplication > 0.0 {
+        traits.push(format!("{} doubled", quantity::share(network.duplication)));
+    }
+    if let Some(rate) = network.bandwidth_bytes_per_s {
+        traits.push(format!("{}B/s", quantity::count(rate)));
+    }
+    if traits.is_empty() { String::new() } else { format!("; links: {}", traits.join(", ")) }
+}
+
+fn table(rows: &[&ScenarioResult]) -> String {
+    let mut table = empty_table(&HEADS, true);
+    for result in rows {
+        table.add_row(row(result));
+    }
+    lines_of(&table)
+}
+
+fn row(result: &ScenarioResult) -> Vec<String> {
+    let mut name = result.row_name();
+    if !result.disturbed.is_empty() {
+        name += " *";
+    }
+    if result.outcome == Outcome::Interrupted {
+        name += " ~";
+    }
+    let word = match no_numbers(result) {
+        Some(NoNumbers::Withheld(_)) => "withheld",
+        Some(NoNumbers::Failed(_)) => "failed",
+        None => return numbers(name, result),
+    };
+    let mut cells = vec![name, word.into()];
+    cells.resize(HEADS.len(), NOTHING.into());
+    cells
+}
+
+fn numbers(name: String, result: &ScenarioResult) -> Vec<String> {
+    let shown = |metric: &str, show: &dyn Fn(&Metric) -> String| {
+        result.metric(metric).map_or_else(|| NOTHING.to_string(), |metric| with_spread(show(metric), metric))
+    };
+    let number = |metric: &Metric| quantity::count(metric.value);
+    let time = |metric: &Metric| quantity::in_unit(metric.value, "ns");
+    let against_floor = |metric: &Metric| match result.metric("messages_per_commit_over_floor") {
+        Some(over) => format!("{} ({})", number(metric), number(over)),
+        None => number(metric),
+    };
+    // Its interval is below what two digits show.
+    let success = result.metric("success_ratio").map(|metric| quantity::share(metric.value));
+    vec![
+        name,
+        shown("throughput_per_s", &number),
+        shown("response_ns_p50", &time),
+        shown("response_ns_p95", &time),
+        shown("response_ns_p99", &time),
+        shown("response_ns_p999", &time),
+        success.unwrap_or_else(|| NOTHING.into()),
+        shown("messages_per_commit", &against_floor),
+        shown("bytes_per_commit", &number),
+        shown("cpu_ns_per_commit", &time),
+    ]
+}
+
+fn with_spread(shown: String, metric: &Metric) -> String {
+    let interval = metric.lower.zip(metric.upper);
+    match interval.and_then(|(lower, upper)| quantity::spread(metric.value, lower, upper)) {
+        Some(spread) => format!("{shown}\n{spread}"),
+        None => shown,
+    }
+}
+
+/// What a reader must know about the rows above.
+fn notes(rows: &[&ScenarioResult]) -> String {
+    let mut notes = String::new();
+    let mut note = |line: String| notes += &format!("\n{line}");
+    if rows.iter().any(|result| no_numbers(result).is_none()) {
+        note("Response times; below a value its 95 % interval (± its wider side); - is not measured.".into());
+    }
+    for result in rows {
+        let name = result.row_name();
+        if !result.disturbed.is_empty() {
+            note(format!("* {name}: disturbed: {}", result.disturbed.join("; ")));
+        }
+        if result.outcome == Outcome::Interrupted {
+            note(format!("~ {name}: interrupted: the numbers are of the part that ran"));
+        }
+        match no_numbers(result) {
+            Some(NoNumbers::Withheld(reason)) => {
+                note(format!("{name}: withheld: {reason}"));
+                result.safety.violations.iter().for_each(|broken| note(format!("  - {broken}")));
+            }
+            Some(NoNumbers::Failed(reason)) => note(format!("{name}: failed: {reason}")),
+            None => {}
+        }
+        if !result.settings.is_empty() {
+            let settings: Vec<String> =
+                result.settings.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+            note(format!("{name}: settings: {}", settings.join(", ")));
+        }
+    }
+    if rows.iter().any(|result| result.commit_means != rows[0].commit_means) {
+        note("These rows do not promise the same; a commit means".into());
+        for result in rows {
+            note(format!("  - {}: {}", result.row_name(), result.commit_means));
+        }
+    }
+    notes
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::files;
+    use crate::scenario::StorageConfig;
+
+    fn sample() -> Vec<ScenarioResult> {
+        files::parse_results(Path::new("sample"), files::SAMPLE).unwrap().results
+    }
+
+    #[test]
+    fn protocols_of_a_scenario_stand_side_by_side() {
+        let mut results = sample();
+        results[1].metrics.retain(|metric| metric.name != "cpu_ns_per_commit");
+        let mut low = results[0].clone();
+        low.scenario.name = "low_load".into();
+        low.scenario.about.clear();
+        low.scenario.phases[1].ramp = None;
+        low.scenario.network.delay_ms = 0.5;
+        low.scenario.network.loss = 0.01;
+        low.settings.clear();
+        results.push(low);
+        let shown = scenario_table(&results);
+        assert!(shown.lines().all(|line| line.chars().count() <= 120), "{shown}");
+        insta::assert_snapshot!(shown);
+    }
+
+    #[test]
+    fn what_spoils_a_row_is_said_and_its_numbers_are_kept_back() {
+        let mut disturbed = sample().remove(0);
+        disturbed.disturbed = vec!["run delay 3.1 % of wall time".into(), "lateness p99 1.2 ms".into()];
+        let mut interrupted = sample().remove(1);
+        interrupted.outcome = Outcome::Interrupted;
+        let mut broken = sample().remove(0);
+        broken.protocol = "sketch".into();
+        broken.family = "gossip".into();
+        broken.commit_means = "one replica has heard of it".into();
+        broken.outcome = Outcome::Unsafe;
+        broken.settings.clear();
+        broken.safety.violations = vec![
+            "replicas 0 and 2 differ at slot 7".into(),
+            "command 12 was acknowledged and is gone".into(),
+        ];
+        let mut failed = sample().remove(1);
+        failed.scenario.storage = StorageConfig::Wal;
+        failed.outcome = Outcome::Failed { reason: "no leader within 10 s".into() };
+        let mut unchecked = sample().remove(1);
+        unchecked.protocol = "hasty".into();
+        unchecked.safety.checked = false;
+
+        insta::assert_snapshot!(scenario_table(&[disturbed, interrupted, broken, failed, unchecked]));
+    }
+
+    #[test]
+    fn no_results_have_no_tables() {
+        assert_eq!(scenario_table(&[]), "");
+    }
+}

@@ -1,0 +1,199 @@
+//! Replication streams: many requests under way at once, answered in order.
+//!
+//! The network may lose, double and reorder messages. Requests are numbered and put back in order
+//! before the library sees them; a success holds for all requests before it, so a lost answer is
+//! made up for by the next. For a lost request the stream is given up, and the library starts
+//! another from what the follower is known to have.
+#![expect(clippy::disallowed_methods, reason = "the adapter owns real time")]
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt, stream};
+use openraft::base::BoxStream;
+use openraft::errors::NetworkError;
+use openraft::raft::{AppendEntriesRequest, StreamAppendResult};
+use openraft::{OptionalSend, RPCTypes};
+use protocol_core::ReplicaId;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, Sleep, sleep};
+
+use crate::network::{CallError, Endpoint, timed_out};
+use crate::types::{Raft, Rpc, TypeConfig};
+
+type Request = AppendEntriesRequest<TypeConfig>;
+type AppendResult = StreamAppendResult<TypeConfig>;
+
+/// Requests that may overtake a missing one before it counts as lost.
+const HELD_BACK: usize = 16;
+
+/// What comes back to the sender of a stream.
+pub(crate) enum Reply {
+    /// The result of one request.
+    Result(u64, AppendResult),
+    /// The receiver misses a request.
+    Broken,
+}
+
+/// The sender's end.
+pub(crate) struct Outgoing<S> {
+    endpoint: Arc<Endpoint>,
+    to: ReplicaId,
+    stream: u64,
+    input: S,
+    input_ended: bool,
+    replies: mpsc::UnboundedReceiver<Reply>,
+    /// Requests sent, and how many of them are answered.
+    sent: u64,
+    answered: u64,
+    /// When the oldest unanswered request was sent, or the latest answer came.
+    progress: Instant,
+    alarm: Pin<Box<Sleep>>,
+}
+
+impl<S> Outgoing<S>
+where
+    S: Stream<Item = Request> + OptionalSend + Unpin + 'static,
+{
+    /// Sends the requests as they come, and yields their results.
+    pub(crate) fn start(
+        endpoint: Arc<Endpoint>,
+        to: ReplicaId,
+        input: S,
+    ) -> BoxStream<'static, Result<AppendResult, CallError>> {
+        let (stream, replies) = endpoint.open_stream();
+        let outgoing = Outgoing {
+            endpoint,
+            to,
+            stream,
+            input,
+            input_ended: false,
+            replies,
+            sent: 0,
+            answered: 0,
+            progress: Instant::now(),
+            alarm: Box::pin(sleep(Duration::ZERO)),
+        };
+        Box::pin(stream::unfold(Some(outgoing), async |outgoing| {
+            let mut outgoing = outgoing?;
+            let result = outgoing.next_result().await?;
+            // The library starts another stream after anything but a success.
+            let rest = matches!(result, Ok(Ok(_))).then_some(outgoing);
+            Some((result, rest))
+        }))
+    }
+
+    async fn next_result(&mut self) -> Option<Result<AppendResult, CallError>> {
+        loop {
+            let waiting = self.sent - self.answered;
+            if waiting == 0 && self.input_ended {
+                return None;
+            }
+            // Requests are taken before any error is given: the library waits out its backoff
+            // inside `input`, and a stream that failed without taking one would fail again at once.
+            tokio::select! {
+                biased;
+                Some(reply) = self.replies.recv() => match reply {
+                    Reply::Result(sequence, _) if sequence < self.answered => {}
+                    Reply::Result(sequence, result) => {
+                        self.answered = sequence + 1;
+                        self.progress = Instant::now();
+                        return Some(Ok(result));
+                    }
+                    Reply::Broken => {
+                        let error = NetworkError::from_string("the follower misses a request");
+                        return Some(Err(error.into()));
+                    }
+                },
+                request = self.input.next(), if !self.input_ended && waiting < self.endpoint.carriage.window => {
+                    match request {
+                        Some(request) => self.send(request),
+                        None => self.input_ended = true,
+                    }
+                }
+                () = &mut self.alarm, if waiting > 0 => {
+                    let patience = self.endpoint.carriage.patience;
+                    if self.progress.elapsed() >= patience {
+                        let timeout = timed_out(self.endpoint.id, self.to, RPCTypes::AppendEntries, patience);
+                        return Some(Err(timeout.into()));
+                    }
+                    // Moved only when it rings, because tokio's timers are dear to move.
+                    self.alarm.as_mut().reset(self.progress + patience);
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, request: Request) {
+        if self.sent == self.answered {
+            self.progress = Instant::now();
+        }
+        let sequence = self.sent;
+        self.sent += 1;
+        self.endpoint.send(self.to, Rpc::Append { stream: self.stream, sequence, request });
+    }
+}
+
+impl<S> Drop for Outgoing<S> {
+    fn drop(&mut self) {
+        self.endpoint.close_stream(self.stream);
+    }
+}
+
+/// The receiver's end. A later stream of the same sender takes its place.
+pub(crate) struct Incoming {
+    pub(crate) stream: u64,
+    next: u64,
+    ahead: BTreeMap<u64, Request>,
+    requests: mpsc::UnboundedSender<Request>,
+}
+
+impl Incoming {
+    /// Feeds requests to the library, and sends its results back.
+    pub(crate) fn start(
+        endpoint: &Arc<Endpoint>,
+        from: ReplicaId,
+        stream: u64,
+        raft: &Raft,
+        runtime: &Handle,
+    ) -> Self {
+        let (sender, requests) = mpsc::unbounded_channel();
+        let requests = stream::unfold(requests, async |mut requests| {
+            let request = requests.recv().await?;
+            Some((request, requests))
+        });
+        let (endpoint, raft) = (endpoint.clone(), raft.clone());
+        runtime.spawn(async move {
+            let mut results = std::pin::pin!(raft.stream_append(requests).enumerate());
+            // An error means that the replica stopped, and says nothing any more.
+            while let Some((sequence, Ok(result))) = results.next().await {
+                endpoint.send(from, Rpc::Appended { stream, sequence: sequence as u64, result });
+            }
+        });
+        Incoming { stream, next: 0, ahead: BTreeMap::new(), requests: sender }
+    }
+
+    /// Takes a request that arrived; false when one before it must be lost.
+    pub(crate) fn take(&mut self, sequence: u64, request: Request) -> bool {
+        if sequence != self.next {
+            if sequence > self.next {
+                self.ahead.insert(sequence, request);
+            }
+            return self.ahead.len() <= HELD_BACK;
+        }
+        self.feed(request);
+        while let Some(request) = self.ahead.remove(&self.next) {
+            self.feed(request);
+        }
+        true
+    }
+
+    fn feed(&mut self, request: Request) {
+        self.next += 1;
+        // The library gives up a stream after anything but a success, and so will the sender.
+        self.requests.send(request).ok();
+    }
+}

@@ -1,0 +1,184 @@
+//! A running cluster of the library's replicas.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use async_trait::async_trait;
+use openraft::Config;
+use protocol_core::{
+    AppliedLog, Cluster, Fault, FaultError, LaunchError, LaunchSpec, LeaderClient, Network, Observation,
+    ReplicaId, Request, StorageSpec, View,
+};
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+
+use crate::network::Carriage;
+use crate::replica::{Life, Node, Origin, offer_to};
+use crate::{WINDOW_REQUESTS, types::Rpc};
+
+/// Replicas on the current runtime.
+pub(crate) struct OpenraftCluster {
+    nodes: Arc<Vec<Arc<Node>>>,
+    origin: Origin,
+    storage: StorageSpec,
+    client: Arc<LeaderClient>,
+    client_task: JoinHandle<()>,
+    lives: Mutex<Vec<Option<Life>>>,
+}
+
+impl OpenraftCluster {
+    pub(crate) async fn launch(spec: &LaunchSpec, config: Config) -> Result<Self, LaunchError> {
+        let nodes: Arc<Vec<Arc<Node>>> = Arc::new((0..spec.replicas).map(|_| Arc::default()).collect());
+        let inboxes = nodes.iter().map(Node::inbox).collect();
+        let counters = nodes.iter().map(|node| node.counters.clone()).collect();
+        let network: Network<Rpc> = Network::open(&spec.network, inboxes, counters, spec.seed).await?;
+        let (client, client_task) = LeaderClient::start(spec.replicas, offer_to(nodes.clone()));
+        let carriage = Carriage {
+            // Long after any healthy answer, and before a follower could think of an election.
+            patience: spec.timing.election_min / 2,
+            pause: spec.timing.heartbeat,
+            window: spec.settings.get(&WINDOW_REQUESTS) as u64,
+            link: spec.network.link,
+            numbers: Arc::new(AtomicU64::new(1)),
+        };
+        let cluster = OpenraftCluster {
+            nodes,
+            origin: Origin { config: Arc::new(config), carriage, network, client: client.clone() },
+            storage: spec.storage.clone(),
+            client,
+            client_task,
+            lives: Mutex::default(),
+        };
+        match cluster.start_all().await {
+            Ok(()) => Ok(cluster),
+            Err(error) => {
+                cluster.stop().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn start_all(&self) -> Result<(), LaunchError> {
+        let mut lives = self.lives.lock().await;
+        for id in ReplicaId::all(self.nodes.len()) {
+            let life = self.start(id).await?;
+            lives.push(Some(life));
+        }
+        // Only a new cluster is told its members; one that is launched on old logs knows them. The
+        // replica that is told leads first.
+        let lives: Vec<&Life> = lives.iter().flatten().collect();
+        match lives.first() {
+            Some(first) if lives.iter().all(|life| life.new) => {
+                let members: BTreeMap<u64, ()> = (0..self.nodes.len() as u64).map(|id| (id, ())).collect();
+                let initialized = first.raft.initialize(members).await;
+                initialized.map_err(|error| LaunchError::Library(error.to_string()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn start(&self, id: ReplicaId) -> Result<Life, LaunchError> {
+        let path: Option<PathBuf> = match &self.storage {
+            StorageSpec::Memory => None,
+            StorageSpec::Wal { folder } => Some(folder.join(format!("replica-{id}.wal"))),
+        };
+        Life::start(id, &self.nodes[id.index()], &self.origin, path.as_deref()).await
+    }
+
+    fn existing(&self, fault: Fault, replica: ReplicaId) -> Result<(), FaultError> {
+        if replica.index() < self.nodes.len() {
+            return Ok(());
+        }
+        let why = format!("there is no replica {replica}; ids are 0 to {}", self.nodes.len() - 1);
+        Err(FaultError::NotApplicable { fault, why })
+    }
+
+    async fn crash(&self, fault: Fault, id: ReplicaId) -> Result<(), FaultError> {
+        match self.lives.lock().await[id.index()].take() {
+            Some(life) => {
+                life.crash().await;
+                Ok(())
+            }
+            None => {
+                let why = format!("replica {id} is down already");
+                Err(FaultError::NotApplicable { fault, why })
+            }
+        }
+    }
+
+    async fn restart(&self, fault: Fault, id: ReplicaId) -> Result<(), FaultError> {
+        if self.storage == StorageSpec::Memory {
+            let why = "memory storage forgets what a replica promised; use wal storage".to_string();
+            return Err(FaultError::Unsupported { fault, why });
+        }
+        let mut lives = self.lives.lock().await;
+        if lives[id.index()].is_some() {
+            let why = format!("replica {id} is running");
+            return Err(FaultError::NotApplicable { fault, why });
+        }
+        let started = self.start(id).await;
+        let life = started.map_err(|error| FaultError::NotApplicable { fault, why: error.to_string() })?;
+        lives[id.index()] = Some(life);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Cluster for OpenraftCluster {
+    fn submit(&self, request: Request) {
+        self.client.submit(request);
+    }
+
+    async fn inject(&self, fault: Fault) -> Result<(), FaultError> {
+        match fault {
+            Fault::Crash(id) => {
+                self.existing(fault, id)?;
+                self.crash(fault, id).await
+            }
+            Fault::Restart(id) => {
+                self.existing(fault, id)?;
+                self.restart(fault, id).await
+            }
+            Fault::Cut { from, to } => {
+                self.existing(fault, from)?;
+                self.existing(fault, to)?;
+                self.origin.network.cut(from, to);
+                Ok(())
+            }
+            Fault::Heal => {
+                self.origin.network.heal();
+                Ok(())
+            }
+        }
+    }
+
+    fn observe(&self) -> Observation {
+        let newest = self.nodes.iter().filter_map(|node| node.leader()).max_by_key(|&(term, _)| term);
+        Observation {
+            leader: newest.map(|(_, leader)| leader),
+            view: newest.map(|(term, _)| View(term)),
+            replicas: self.nodes.iter().map(|node| node.status()).collect(),
+            resubmissions: self.client.resubmissions(),
+        }
+    }
+
+    fn audit(&self) -> Vec<(ReplicaId, AppliedLog)> {
+        ReplicaId::all(self.nodes.len())
+            .zip(self.nodes.iter())
+            .filter(|(_, node)| node.live.load(Relaxed))
+            .map(|(id, node)| (id, node.application().log().clone()))
+            .collect()
+    }
+
+    async fn stop(&self) {
+        self.client_task.abort();
+        for life in self.lives.lock().await.iter_mut() {
+            if let Some(life) = life.take() {
+                life.crash().await;
+            }
+        }
+        self.origin.network.close();
+    }
+}

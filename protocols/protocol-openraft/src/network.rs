@@ -1,0 +1,356 @@
+//! Carries the library's calls over our network, which loses messages without a word.
+//!
+//! The library calls (request and answer), the network sends (one way). An [`Endpoint`] is one life
+//! of one replica on the network: it numbers calls, matches answers, gives up on answers that do not
+//! come, and serves the calls of others. A replica that crashes takes its endpoint with it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+use openraft::alias::{SnapshotOf, VoteOf};
+use openraft::base::{BoxFuture, BoxStream};
+use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Timeout};
+use openraft::network::{Backoff, RPCOption, RaftNetworkFactory, RaftNetworkV2};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, VoteRequest,
+    VoteResponse,
+};
+use openraft::{OptionalSend, RPCTypes};
+use protocol_core::{LinkSpec, Network, ReplicaId};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::append_stream::{Incoming, Outgoing, Reply};
+use crate::types::{Answer, Question, Raft, Rpc, Snapshot, TypeConfig};
+
+pub(crate) type CallError = RPCError<TypeConfig>;
+
+/// How the library's calls are carried; the same for all replicas.
+#[derive(Clone, Debug)]
+pub(crate) struct Carriage {
+    /// The library is told that a replication stream failed when an answer takes longer than this.
+    pub(crate) patience: Duration,
+    /// The library waits so long before it tries an unreachable replica again.
+    pub(crate) pause: Duration,
+    /// Requests of a replication stream that may wait for their answers.
+    pub(crate) window: u64,
+    /// To tell how long a snapshot takes.
+    pub(crate) link: LinkSpec,
+    /// Numbers calls and streams, across all lives of all replicas, so that a late answer never
+    /// matches the call of a later life.
+    pub(crate) numbers: Arc<AtomicU64>,
+}
+
+/// One life of one replica on the network.
+pub(crate) struct Endpoint {
+    pub(crate) id: ReplicaId,
+    network: Network<Rpc>,
+    pub(crate) carriage: Carriage,
+    runtime: Handle,
+    raft: OnceLock<Raft>,
+    open: AtomicBool,
+    asked: Mutex<BTreeMap<u64, oneshot::Sender<Answer>>>,
+    outgoing: Mutex<BTreeMap<u64, mpsc::UnboundedSender<Reply>>>,
+    incoming: Mutex<BTreeMap<ReplicaId, Incoming>>,
+}
+
+impl Endpoint {
+    /// An endpoint on the current runtime, for a replica that has yet to be built on it.
+    pub(crate) fn new(id: ReplicaId, network: Network<Rpc>, carriage: Carriage) -> Self {
+        Endpoint {
+            id,
+            network,
+            carriage,
+            runtime: Handle::current(),
+            raft: OnceLock::new(),
+            open: AtomicBool::new(true),
+            asked: Mutex::default(),
+            outgoing: Mutex::default(),
+            incoming: Mutex::default(),
+        }
+    }
+
+    /// Serves calls by this replica from now on.
+    pub(crate) fn serve_with(&self, raft: Raft) {
+        self.raft.set(raft).ok();
+    }
+
+    /// Sends and takes nothing any more.
+    pub(crate) fn close(&self) {
+        self.open.store(false, Relaxed);
+        held(&self.asked).clear();
+        held(&self.outgoing).clear();
+        held(&self.incoming).clear();
+    }
+
+    pub(crate) fn send(&self, to: ReplicaId, message: Rpc) {
+        if self.open.load(Relaxed) {
+            self.network.send(self.id, to, message);
+        }
+    }
+
+    pub(crate) fn next_number(&self) -> u64 {
+        self.carriage.numbers.fetch_add(1, Relaxed)
+    }
+
+    /// Takes a message. Called on the network's tasks and threads.
+    pub(crate) fn receive(self: &Arc<Self>, from: ReplicaId, message: Rpc) {
+        // Locks are released before anything is sent: on the channel network that runs the
+        // receiver's `receive` within ours.
+        match message {
+            Rpc::Append { stream, sequence, request } => {
+                self.take_append(from, stream, sequence, request);
+            }
+            Rpc::Appended { stream, sequence, result } => {
+                self.pass_to_stream(stream, Reply::Result(sequence, result));
+            }
+            Rpc::Broken { stream } => self.pass_to_stream(stream, Reply::Broken),
+            Rpc::Ask { number, question } => {
+                let endpoint = self.clone();
+                self.runtime.spawn(async move {
+                    // A replica that stopped does not answer, as if it were gone already.
+                    if let Some(answer) = endpoint.answer(question).await {
+                        endpoint.send(from, Rpc::Answer { number, answer });
+                    }
+                });
+            }
+            Rpc::Answer { number, answer } => {
+                let asker = held(&self.asked).remove(&number);
+                if let Some(asker) = asker {
+                    asker.send(answer).ok();
+                }
+            }
+        }
+    }
+
+    fn take_append(
+        self: &Arc<Self>,
+        from: ReplicaId,
+        stream: u64,
+        sequence: u64,
+        request: AppendEntriesRequest<TypeConfig>,
+    ) {
+        let Some(raft) = self.raft.get() else { return };
+        let unbroken = {
+            let mut incoming = held(&self.incoming);
+            if incoming.get(&from).is_none_or(|current| current.stream < stream) {
+                incoming.insert(from, Incoming::start(self, from, stream, raft, &self.runtime));
+            }
+            match incoming.get_mut(&from) {
+                Some(current) if current.stream == stream => current.take(sequence, request),
+                // A late message of a stream that was given up.
+                _ => true,
+            }
+        };
+        if !unbroken {
+            self.send(from, Rpc::Broken { stream });
+        }
+    }
+
+    fn pass_to_stream(&self, stream: u64, reply: Reply) {
+        if let Some(waiting) = held(&self.outgoing).get(&stream) {
+            waiting.send(reply).ok();
+        }
+    }
+
+    async fn answer(&self, question: Question) -> Option<Answer> {
+        let raft = self.raft.get()?;
+        Some(match question {
+            Question::Heartbeat(request) => Answer::Heartbeat(raft.append_entries(request).await.ok()?),
+            Question::Append(request) => Answer::Append(raft.append_entries(request).await.ok()?),
+            Question::Vote(request) => Answer::Vote(raft.vote(request).await.ok()?),
+            Question::PreVote(request) => Answer::Vote(raft.pre_vote(request).await.ok()?),
+            Question::Snapshot { vote, meta, state } => {
+                let snapshot = Snapshot { meta, snapshot: state };
+                Answer::Snapshot(raft.install_full_snapshot(vote, snapshot).await.ok()?)
+            }
+        })
+    }
+
+    /// Registers a replication stream; its replies come through the channel.
+    pub(crate) fn open_stream(&self) -> (u64, mpsc::UnboundedReceiver<Reply>) {
+        let (sender, replies) = mpsc::unbounded_channel();
+        let stream = self.next_number();
+        if self.open.load(Relaxed) {
+            held(&self.outgoing).insert(stream, sender);
+        }
+        (stream, replies)
+    }
+
+    pub(crate) fn close_stream(&self, stream: u64) {
+        held(&self.outgoing).remove(&stream);
+    }
+}
+
+pub(crate) fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Makes the links of one replica to its peers.
+#[derive(Clone)]
+pub(crate) struct Links(pub(crate) Arc<Endpoint>);
+
+impl RaftNetworkFactory<TypeConfig> for Links {
+    type Network = Link;
+
+    async fn new_client(&mut self, target: u64, _: &()) -> Link {
+        Link { endpoint: self.0.clone(), to: ReplicaId(target as u32) }
+    }
+}
+
+/// The way from one replica to another.
+pub(crate) struct Link {
+    endpoint: Arc<Endpoint>,
+    to: ReplicaId,
+}
+
+impl Link {
+    /// Asks and waits for the answer, at most `patience`.
+    async fn ask<T>(
+        &self,
+        question: Question,
+        action: RPCTypes,
+        patience: Duration,
+        expected: impl FnOnce(Answer) -> Option<T>,
+    ) -> Result<T, CallError> {
+        let endpoint = &self.endpoint;
+        let number = endpoint.next_number();
+        let (asker, answer) = oneshot::channel();
+        held(&endpoint.asked).insert(number, asker);
+        // The library drops calls that it lost interest in.
+        let _forget = Forget { endpoint, number };
+        endpoint.send(self.to, Rpc::Ask { number, question });
+        match tokio::time::timeout(patience, answer).await {
+            Ok(Ok(answer)) => expected(answer)
+                .ok_or_else(|| NetworkError::from_string("an answer to another question").into()),
+            Ok(Err(_)) => Err(NetworkError::from_string("the replica crashed").into()),
+            Err(_) => Err(timed_out(endpoint.id, self.to, action, patience).into()),
+        }
+    }
+
+    async fn heartbeat(
+        &self,
+        request: AppendEntriesRequest<TypeConfig>,
+        patience: Duration,
+    ) -> Result<StreamAppendResult<TypeConfig>, CallError> {
+        let known = request.prev_log_id;
+        let expected = |answer| match answer {
+            Answer::Heartbeat(response) => Some(response.into_stream_result(known, known)),
+            _ => None,
+        };
+        self.ask(Question::Heartbeat(request), RPCTypes::AppendEntries, patience, expected).await
+    }
+}
+
+pub(crate) fn timed_out(
+    from: ReplicaId,
+    to: ReplicaId,
+    action: RPCTypes,
+    timeout: Duration,
+) -> Timeout<TypeConfig> {
+    Timeout { action, id: u64::from(from.0), target: u64::from(to.0), timeout }
+}
+
+struct Forget<'a> {
+    endpoint: &'a Endpoint,
+    number: u64,
+}
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        held(&self.endpoint.asked).remove(&self.number);
+    }
+}
+
+impl RaftNetworkV2<TypeConfig> for Link {
+    type SnapshotData = Bytes;
+
+    async fn append_entries(
+        &mut self,
+        request: AppendEntriesRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<AppendEntriesResponse<TypeConfig>, CallError> {
+        let expected = |answer| match answer {
+            Answer::Append(response) => Some(response),
+            _ => None,
+        };
+        self.ask(Question::Append(request), RPCTypes::AppendEntries, option.soft_ttl(), expected).await
+    }
+
+    /// Without this the library sends one request at a time, and a commit takes two round trips.
+    fn stream_append<'s, S>(
+        &'s mut self,
+        input: S,
+        option: RPCOption,
+    ) -> BoxFuture<'s, Result<BoxStream<'s, Result<StreamAppendResult<TypeConfig>, CallError>>, CallError>>
+    where
+        S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
+    {
+        let link: &'s Link = self;
+        // The library's heartbeats are streams that say they hold one request; its replication
+        // streams can't know how many they will hold.
+        let results: BoxStream<'s, _> = if input.size_hint() == (1, Some(1)) {
+            // Its own limit is the whole interval, which is short enough.
+            Box::pin(input.then(move |request| link.heartbeat(request, option.hard_ttl())))
+        } else {
+            Outgoing::start(link.endpoint.clone(), link.to, input)
+        };
+        Box::pin(async move { Ok(results) })
+    }
+
+    async fn vote(
+        &mut self,
+        request: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<TypeConfig>, CallError> {
+        self.ask(Question::Vote(request), RPCTypes::Vote, option.soft_ttl(), vote_in).await
+    }
+
+    async fn pre_vote(
+        &mut self,
+        request: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<TypeConfig>, CallError> {
+        self.ask(Question::PreVote(request), RPCTypes::Vote, option.soft_ttl(), vote_in).await
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: VoteOf<TypeConfig>,
+        snapshot: SnapshotOf<TypeConfig, Bytes>,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        option: RPCOption,
+    ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
+        let Snapshot { meta, snapshot: state } = snapshot;
+        // Twice, because replication uses the same link.
+        let transfer = match self.endpoint.carriage.link.bandwidth {
+            Some(rate) => Duration::from_secs_f64(2.0 * state.len() as f64 / rate),
+            None => Duration::ZERO,
+        };
+        let expected = |answer| match answer {
+            Answer::Snapshot(response) => Some(response),
+            _ => None,
+        };
+        let question = Question::Snapshot { vote, meta, state };
+        let patience = option.soft_ttl() + transfer;
+        tokio::select! {
+            closed = cancel => Err(StreamingError::Closed(closed)),
+            answer = self.ask(question, RPCTypes::InstallSnapshot, patience, expected) => Ok(answer?),
+        }
+    }
+
+    fn backoff(&self) -> Option<Backoff> {
+        Some(Backoff::new(std::iter::repeat(self.endpoint.carriage.pause)))
+    }
+}
+
+fn vote_in(answer: Answer) -> Option<VoteResponse<TypeConfig>> {
+    match answer {
+        Answer::Vote(response) => Some(response),
+        _ => None,
+    }
+}

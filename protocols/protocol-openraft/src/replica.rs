@@ -1,0 +1,273 @@
+//! One replica: what outsiders know of it, and its life from boot to crash.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use openraft::async_runtime::WatchReceiver;
+use openraft::errors::Fatal;
+use openraft::{Config, Instant as _};
+use protocol_core::{
+    Application, CounterCell, Inbox, LaunchError, LeaderClient, Network, Offer, ReplicaId, ReplicaStatus,
+    Request,
+};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
+
+use crate::log_store::LogStore;
+use crate::network::{Carriage, Endpoint, Links, held};
+use crate::responder::Waiting;
+use crate::state_machine::StateMachine;
+use crate::types::{Raft, Rpc};
+
+/// Requests taken up at once, at most.
+const TAKE_UP: usize = 1024;
+/// How often waiting requests are searched for passed deadlines, and the leader asked for its quorum.
+const LOOK_AFTER: Duration = Duration::from_millis(50);
+
+/// What outsiders know of one replica.
+#[derive(Default)]
+pub(crate) struct Node {
+    pub(crate) counters: Arc<CounterCell>,
+    pub(crate) live: AtomicBool,
+    requests: Mutex<Option<mpsc::UnboundedSender<Request>>>,
+    endpoint: Mutex<Option<Arc<Endpoint>>>,
+    raft: Mutex<Option<Raft>>,
+    application: Mutex<Application>,
+    failure: Mutex<Option<String>>,
+}
+
+impl Node {
+    /// Takes messages for this replica. One that is down loses them, as on a real network.
+    pub(crate) fn inbox(self: &Arc<Self>) -> Inbox<Rpc> {
+        let node = self.clone();
+        Box::new(move |from, message| {
+            let endpoint = held(&node.endpoint).clone();
+            if let Some(endpoint) = endpoint {
+                endpoint.receive(from, message);
+            }
+        })
+    }
+
+    pub(crate) fn application(&self) -> Application {
+        held(&self.application).clone()
+    }
+
+    /// The term and the leader that this replica knows, while it lives.
+    pub(crate) fn leader(&self) -> Option<(u64, ReplicaId)> {
+        let raft = held(&self.raft).clone()?;
+        let metrics = raft.server_metrics();
+        let metrics = metrics.borrow_watched();
+        Some((metrics.vote.leader_id.term, ReplicaId(metrics.current_leader? as u32)))
+    }
+
+    pub(crate) fn status(&self) -> ReplicaStatus {
+        let application = self.application();
+        let log = application.log();
+        ReplicaStatus {
+            live: self.live.load(Relaxed),
+            delivered: log.delivered(),
+            digest: log.digest(),
+            counters: self.counters.read(),
+            misbehaviour: Vec::new(),
+            failure: held(&self.failure).clone(),
+        }
+    }
+
+    fn post(&self, request: Request) -> Result<(), Request> {
+        match &*held(&self.requests) {
+            Some(requests) => requests.send(request).map_err(|error| error.0),
+            None => Err(request),
+        }
+    }
+
+    /// From here on nothing reaches the replica, and it is known to be down.
+    fn shut(&self) {
+        self.live.store(false, Relaxed);
+        *held(&self.requests) = None;
+        *held(&self.raft) = None;
+        if let Some(endpoint) = held(&self.endpoint).take() {
+            endpoint.close();
+        }
+    }
+}
+
+/// Hands requests to replicas.
+pub(crate) fn offer_to(nodes: Arc<Vec<Arc<Node>>>) -> Box<Offer> {
+    Box::new(move |to, request| nodes[to.index()].post(request))
+}
+
+/// What every life of every replica starts from.
+pub(crate) struct Origin {
+    pub(crate) config: Arc<Config>,
+    pub(crate) carriage: Carriage,
+    pub(crate) network: Network<Rpc>,
+    pub(crate) client: Arc<LeaderClient>,
+}
+
+/// One life of one replica.
+pub(crate) struct Life {
+    pub(crate) raft: Raft,
+    /// Whether its log was empty, as before a cluster's first launch.
+    pub(crate) new: bool,
+    log: LogStore,
+    node: Arc<Node>,
+    waiting: Arc<Waiting>,
+    take_up: JoinHandle<()>,
+    look_after: JoinHandle<()>,
+}
+
+impl Life {
+    /// Starts a replica from its log, or without one in memory.
+    pub(crate) async fn start(
+        id: ReplicaId,
+        node: &Arc<Node>,
+        origin: &Origin,
+        path: Option<&Path>,
+    ) -> Result<Life, LaunchError> {
+        let log = match path {
+            None => LogStore::in_memory(id, node.counters.clone()),
+            Some(path) => LogStore::open(id, node.counters.clone(), path)
+                .map_err(|source| LaunchError::Storage { path: path.to_path_buf(), source })?,
+        };
+        let new = log.is_pristine();
+        let application = Application::default();
+        let machine = StateMachine::new(application.clone(), log.clone());
+        let endpoint = Arc::new(Endpoint::new(id, origin.network.clone(), origin.carriage.clone()));
+        let links = Links(endpoint.clone());
+        let raft = Raft::build(u64::from(id.0), origin.config.clone(), links, log.clone(), machine)
+            .await
+            .map_err(|error| LaunchError::Library(error.to_string()))?;
+        endpoint.serve_with(raft.clone());
+        raft.run();
+
+        let waiting = Arc::new(Waiting::new(id, origin.client.clone()));
+        let (sender, requests) = mpsc::unbounded_channel();
+        *held(&node.application) = application;
+        *held(&node.failure) = None;
+        *held(&node.raft) = Some(raft.clone());
+        *held(&node.endpoint) = Some(endpoint);
+        *held(&node.requests) = Some(sender);
+        node.live.store(true, Relaxed);
+        let lease = Duration::from_millis(origin.config.election_timeout_max);
+        let look_after = LookAfter {
+            id,
+            node: node.clone(),
+            raft: raft.clone(),
+            waiting: waiting.clone(),
+            client: origin.client.clone(),
+            lease,
+        };
+        Ok(Life {
+            take_up: tokio::spawn(take_up(raft.clone(), waiting.clone(), requests)),
+            look_after: tokio::spawn(look_after.run()),
+            node: node.clone(),
+            raft,
+            new,
+            log,
+            waiting,
+        })
+    }
+
+    /// Ends the life as a crash does: memory is lost, the log keeps what it was given.
+    pub(crate) async fn crash(self) {
+        self.look_after.abort();
+        self.node.shut();
+        // The log closes first, so that nothing is acknowledged on the way out.
+        self.log.close();
+        self.raft.shutdown().await.ok();
+        // Ends once it has passed on what was queued, which the stopped library hands back.
+        self.take_up.await.ok();
+        self.waiting.hand_back_all(None);
+    }
+}
+
+/// Passes requests on to the library, as many at once as there are.
+async fn take_up(raft: Raft, waiting: Arc<Waiting>, mut queue: mpsc::UnboundedReceiver<Request>) {
+    let mut requests = Vec::with_capacity(TAKE_UP);
+    let mut proposals = Vec::with_capacity(TAKE_UP);
+    while queue.recv_many(&mut requests, TAKE_UP).await > 0 {
+        waiting.take_up(&mut requests, &mut proposals);
+        // Tokio would make the task yield after 128 writes, and so limit the library's batches.
+        tokio::task::unconstrained(async {
+            for (proposal, responder) in proposals.drain(..) {
+                // It fails only when the library stopped; then the responder hands the request back.
+                raft.client_write_ff(proposal, Some(responder)).await.ok();
+            }
+        })
+        .await;
+    }
+}
+
+/// Watches one life of a replica for what the library leaves to the application.
+struct LookAfter {
+    id: ReplicaId,
+    node: Arc<Node>,
+    raft: Raft,
+    waiting: Arc<Waiting>,
+    client: Arc<LeaderClient>,
+    lease: Duration,
+}
+
+impl LookAfter {
+    async fn run(self) {
+        let mut metrics = self.raft.server_metrics();
+        let mut interval = tokio::time::interval(LOOK_AFTER);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut leads = false;
+        loop {
+            tokio::select! {
+                changed = metrics.changed() => {
+                    if changed.is_err() {
+                        break;
+                    }
+                    let (leads_now, leader) = {
+                        let metrics = metrics.borrow_watched();
+                        (metrics.state.is_leader(), metrics.current_leader)
+                    };
+                    self.leadership_changed(leads, leads_now, leader);
+                    leads = leads_now;
+                }
+                _ = interval.tick() => {
+                    self.waiting.expire();
+                    if leads && self.lost_its_quorum() {
+                        self.waiting.hand_back_all(None);
+                    }
+                }
+            }
+        }
+        self.stopped_by_itself();
+    }
+
+    fn leadership_changed(&self, led: bool, leads: bool, leader: Option<u64>) {
+        if leads && !led {
+            self.client.leader_is(self.id);
+        }
+        if led && !leads {
+            // This replica may never learn the fate of what it proposed; the next leader decides it.
+            self.waiting.hand_back_all(leader.map(|leader| ReplicaId(leader as u32)));
+        }
+    }
+
+    /// The library then refuses new commands but keeps those it has until it hears of another
+    /// leader, which a replica that is cut off never does.
+    fn lost_its_quorum(&self) -> bool {
+        let metrics = self.raft.data_metrics();
+        let acknowledged = metrics.borrow_watched().last_quorum_acked;
+        acknowledged.is_some_and(|acknowledged| acknowledged.elapsed() > self.lease)
+    }
+
+    /// The library stops by itself when its log or the application fails it.
+    fn stopped_by_itself(&self) {
+        let metrics = self.raft.metrics();
+        let failure = match &metrics.borrow_watched().running_state {
+            Err(Fatal::Stopped) | Ok(()) => "the library stopped".to_string(),
+            Err(fatal) => fatal.to_string(),
+        };
+        self.node.shut();
+        *held(&self.node.failure) = Some(failure);
+        self.waiting.hand_back_all(None);
+    }
+}
