@@ -9,10 +9,11 @@ mod bare_raft_rs;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use consensus_bench::bench::{commit_closed_loop, criterion};
+use consensus_bench::bench::{BenchArgs, commit_closed_loop, criterion};
 use criterion::{BenchmarkId, Throughput};
 use protocol_core::Protocol;
 
+const GROUP: &str = "overhead";
 /// Clients of every loop.
 pub const CLIENTS: usize = 256;
 /// Bytes of every payload.
@@ -22,19 +23,26 @@ fn main() -> ExitCode {
     let raft_rs: Arc<dyn Protocol> = Arc::new(protocol_raft_rs::RaftRs);
     let openraft: Arc<dyn Protocol> = Arc::new(protocol_openraft::Openraft);
     let mut criterion = criterion();
-    let mut group = criterion.benchmark_group("overhead");
+    let args = match BenchArgs::parse(std::env::args().skip(1)) {
+        Ok(args) => args,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    let mut group = criterion.benchmark_group(GROUP);
     group.throughput(Throughput::Elements(1));
     let parameter = format!("clients={CLIENTS}");
     group.bench_function(BenchmarkId::new("bare-raft-rs", &parameter), |bencher| {
         let bare = bare_raft_rs::Bare::launch(CLIENTS, PAYLOAD);
         bencher.iter_custom(|commands| bare.commit(commands));
     });
-    let mut outcome = commit_closed_loop(&mut group, &raft_rs, CLIENTS);
+    let mut outcome = commit_closed_loop(&mut group, GROUP, &args, &raft_rs, CLIENTS);
     group.bench_function(BenchmarkId::new("bare-openraft", &parameter), |bencher| {
         let bare = bare_openraft::Bare::launch(CLIENTS, PAYLOAD);
         bencher.iter_custom(|commands| bare.commit(commands));
     });
-    outcome = outcome.and(commit_closed_loop(&mut group, &openraft, CLIENTS));
+    outcome = outcome.and(commit_closed_loop(&mut group, GROUP, &args, &openraft, CLIENTS));
     group.finish();
     criterion.final_summary();
     match outcome {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId};
 
+use super::BenchArgs;
 use crate::exit::{EXIT_UNSAFE, print_violations};
 use crate::host::Host;
 use crate::interrupt;
@@ -59,34 +60,33 @@ impl Stage {
 }
 
 /// Times commits with `clients` requests in flight. What fails is returned, and no number is given.
-/// The cluster is launched when Criterion first wants it, so a filtered benchmark costs nothing.
 pub fn closed_loop(
     group: &mut BenchmarkGroup<'_, WallTime>,
+    args: &BenchArgs,
     pair: &Pair,
     clients: usize,
 ) -> Result<(), String> {
+    let (name, parameter) = (pair.protocol.descriptor().name, format!("clients={clients}"));
+    let wanted = !args.list && args.wants(&format!("{}/{name}/{parameter}", pair.scenario.name));
     let logs = tempfile::tempdir().map_err(|error| format!("folder for logs: {error}"))?;
-    let id = BenchmarkId::new(pair.protocol.descriptor().name, format!("clients={clients}"));
-    let (mut stage, mut failure) = (None, None);
-    let mut sample = |commands| -> Result<Duration, String> {
-        let stage = match &mut stage {
-            Some(stage) => stage,
-            none => {
-                let launched = Stage::launch(pair, logs.path()).map_err(|error| error.to_string())?;
-                launched.round(1, PROBE_COMMANDS, START_LIMIT)?;
-                none.insert(launched)
-            }
-        };
-        stage.round(clients, commands, SAMPLE_LIMIT)
+    // Launched before Criterion looks, because it would take the launch for the first sample.
+    let stage = match wanted {
+        true => Some(Stage::launch(pair, logs.path()).map_err(|error| error.to_string())?),
+        false => None,
     };
+    if let Some(stage) = &stage {
+        stage.round(1, PROBE_COMMANDS, START_LIMIT)?;
+    }
+    let mut failure = None;
     // Criterion knows no benchmark that fails, so a failure unwinds through it.
     let run = catch_unwind(AssertUnwindSafe(|| {
-        group.bench_function(id, |bencher| {
+        group.bench_function(BenchmarkId::new(name, parameter), |bencher| {
             bencher.iter_custom(|commands| {
                 if interrupt::requested() {
                     exit(i32::from(interrupt::EXIT_INTERRUPTED));
                 }
-                sample(commands).unwrap_or_else(|error| {
+                let Some(stage) = &stage else { unreachable!("Criterion runs what the filter wants") };
+                stage.round(clients, commands, SAMPLE_LIMIT).unwrap_or_else(|error| {
                     failure = Some(error);
                     resume_unwind(Box::new(()))
                 })

@@ -45,14 +45,17 @@ pub fn commit(protocols: &[Arc<dyn Protocol>]) -> ExitCode {
     }
 }
 
-/// One benchmark of the target `commit` inside a group of another target.
+/// One benchmark of the target `commit` inside `group` of another target, whose name is given too.
 pub fn commit_closed_loop(
     group: &mut BenchmarkGroup<'_, WallTime>,
+    name: &str,
+    args: &BenchArgs,
     protocol: &Arc<dyn Protocol>,
     clients: usize,
 ) -> Result<(), String> {
     let scenario = commit_scenario().map_err(|error| error.to_string())?;
-    closed::closed_loop(group, &pair(protocol, scenario), clients)
+    let scenario = Scenario { name: name.into(), ..scenario };
+    closed::closed_loop(group, args, &pair(protocol, scenario), clients)
 }
 
 fn commit_scenario() -> Result<Scenario, ScenarioError> {
@@ -116,7 +119,7 @@ fn target(protocols: &[Arc<dyn Protocol>], scenario: &Scenario, clients: &[usize
     }
     for protocol in protocols {
         for &clients in clients {
-            closed(&mut criterion, &mut session, protocol, scenario, clients);
+            closed(&mut criterion, &mut session, &args, protocol, scenario, clients);
         }
     }
     if phases {
@@ -128,6 +131,7 @@ fn target(protocols: &[Arc<dyn Protocol>], scenario: &Scenario, clients: &[usize
 fn closed(
     criterion: &mut Criterion,
     session: &mut Session,
+    args: &BenchArgs,
     protocol: &Arc<dyn Protocol>,
     scenario: &Scenario,
     clients: usize,
@@ -135,7 +139,7 @@ fn closed(
     let mut group = criterion.benchmark_group(&scenario.name);
     group.throughput(Throughput::Elements(1));
     let pair = pair(protocol, scenario.clone());
-    if let Err(reason) = closed::closed_loop(&mut group, &pair, clients) {
+    if let Err(reason) = closed::closed_loop(&mut group, args, &pair, clients) {
         let id = format!("{}/{}/clients={clients}", scenario.name, protocol.descriptor().name);
         session.failed(&id, &reason);
     }

@@ -1,8 +1,7 @@
 //! The closed loop: c clients, each with one request in flight. A client is no task: its next
 //! request is sent where its last was answered, so the loop costs almost nothing.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use protocol_core::{Answers, Cluster, Command, CommandId, Committed, IdSet, Reply, Request, SubmitError};
@@ -41,12 +40,26 @@ struct Shared {
     runtime: Handle,
     payload: Vec<u8>,
     deadline: Duration,
-    next_id: AtomicU64,
-    /// Commands of this round still to be sent, and still to be acknowledged.
-    to_send: AtomicU64,
-    to_acknowledge: AtomicU64,
     round_over: Notify,
-    acknowledged: Mutex<(IdSet, Option<SubmitError>)>,
+    round: Mutex<Round>,
+}
+
+/// Where the loop stands. One lock, taken once per command: a loop of atomics costs more.
+#[derive(Default)]
+struct Round {
+    next_id: u64,
+    /// Commands of this round still to be sent, and still to be acknowledged.
+    to_send: u64,
+    to_acknowledge: u64,
+    acknowledged: IdSet,
+    last_error: Option<SubmitError>,
+}
+
+impl Round {
+    fn next_id(&mut self) -> CommandId {
+        self.next_id += 1;
+        CommandId(self.next_id - 1)
+    }
 }
 
 impl ClosedLoop {
@@ -59,11 +72,8 @@ impl ClosedLoop {
                 runtime,
                 payload: vec![0x5A; payload_bytes],
                 deadline,
-                next_id: AtomicU64::new(0),
-                to_send: AtomicU64::new(0),
-                to_acknowledge: AtomicU64::new(0),
                 round_over: Notify::new(),
-                acknowledged: Mutex::default(),
+                round: Mutex::default(),
             }),
         }
     }
@@ -77,51 +87,50 @@ impl ClosedLoop {
         timeout: Duration,
     ) -> Result<Duration, ClosedLoopError> {
         let shared = &self.shared;
-        let first_wave = commands.min(clients as u64);
-        shared.to_send.store(commands - first_wave, Relaxed);
-        shared.to_acknowledge.store(commands, Relaxed);
+        let first_wave: Vec<CommandId> = {
+            let mut round = shared.round();
+            let first_wave = commands.min(clients as u64);
+            round.to_send = commands - first_wave;
+            round.to_acknowledge = commands;
+            (0..first_wave).map(|_| round.next_id()).collect()
+        };
         let started = Instant::now();
-        for _ in 0..first_wave {
-            shared.submit();
-        }
+        first_wave.into_iter().for_each(|id| shared.submit(id));
         let over = tokio::time::timeout(timeout, shared.round_over.notified()).await;
         let took = started.elapsed();
-        match over {
-            Ok(()) => Ok(took),
-            Err(_) => {
-                // Answers that come later must not start a new command.
-                shared.to_send.store(0, Relaxed);
-                let last_error = shared.acknowledged().1;
-                Err(ClosedLoopError::TimedOut {
-                    acknowledged: commands - shared.to_acknowledge.load(Relaxed).min(commands),
-                    wanted: commands,
-                    timeout,
-                    last_error: last_error.map_or("none".into(), |error| error.to_string()),
-                })
-            }
+        if over.is_ok() {
+            return Ok(took);
         }
+        let mut round = shared.round();
+        // Answers that come later must not start a new command.
+        round.to_send = 0;
+        Err(ClosedLoopError::TimedOut {
+            acknowledged: commands - round.to_acknowledge,
+            wanted: commands,
+            timeout,
+            last_error: round.last_error.map_or("none".into(), |error| error.to_string()),
+        })
     }
 
     /// Ids handed out so far; they are 0 to this.
     pub fn submitted(&self) -> u64 {
-        self.shared.next_id.load(Relaxed)
+        self.shared.round().next_id
     }
 
     /// The commands that were acknowledged.
     pub fn acknowledged(&self) -> IdSet {
-        self.shared.acknowledged().0.clone()
+        self.shared.round().acknowledged.clone()
     }
 }
 
 impl Shared {
-    fn acknowledged(&self) -> std::sync::MutexGuard<'_, (IdSet, Option<SubmitError>)> {
-        self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner)
+    fn round(&self) -> MutexGuard<'_, Round> {
+        self.round.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn submit(&self) {
+    fn submit(&self, id: CommandId) {
         // Whoever calls holds the loop, so the upgrade succeeds.
         let Some(answers) = self.me.upgrade() else { return };
-        let id = CommandId(self.next_id.fetch_add(1, Relaxed));
         let sent = Instant::now();
         self.cluster.submit(Request {
             command: Command::new(id, &self.payload),
@@ -136,8 +145,12 @@ impl Shared {
         let Some(again) = self.me.upgrade() else { return };
         self.runtime.spawn(async move {
             tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
-            if again.to_acknowledge.load(Relaxed) > 0 {
-                again.submit();
+            let id = {
+                let mut round = again.round();
+                (round.to_acknowledge > 0).then(|| round.next_id())
+            };
+            if let Some(id) = id {
+                again.submit(id);
             }
         });
     }
@@ -145,18 +158,26 @@ impl Shared {
 
 impl Answers for Shared {
     fn answer(&self, id: CommandId, outcome: Result<Committed, SubmitError>) {
-        if let Err(error) = outcome {
-            self.acknowledged().1 = Some(error);
-            self.submit_after_pause();
-            return;
+        let (next, over) = {
+            let mut round = self.round();
+            if let Err(error) = outcome {
+                round.last_error = Some(error);
+                drop(round);
+                return self.submit_after_pause();
+            }
+            round.acknowledged.insert(id);
+            let over = round.to_acknowledge == 1;
+            round.to_acknowledge = round.to_acknowledge.saturating_sub(1);
+            let next = (round.to_send > 0).then(|| {
+                round.to_send -= 1;
+                round.next_id()
+            });
+            (next, over)
+        };
+        if let Some(next) = next {
+            self.submit(next);
         }
-        self.acknowledged().0.insert(id);
-        let sending = self.to_send.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1));
-        if sending.is_ok() {
-            self.submit();
-        }
-        let left = self.to_acknowledge.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1));
-        if left == Ok(1) {
+        if over {
             self.round_over.notify_one();
         }
     }

@@ -1,3 +1,5 @@
-//! The harness from outside, as a program that reads its files sees it.
+//! The harness from outside: as a library author runs it, and as a program that reads its files sees it.
 
+mod run;
 mod schema;
+mod toys;

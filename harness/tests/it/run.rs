@@ -46,7 +46,7 @@ fn a_good_cluster_gives_numbers_that_add_up() {
     let steady = &result.phases[1];
     let sent: u64 = steady.intervals.iter().map(|interval| interval.sent).sum();
     assert!((200..400).contains(&sent), "{sent} of about 300");
-    assert_eq!(sent, steady.intervals.iter().map(|interval| interval.succeeded).sum());
+    assert_eq!(sent, steady.intervals.iter().map(|interval| interval.succeeded).sum::<u64>());
     assert_eq!(result.metric("success_ratio").unwrap().value, 1.0);
     assert_eq!(result.safety.submitted, result.safety.acknowledged);
     assert_eq!(result.safety.acknowledged, result.safety.applied);

@@ -4,7 +4,6 @@
 //! before the library sees them; a success holds for all requests before it, so a lost answer is
 //! made up for by the next. For a lost request the stream is given up, and the library starts
 //! another from what the follower is known to have.
-#![expect(clippy::disallowed_methods, reason = "the adapter owns real time")]
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -195,5 +194,118 @@ impl Incoming {
         self.next += 1;
         // The library gives up a stream after anything but a success, and so will the sender.
         self.requests.send(request).ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU64;
+
+    use openraft::errors::RPCError;
+    use protocol_core::{CounterCell, Inbox, LinkSpec, Network, NetworkSpec};
+
+    use super::*;
+    use crate::network::Carriage;
+    use crate::types::{LogId, Vote};
+
+    fn log_id(index: u64) -> LogId {
+        LogId { leader_id: openraft::vote::leader_id_std::CommittedLeaderId::new(1), index }
+    }
+
+    fn request(index: u64) -> Request {
+        let vote = Vote::new_committed(1, 0);
+        Request { vote, prev_log_id: Some(log_id(index)), entries: Vec::new(), leader_commit: None }
+    }
+
+    fn indices(requests: &mut mpsc::UnboundedReceiver<Request>) -> Vec<u64> {
+        std::iter::from_fn(|| requests.try_recv().ok()?.prev_log_id).map(|id| id.index).collect()
+    }
+
+    #[test]
+    fn requests_are_put_in_order_and_a_gap_is_noticed() {
+        let (sender, mut fed) = mpsc::unbounded_channel();
+        let mut incoming = Incoming { stream: 1, next: 0, ahead: BTreeMap::new(), requests: sender };
+        for sequence in [1, 2, 0, 0, 4, 2, 3] {
+            assert!(incoming.take(sequence, request(sequence)));
+        }
+        assert_eq!(indices(&mut fed), [0, 1, 2, 3, 4]);
+        let unbroken: Vec<bool> = (6..30).map(|next| incoming.take(next, request(next))).collect();
+        assert_eq!(unbroken.iter().filter(|&&unbroken| unbroken).count(), HELD_BACK);
+        assert_eq!(indices(&mut fed), []);
+    }
+
+    const PEER: ReplicaId = ReplicaId(1);
+
+    type Sent = mpsc::UnboundedReceiver<Rpc>;
+
+    /// A leader's endpoint, and what it sends to a peer that answers only when the test does.
+    async fn endpoint(patience: Duration) -> (Arc<Endpoint>, Sent) {
+        let (sender, sent) = mpsc::unbounded_channel();
+        let nobody: Inbox<Rpc> = Box::new(|_, _| {});
+        let peer: Inbox<Rpc> = Box::new(move |_, message| drop(sender.send(message)));
+        let counters = (0..2).map(|_| Arc::new(CounterCell::default())).collect();
+        let network = Network::open(&NetworkSpec::channel(), vec![nobody, peer], counters, 1).await.unwrap();
+        let carriage = Carriage {
+            patience,
+            pause: patience,
+            window: 4,
+            link: LinkSpec::default(),
+            numbers: Arc::new(AtomicU64::new(1)),
+        };
+        (Arc::new(Endpoint::new(ReplicaId(0), network, carriage)), sent)
+    }
+
+    async fn next_sent(sent: &mut Sent) -> (u64, u64) {
+        match sent.recv().await {
+            Some(Rpc::Append { stream, sequence, .. }) => (stream, sequence),
+            other => panic!("{other:?} was sent"),
+        }
+    }
+
+    fn endless() -> impl Stream<Item = Request> + Send + Unpin {
+        stream::iter((0..).map(request))
+    }
+
+    #[tokio::test]
+    async fn a_window_of_requests_goes_out_before_any_answer_and_answers_open_it() {
+        let (endpoint, mut sent) = endpoint(Duration::from_secs(60)).await;
+        let mut results = Outgoing::start(endpoint.clone(), PEER, endless());
+        let answer = |stream, sequence: u64| {
+            let result = Ok(Some(log_id(sequence)));
+            endpoint.receive(PEER, Rpc::Appended { stream, sequence, result });
+        };
+        let peer = async {
+            for expected in 0..4 {
+                assert_eq!(next_sent(&mut sent).await.1, expected);
+            }
+            assert!(sent.try_recv().is_err(), "the window is full");
+            // The answers to 0 and 1 are lost; the one to 2 stands for them, and comes twice.
+            let stream = 1;
+            answer(stream, 2);
+            answer(stream, 2);
+            for expected in 4..7 {
+                assert_eq!(next_sent(&mut sent).await, (stream, expected));
+            }
+            answer(stream, 3);
+            endpoint.receive(PEER, Rpc::Broken { stream });
+        };
+        let leader = async {
+            assert_eq!(results.next().await, Some(Ok(Ok(Some(log_id(2))))));
+            assert_eq!(results.next().await, Some(Ok(Ok(Some(log_id(3))))));
+            assert!(matches!(results.next().await, Some(Err(RPCError::Network(_)))));
+            assert_eq!(results.next().await, None);
+        };
+        tokio::join!(leader, peer);
+    }
+
+    #[tokio::test]
+    async fn a_silent_peer_is_given_up_after_something_was_sent() {
+        let (endpoint, mut sent) = endpoint(Duration::from_millis(10)).await;
+        let mut results = Outgoing::start(endpoint.clone(), PEER, endless());
+        assert!(matches!(results.next().await, Some(Err(RPCError::Timeout(_)))));
+        assert_eq!(results.next().await, None);
+        assert_eq!(next_sent(&mut sent).await.1, 0);
+        // Without requests there is nothing to wait for.
+        assert_eq!(Outgoing::start(endpoint, PEER, stream::empty()).next().await, None);
     }
 }

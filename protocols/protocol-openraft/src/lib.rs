@@ -1,8 +1,9 @@
 //! `openraft` as a protocol of consensus-bench.
 //!
 //! The library owns its tasks and timers, so this crate implements [`Cluster`] itself, from the same
-//! pieces that drive every other protocol: the shared [`Network`] carries its calls, the shared
-//! [`LeaderClient`] its commands, a [`Wal`](protocol_core::Wal) its log. See the README for upstream
+//! pieces that drive every other protocol: the shared [`Network`](protocol_core::Network) carries its
+//! calls, the shared [`LeaderClient`](protocol_core::LeaderClient) its commands, a
+//! [`Wal`](protocol_core::Wal) its log. See the README for upstream
 //! version, settings and limits.
 //!
 //! [`TypeConfig`], [`LogStore`] and [`StateMachine`] are public so that the bare library can be

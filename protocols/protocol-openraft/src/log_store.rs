@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::io;
-use std::ops::{Bound, RangeBounds};
+use std::ops::{Bound, Range, RangeBounds};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -181,7 +181,10 @@ fn closed() -> io::Error {
 impl Log {
     /// Index of the first entry that is kept, or would be.
     fn first_index(&self) -> u64 {
-        self.purged.map_or(0, |purged| purged.index + 1)
+        match self.entries.get(self.doomed) {
+            Some(first) => first.log_id.index,
+            None => self.purged.map_or(0, |purged| purged.index + 1),
+        }
     }
 
     fn next_index(&self) -> u64 {
@@ -189,7 +192,7 @@ impl Log {
     }
 
     /// Positions in `entries` of those whose index is in the range.
-    fn positions(&self, range: &impl RangeBounds<u64>) -> std::ops::Range<usize> {
+    fn positions(&self, range: &impl RangeBounds<u64>) -> Range<usize> {
         let start = match range.start_bound() {
             Bound::Included(&index) => index,
             Bound::Excluded(&index) => index + 1,
@@ -216,26 +219,30 @@ impl Log {
         self.purged = self.purged.max(Some(upto));
     }
 
-    /// Appends, and frees what was purged at twice the pace.
-    fn append(&mut self, entries: impl IntoIterator<Item = Entry>) -> std::ops::Range<usize> {
-        let known = self.entries.len();
+    /// Appends, and frees what was purged at twice the pace. Returns the positions of the new
+    /// entries, or the two indices between which they leave a gap.
+    fn append(&mut self, entries: impl IntoIterator<Item = Entry>) -> Result<Range<usize>, (u64, u64)> {
+        let (known, next) = (self.entries.len(), self.next_index());
         self.entries.extend(entries);
+        if let Some(first) = self.entries.get(known).map(|entry| entry.log_id.index)
+            && first != next
+            && known > self.doomed
+        {
+            return Err((next - 1, first));
+        }
         let freed = self.doomed.min(2 * (self.entries.len() - known));
         self.entries.drain(..freed);
         self.doomed -= freed;
-        known - freed..self.entries.len()
+        Ok(known - freed..self.entries.len())
     }
 
     fn replay(&mut self, record: Record) -> io::Result<()> {
         match record {
             Record::Entries(entries) => {
-                let first = entries.first().map_or(self.next_index(), |entry| entry.log_id.index);
-                if first != self.next_index() {
-                    let gap =
-                        format!("entry {first} follows on entry {}", self.next_index().saturating_sub(1));
-                    return Err(io::Error::new(io::ErrorKind::InvalidData, gap));
-                }
-                self.append(entries);
+                self.append(entries).map_err(|(last, first)| {
+                    let gap = format!("entry {first} comes after entry {last}");
+                    io::Error::new(io::ErrorKind::InvalidData, gap)
+                })?;
             }
             Record::TruncateAfter(last) => self.truncate_after(last),
             Record::Purge(upto) => self.purge(upto),
@@ -293,13 +300,10 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         I::IntoIter: OptionalSend,
     {
         let mut log = self.log();
-        let index = log.next_index();
-        let added = log.append(entries);
-        let added = log.entries.range(added);
-        assert!(
-            added.clone().next().is_none_or(|entry| entry.log_id.index == index),
-            "the library appends without gaps"
-        );
+        let added = match log.append(entries) {
+            Ok(added) => log.entries.range(added),
+            Err((last, first)) => unreachable!("the library appends entry {first} after entry {last}"),
+        };
         self.count_proposal(log.vote.as_ref(), added.clone());
         self.counters.synced();
         match &log.disk {

@@ -174,6 +174,7 @@ impl Life {
     /// Ends the life as a crash does: memory is lost, the log keeps what it was given.
     pub(crate) async fn crash(self) {
         self.look_after.abort();
+        self.look_after.await.ok();
         self.node.shut();
         // The log closes first, so that nothing is acknowledged on the way out.
         self.log.close();
@@ -208,6 +209,7 @@ struct LookAfter {
     raft: Raft,
     waiting: Arc<Waiting>,
     client: Arc<LeaderClient>,
+    /// A leader that no quorum acknowledged for so long can't commit.
     lease: Duration,
 }
 
@@ -218,18 +220,16 @@ impl LookAfter {
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut leads = false;
         loop {
+            let (leads_now, leader) = {
+                let metrics = metrics.borrow_watched();
+                (metrics.state.is_leader(), metrics.current_leader)
+            };
+            if leads_now != leads {
+                leads = leads_now;
+                self.leadership_changed(leads, leader);
+            }
             tokio::select! {
-                changed = metrics.changed() => {
-                    if changed.is_err() {
-                        break;
-                    }
-                    let (leads_now, leader) = {
-                        let metrics = metrics.borrow_watched();
-                        (metrics.state.is_leader(), metrics.current_leader)
-                    };
-                    self.leadership_changed(leads, leads_now, leader);
-                    leads = leads_now;
-                }
+                changed = metrics.changed() => if changed.is_err() { break },
                 _ = interval.tick() => {
                     self.waiting.expire();
                     if leads && self.lost_its_quorum() {
@@ -241,11 +241,10 @@ impl LookAfter {
         self.stopped_by_itself();
     }
 
-    fn leadership_changed(&self, led: bool, leads: bool, leader: Option<u64>) {
-        if leads && !led {
+    fn leadership_changed(&self, leads: bool, leader: Option<u64>) {
+        if leads {
             self.client.leader_is(self.id);
-        }
-        if led && !leads {
+        } else {
             // This replica may never learn the fate of what it proposed; the next leader decides it.
             self.waiting.hand_back_all(leader.map(|leader| ReplicaId(leader as u32)));
         }
@@ -256,6 +255,7 @@ impl LookAfter {
     fn lost_its_quorum(&self) -> bool {
         let metrics = self.raft.data_metrics();
         let acknowledged = metrics.borrow_watched().last_quorum_acked;
+        // A replica alone needs no acknowledgement, and has none.
         acknowledged.is_some_and(|acknowledged| acknowledged.elapsed() > self.lease)
     }
 

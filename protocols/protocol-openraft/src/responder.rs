@@ -202,3 +202,91 @@ impl Waiter {
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use openraft::raft::ClientWriteResponse;
+    use openraft::raft::responder::Responder as _;
+    use protocol_core::{Answers, Command, CommandId, Reply};
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::types::AppliedAt;
+
+    type Outcome = (CommandId, Result<Committed, SubmitError>);
+
+    struct Record(mpsc::UnboundedSender<Outcome>);
+
+    impl Answers for Record {
+        fn answer(&self, id: CommandId, outcome: Result<Committed, SubmitError>) {
+            self.0.send((id, outcome)).unwrap();
+        }
+    }
+
+    struct Bench {
+        waiting: Arc<Waiting>,
+        answers: Arc<Record>,
+        outcomes: mpsc::UnboundedReceiver<Outcome>,
+        offers: mpsc::UnboundedReceiver<(ReplicaId, Request)>,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let (offered, offers) = mpsc::unbounded_channel();
+            let offer = move |to, request| offered.send((to, request)).map_err(|error| error.0.1);
+            let (client, _) = LeaderClient::start(3, Box::new(offer));
+            let (sender, outcomes) = mpsc::unbounded_channel();
+            let waiting = Arc::new(Waiting::new(ReplicaId(0), client));
+            Bench { waiting, answers: Arc::new(Record(sender)), outcomes, offers }
+        }
+
+        fn take_up(&self, id: u64, patience: Duration) -> WriteResponder {
+            let (id, sent) = (CommandId(id), Instant::now());
+            let reply = Reply::new(id, self.answers.clone());
+            let request = Request { command: Command::new(id, b""), sent, deadline: sent + patience, reply };
+            let mut proposals = Vec::new();
+            self.waiting.take_up(&mut vec![request], &mut proposals);
+            proposals.remove(0).1
+        }
+    }
+
+    fn log_id(index: u64) -> LogId {
+        LogId { leader_id: openraft::vote::leader_id_std::CommittedLeaderId::new(1), index }
+    }
+
+    fn written(index: u64) -> ClientWriteResult<TypeConfig> {
+        let data = AppliedAt { time: Some(Instant::now()) };
+        Ok(ClientWriteResponse { log_id: log_id(index), data, membership: None })
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn a_result_reaches_its_request_and_a_late_one_reaches_nobody() {
+        let mut bench = Bench::new();
+        let late = bench.take_up(7, Duration::ZERO);
+        bench.waiting.expire();
+        assert_eq!(bench.outcomes.recv().await, Some((CommandId(7), Err(SubmitError::TimedOut))));
+        // Takes the place that 7 had.
+        let mut current = bench.take_up(8, LONG);
+        late.on_complete(written(1));
+        assert!(bench.outcomes.try_recv().is_err());
+        current.on_commit(log_id(2));
+        current.on_complete(written(2));
+        let (id, outcome) = bench.outcomes.recv().await.unwrap();
+        assert_eq!((id, outcome.unwrap().slot), (CommandId(8), Slot(2)));
+    }
+
+    #[tokio::test]
+    async fn a_request_without_a_result_goes_back_to_the_client() {
+        let mut bench = Bench::new();
+        drop(bench.take_up(1, LONG));
+        assert_eq!(bench.offers.recv().await.unwrap().1.command.id(), CommandId(1));
+        let handed_back = bench.take_up(2, LONG);
+        bench.waiting.hand_back_all(Some(ReplicaId(2)));
+        let (to, request) = bench.offers.recv().await.unwrap();
+        assert_eq!((to, request.command.id()), (ReplicaId(2), CommandId(2)));
+        drop(handed_back);
+        assert!(bench.offers.try_recv().is_err(), "it went back once");
+    }
+}

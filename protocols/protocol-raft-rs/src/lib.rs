@@ -86,7 +86,7 @@ impl Protocol for RaftRs {
             fault_model: FaultModel::Crash,
             tolerates: |replicas| (replicas.saturating_sub(1)) / 2,
             cluster_sizes: (1, 101),
-            commit_means: "a majority has the entry in its log, and the leader has applied it",
+            commit_means: "in the log of a majority, durably when the storage is, and applied by the leader",
             floors: |replicas| Floors {
                 messages_per_batch: 2.0 * (replicas.saturating_sub(1)) as f64,
                 delays: if replicas > 1 { 2.0 } else { 0.0 },
@@ -186,29 +186,24 @@ impl RaftReplica {
     }
 
     fn propose(&mut self, commands: Vec<Command>, effects: &mut Effects<Self>) {
-        let leader = replica_of(self.node.raft.leader_id);
-        let ids: Vec<_> = commands.iter().map(Command::id).collect();
-        let mut accepted = false;
-        if self.node.raft.state == StateRole::Leader {
-            let entries: Vec<Entry> = commands
-                .into_iter()
-                .map(|command| Entry {
-                    entry_type: EntryType::EntryNormal,
-                    data: command.into_encoded(),
-                    ..Entry::default()
-                })
-                .collect();
-            let mut proposal = Message::default();
-            proposal.set_msg_type(MessageType::MsgPropose);
-            proposal.from = node_id(self.id);
-            proposal.set_entries(entries.into());
-            accepted = self.node.raft.step(proposal).is_ok();
+        let ids = commands.iter().map(Command::id);
+        if self.node.raft.state != StateRole::Leader {
+            let leader = replica_of(self.node.raft.leader_id);
+            return ids.for_each(|command| effects.reject(Rejection { command, leader }));
         }
-        if accepted {
-            effects.proposed();
-        } else {
-            let leader = leader.filter(|&leader| leader != self.id);
-            ids.into_iter().for_each(|command| effects.reject(Rejection { command, leader }));
+        let ids: Vec<_> = ids.collect();
+        let entry = |command: Command| Entry {
+            entry_type: EntryType::EntryNormal,
+            data: command.into_encoded(),
+            ..Entry::default()
+        };
+        let mut proposal = Message::default();
+        proposal.set_msg_type(MessageType::MsgPropose);
+        proposal.from = node_id(self.id);
+        proposal.set_entries(commands.into_iter().map(entry).collect::<Vec<_>>().into());
+        match self.node.raft.step(proposal) {
+            Ok(()) => effects.proposed(),
+            Err(_) => ids.into_iter().for_each(|command| effects.reject(Rejection { command, leader: None })),
         }
     }
 
@@ -226,13 +221,11 @@ impl RaftReplica {
         }
         self.deliver(ready.take_committed_entries(), effects);
         let entries = ready.take_entries();
-        if !entries.is_empty() {
-            self.node.mut_store().append(&entries);
-            if self.durable {
-                self.bytes_since_checkpoint += entries.iter().map(|entry| entry.data.len()).sum::<usize>();
-            }
-            effects.persist(Record::Entries(entries));
+        if self.durable && !entries.is_empty() {
+            self.bytes_since_checkpoint += entries.iter().map(|entry| entry.data.len()).sum::<usize>();
+            effects.persist(Record::Entries(entries.clone()));
         }
+        self.node.mut_store().append(entries);
         if let Some(hard_state) = ready.hs() {
             self.node.mut_store().set_hard_state(hard_state.clone());
             effects.persist(Record::HardState(hard_state.clone()));

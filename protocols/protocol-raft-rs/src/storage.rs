@@ -41,7 +41,7 @@ impl LogStore {
         let mut state = None;
         for record in records {
             match record {
-                Record::Entries(entries) => self.append(&entries),
+                Record::Entries(entries) => self.append(entries),
                 Record::HardState(hard_state) => self.hard_state = hard_state,
                 Record::Snapshot(snapshot) => {
                     self.install(&snapshot);
@@ -60,15 +60,15 @@ impl LogStore {
     }
 
     /// Appends, in place of any entries from the first new index on.
-    pub(crate) fn append(&mut self, entries: &[Entry]) {
-        let Some(first) = entries.first() else { return };
-        assert!(first.index <= self.last() + 1, "a gap between {} and {}", self.last(), first.index);
+    pub(crate) fn append(&mut self, mut entries: Vec<Entry>) {
+        let Some(first) = entries.first().map(|first| first.index) else { return };
+        assert!(first <= self.last() + 1, "a gap between {} and {first}", self.last());
         // Entries up to the snapshot point may come again when a log is replayed.
-        let known = (self.truncated.0 + 1).saturating_sub(first.index) as usize;
-        let fresh = &entries[known.min(entries.len())..];
-        let Some(first) = fresh.first() else { return };
-        self.entries.truncate((first.index - self.truncated.0 - 1) as usize);
-        self.entries.extend(fresh.iter().cloned());
+        let known = (self.truncated.0 + 1).saturating_sub(first) as usize;
+        entries.drain(..known.min(entries.len()));
+        let Some(first) = entries.first().map(|first| first.index) else { return };
+        self.entries.truncate(self.position(first));
+        self.entries.extend(entries);
     }
 
     pub(crate) fn set_hard_state(&mut self, hard_state: HardState) {

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedMutexGuard, mpsc};
 use tokio::time::Sleep;
 
 use super::waiting::{Waiter, Waiting};
@@ -13,9 +13,9 @@ use super::{Event, Node};
 use crate::applied::Application;
 use crate::client::LeaderClient;
 use crate::cluster::{Committed, Phases, Request, SubmitError};
-use crate::command::Command;
+use crate::command::{Command, CommandId};
 use crate::network::Network;
-use crate::replica::{Delivery, Effects, Input, Replica, ReplicaId, SyncToken, Time, TimerChange, TimerId};
+use crate::replica::{Delivery, Effects, Input, Replica, ReplicaId, Slot, SyncToken, Time, TimerChange, TimerId};
 use crate::storage::Wal;
 
 /// Events handed over at one wake-up, at most.
@@ -35,17 +35,20 @@ pub(super) struct Driver<R: Replica> {
     pub(super) node: Arc<Node<R>>,
     pub(super) client: Arc<LeaderClient>,
     pub(super) wal: Option<Wal>,
-    pub(super) own_inbox: mpsc::WeakUnboundedSender<Event<R>>,
+    /// Which start of this replica it is.
+    pub(super) life: u64,
     pub(super) timers: Vec<(Time, TimerId)>,
     pub(super) waiting: Waiting,
+    /// Commands applied in this round that someone may wait for; kept for its memory.
+    pub(super) delivered: Vec<(Slot, CommandId)>,
     pub(super) held: VecDeque<(SyncToken, ReplicaId, R::Message)>,
     pub(super) led_by_another: bool,
     pub(super) largest_proposal: usize,
 }
 
 impl<R: Replica> Driver<R> {
-    /// Runs until the inbox closes or the log fails.
-    pub(super) async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Event<R>>) {
+    /// Runs until its task is aborted or the log fails.
+    pub(super) async fn run(mut self, mut inbox: OwnedMutexGuard<mpsc::UnboundedReceiver<Event<R>>>) {
         self.replica.step(self.now(), Input::Start, &mut self.effects);
         let mut failure = self.finish_round().err();
         let mut events = Vec::with_capacity(WAKE_UP_EVENTS);
@@ -56,7 +59,7 @@ impl<R: Replica> Driver<R> {
             self.aim(&mut sleep);
             tokio::select! {
                 biased;
-                received = inbox.recv_many(&mut events, WAKE_UP_EVENTS) => if received == 0 { return },
+                _ = inbox.recv_many(&mut events, WAKE_UP_EVENTS) => {}
                 () = &mut sleep => {}
             }
             failure = self.round(&mut events, &mut requests).err();
@@ -67,6 +70,7 @@ impl<R: Replica> Driver<R> {
         }
         if let Some(failure) = failure {
             self.node.fail(failure);
+            refuse_all(self.id, &mut inbox, &self.client);
         }
     }
 
@@ -81,8 +85,10 @@ impl<R: Replica> Driver<R> {
                     self.replica.step(now, Input::Message { from, message }, &mut self.effects);
                 }
                 Event::Request(request) => requests.push(request),
-                Event::Synced(token, Ok(())) => self.synced(now, token),
-                Event::Synced(_, Err(error)) => return Err(error),
+                // An earlier life's log may still have had something to say.
+                Event::Synced(life, ..) if life != self.life => {}
+                Event::Synced(_, token, Ok(())) => self.synced(now, token),
+                Event::Synced(_, _, Err(error)) => return Err(error),
                 Event::Link(peer, up) => {
                     self.replica.step(now, Input::Link { peer, up }, &mut self.effects);
                 }
@@ -145,34 +151,27 @@ impl<R: Replica> Driver<R> {
         self.deliver()?;
         let Some(token) = self.effects.sync.take() else { return Ok(None) };
         self.node.counters.synced();
-        match (&self.wal, self.own_inbox.upgrade()) {
-            (None, _) => Ok(Some(token)),
-            (Some(wal), Some(inbox)) => {
-                wal.sync(move |result| {
-                    let result = result.map_err(|error| error.to_string());
-                    inbox.send(Event::Synced(token, result)).ok();
-                });
-                Ok(None)
-            }
-            (Some(_), None) => Ok(None),
-        }
+        let Some(wal) = &self.wal else { return Ok(Some(token)) };
+        let (inbox, life) = (self.node.inbox.clone(), self.life);
+        wal.sync(move |result| {
+            let result = result.map_err(|error| error.to_string());
+            inbox.send(Event::Synced(life, token, result)).ok();
+        });
+        Ok(None)
     }
 
+    /// Writes what is to survive a crash; without a log nothing is, and nothing is counted.
     fn write_records(&mut self) {
-        use crate::wire::Wire;
-        let counters = &self.node.counters;
-        if let Some(records) = self.effects.checkpoint.take() {
-            if let Some(wal) = &self.wal {
-                counters.logged(wal.replace(&records));
+        let (checkpoint, records) = (self.effects.checkpoint.take(), &mut self.effects.records);
+        if let Some(wal) = &self.wal {
+            if let Some(checkpoint) = checkpoint {
+                self.node.counters.logged(wal.replace(&checkpoint));
+            }
+            if !records.is_empty() {
+                self.node.counters.logged(wal.append(records));
             }
         }
-        match &self.wal {
-            Some(wal) if !self.effects.records.is_empty() => {
-                counters.logged(wal.append(&self.effects.records));
-            }
-            _ => counters.logged(self.effects.records.iter().map(Wire::encoded_len).sum()),
-        }
-        self.effects.records.clear();
+        records.clear();
     }
 
     /// Sends what was held for the sync, and tells the replica.
@@ -190,17 +189,14 @@ impl<R: Replica> Driver<R> {
             return Ok(());
         }
         let committed = Instant::now();
-        let mut answered: Vec<(Waiter, Committed)> = Vec::new();
+        let anyone_waits = !self.waiting.is_empty();
         let mut log = self.application.log();
         for delivery in self.effects.deliveries.drain(..) {
             match delivery {
                 Delivery::Command(slot, command) => {
                     log.apply(slot, &command);
-                    if self.waiting.is_empty() {
-                        continue;
-                    }
-                    if let Some(waiter) = self.waiting.take(command.id()) {
-                        answered.push((waiter, Committed { slot, phases: Phases::default() }));
+                    if anyone_waits {
+                        self.delivered.push((slot, command.id()));
                     }
                 }
                 Delivery::Snapshot(bytes) => {
@@ -211,15 +207,16 @@ impl<R: Replica> Driver<R> {
             }
         }
         drop(log);
-        let applied = Instant::now();
-        for (waiter, mut answer) in answered {
-            let until_committed = nanos(committed.saturating_duration_since(waiter.request.sent));
-            answer.phases = Phases {
-                submission_ns: waiter.submission_ns,
-                consensus_ns: until_committed.saturating_sub(waiter.submission_ns),
-                application_ns: nanos(applied.saturating_duration_since(committed)),
+        let application_ns = nanos(committed.elapsed());
+        for (slot, id) in self.delivered.drain(..) {
+            let Some(Waiter { request, submission_ns }) = self.waiting.take(id) else { continue };
+            let until_committed = nanos(committed.saturating_duration_since(request.sent));
+            let phases = Phases {
+                submission_ns,
+                consensus_ns: until_committed.saturating_sub(submission_ns),
+                application_ns,
             };
-            waiter.request.reply.answer(Ok(answer));
+            request.reply.answer(Ok(Committed { slot, phases }));
         }
         Ok(())
     }
@@ -248,6 +245,9 @@ impl<R: Replica> Driver<R> {
     }
 
     fn change_timers(&mut self) {
+        if self.effects.timers.is_empty() {
+            return;
+        }
         let now = self.now();
         for change in self.effects.timers.drain(..) {
             let (TimerChange::Set(timer, _) | TimerChange::Cancel(timer)) = change;
@@ -293,6 +293,19 @@ impl<R: Replica> Drop for Driver<R> {
         }
         for waiter in self.waiting.take_all() {
             self.client.refused(self.id, waiter.request, None);
+        }
+    }
+}
+
+/// Gives clients' requests back that reached an inbox which no one reads.
+pub(super) fn refuse_all<R: Replica>(
+    by: ReplicaId,
+    inbox: &mut mpsc::UnboundedReceiver<Event<R>>,
+    client: &LeaderClient,
+) {
+    while let Ok(event) = inbox.try_recv() {
+        if let Event::Request(request) = event {
+            client.refused(by, request, None);
         }
     }
 }

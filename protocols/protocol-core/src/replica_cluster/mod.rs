@@ -30,7 +30,7 @@ use crate::network::{Inbox, Network};
 use crate::protocol::{LaunchError, LaunchSpec};
 use crate::replica::{Effects, Misbehaviour, Replica, ReplicaId, SyncToken, View};
 use crate::storage::{StorageSpec, Wal};
-use driver::Driver;
+use driver::{Driver, refuse_all};
 use waiting::Waiting;
 
 /// What a replica is made from.
@@ -62,13 +62,17 @@ impl Default for DriverOptions {
 enum Event<R: Replica> {
     Message(ReplicaId, R::Message),
     Request(Request),
-    Synced(SyncToken, Result<(), String>),
+    Synced(u64, SyncToken, Result<(), String>),
     Link(ReplicaId, bool),
 }
 
 /// What outsiders know of one replica.
 struct Node<R: Replica> {
-    inbox: Mutex<Option<mpsc::UnboundedSender<Event<R>>>>,
+    /// One channel for all lives of the replica, so that posting takes no lock.
+    inbox: mpsc::UnboundedSender<Event<R>>,
+    /// Held by the task of the current life.
+    events: Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<Event<R>>>>,
+    lives: AtomicU64,
     application: Mutex<Application>,
     counters: Arc<CounterCell>,
     view: AtomicU64,
@@ -83,8 +87,11 @@ const KEPT_ACCUSATIONS: usize = 64;
 
 impl<R: Replica> Node<R> {
     fn new() -> Self {
+        let (inbox, events) = mpsc::unbounded_channel();
         Node {
-            inbox: Mutex::default(),
+            inbox,
+            events: Arc::new(tokio::sync::Mutex::new(events)),
+            lives: AtomicU64::new(0),
             application: Mutex::default(),
             counters: Arc::default(),
             view: AtomicU64::new(0),
@@ -96,10 +103,10 @@ impl<R: Replica> Node<R> {
     }
 
     fn post(&self, event: Event<R>) -> Result<(), Event<R>> {
-        match &*held(&self.inbox) {
-            Some(inbox) => inbox.send(event).map_err(|error| error.0),
-            None => Err(event),
+        if !self.live.load(Relaxed) {
+            return Err(event);
         }
+        self.inbox.send(event).map_err(|error| error.0)
     }
 
     fn set_view(&self, view: u64, leader: Option<ReplicaId>) {
@@ -115,7 +122,6 @@ impl<R: Replica> Node<R> {
 
     fn fail(&self, failure: String) {
         self.live.store(false, Relaxed);
-        *held(&self.inbox) = None;
         *held(&self.failure) = Some(failure);
     }
 
@@ -192,9 +198,14 @@ impl<R: Replica> ReplicaCluster<R> {
         let (wal, records) = self.open_log(id)?;
         let boot = Boot { id, replicas: self.nodes.len(), application: application.clone(), records };
         let replica = (self.factory)(boot)?;
-        let (sender, inbox) = mpsc::unbounded_channel();
+        let mut events = node.events.clone().try_lock_owned().map_err(|_| {
+            LaunchError::Library(format!("replica {id} has not ended its last life"))
+        })?;
         *held(&node.application) = application.clone();
         *held(&node.failure) = None;
+        // What came while the replica was down is lost, but clients' requests are not.
+        refuse_all(id, &mut events, &self.client);
+        let life = node.lives.fetch_add(1, Relaxed);
         node.live.store(true, Relaxed);
         let driver = Driver {
             id,
@@ -206,15 +217,15 @@ impl<R: Replica> ReplicaCluster<R> {
             node: node.clone(),
             client: self.client.clone(),
             wal,
-            own_inbox: sender.downgrade(),
+            life,
             timers: Vec::new(),
             waiting: Waiting::default(),
+            delivered: Vec::new(),
             held: VecDeque::new(),
             led_by_another: true,
             largest_proposal: self.options.largest_proposal.max(1),
         };
-        *held(&node.inbox) = Some(sender);
-        Ok(tokio::spawn(driver.run(inbox)))
+        Ok(tokio::spawn(driver.run(events)))
     }
 
     fn open_log(&self, id: ReplicaId) -> Result<(Option<Wal>, Vec<R::Record>), LaunchError> {
@@ -244,12 +255,12 @@ impl<R: Replica> ReplicaCluster<R> {
             return Err(FaultError::NotApplicable { fault, why });
         };
         let node = &self.nodes[id.index()];
-        *held(&node.inbox) = None;
         node.live.store(false, Relaxed);
         node.leader.store(NO_LEADER, Relaxed);
         task.abort();
         // Waits until the task is gone, and its log closed. Its error is the abort itself.
         task.await.ok();
+        refuse_all(id, &mut *node.events.lock().await, &self.client);
         for peer in ReplicaId::all(self.nodes.len()).filter(|&peer| peer != id) {
             self.tell_links(id, peer, false);
         }
@@ -346,7 +357,7 @@ impl<R: Replica> Cluster for ReplicaCluster<R> {
     async fn stop(&self) {
         self.client_task.abort();
         for (task, node) in self.tasks.lock().await.iter_mut().zip(self.nodes.iter()) {
-            *held(&node.inbox) = None;
+            node.live.store(false, Relaxed);
             if let Some(task) = task.take() {
                 task.abort();
                 task.await.ok();
