@@ -145,7 +145,8 @@ impl Node {
         proposal.from = self.raft.raft.id;
         proposal.set_entries(std::mem::take(entries).into());
         if self.raft.raft.step(proposal).is_ok() {
-            self.waiting.extend(clients.drain(..).enumerate().map(|(at, client)| (first + at as u64, client)));
+            self.waiting
+                .extend(clients.drain(..).enumerate().map(|(at, client)| (first + at as u64, client)));
         }
         clients.clear();
     }

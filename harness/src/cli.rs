@@ -10,10 +10,10 @@ use protocol_core::{Descriptor, Protocol, Settings};
 use thiserror::Error;
 
 use crate::compare::compare;
-use crate::exit::{EXIT_BASELINE, EXIT_OK, EXIT_TOOL, EXIT_USAGE};
+use crate::exit::{EXIT_BASELINE, EXIT_OK, EXIT_TOOL, EXIT_USAGE, exit_code_of};
 use crate::interrupt;
 use crate::machine;
-use crate::run::Pair;
+use crate::run::{Limits, Pair};
 use crate::scenario::{self, Scenario, ScenarioError, StorageConfig, TransportKind};
 use crate::session::{Baselines, Session, SessionError, print_saved, print_tables};
 use crate::store::{Store, StoreError};
@@ -128,7 +128,7 @@ struct Run {
     #[arg(long, value_enum)]
     network: Option<TransportKind>,
     /// One-way delay of every link in milliseconds, in place of the scenario's
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     delay_ms: Option<f64>,
     /// With tcp, replica i listens on this port plus i
     #[arg(long)]
@@ -185,16 +185,6 @@ impl CliError {
     }
 }
 
-fn exit_code_of(error: &StoreError) -> u8 {
-    match error {
-        StoreError::UnknownBaseline { .. }
-        | StoreError::UnknownReference { .. }
-        | StoreError::NoRuns { .. } => EXIT_BASELINE,
-        StoreError::BadName { .. } | StoreError::NoWorkspace | StoreError::Committed { .. } => EXIT_USAGE,
-        _ => EXIT_TOOL,
-    }
-}
-
 /// Runs the command line of a suite of protocols.
 pub fn main(protocols: &[Arc<dyn Protocol>]) -> ExitCode {
     let outcome = match Arguments::parse().command {
@@ -224,6 +214,7 @@ impl Run {
                     protocol: protocol.clone(),
                     scenario: scenario.clone(),
                     settings: settings.clone(),
+                    limits: Limits::default(),
                 });
             }
         }

@@ -1,5 +1,8 @@
 //! Exit codes, the same for every way in.
 
+use crate::files::FileError;
+use crate::store::StoreError;
+
 /// Everything ran.
 pub const EXIT_OK: u8 = 0;
 /// The tool or a system under test failed.
@@ -10,6 +13,20 @@ pub const EXIT_USAGE: u8 = 2;
 pub const EXIT_BASELINE: u8 = 5;
 /// A safety check failed; numbers are withheld.
 pub const EXIT_UNSAFE: u8 = 6;
+
+/// The code of an error of the store: what was asked for is missing or unusable, was asked for
+/// wrongly, or the system failed.
+pub fn exit_code_of(error: &StoreError) -> u8 {
+    match error {
+        StoreError::File(FileError::Unreadable { .. } | FileError::Unwritable { .. })
+        | StoreError::Folder { .. } => EXIT_TOOL,
+        StoreError::BadName { .. }
+        | StoreError::NoWorkspace
+        | StoreError::Committed { .. }
+        | StoreError::OtherMachine { .. } => EXIT_USAGE,
+        _ => EXIT_BASELINE,
+    }
+}
 
 /// Tells what a failed safety check found.
 pub fn print_violations(what: &str, violations: &[String]) {

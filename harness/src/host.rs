@@ -11,6 +11,8 @@ use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use crate::machine::{Side, keep_to_cores_of};
+
 /// How long a cluster may take to stop before it is left behind.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 
@@ -55,6 +57,7 @@ impl Host {
         let handle = runtime.handle().clone();
         let (quit, quitting) = oneshot::channel::<()>();
         let thread = std::thread::Builder::new().name("cluster".into()).spawn(move || {
+            keep_to_cores_of(Side::Cluster);
             runtime.block_on(async { quitting.await.ok() });
             // Tasks that block must not block the end.
             runtime.shutdown_background();

@@ -56,6 +56,41 @@ pub fn run_delay_ns() -> Option<u64> {
     None
 }
 
+/// Whose thread a thread is, where there are cores enough to keep the two apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The load generator, alone on the last core.
+    Generator,
+    /// The system under test, on all other cores; threads it starts stay there too.
+    Cluster,
+}
+
+/// Keeps the calling thread to its side's cores. Without it the kernel likes to wake the cluster on
+/// the core of the generator that woke it, where it waits until the generator sleeps. Does nothing
+/// with a single core, or where the system has no such call.
+pub fn keep_to_cores_of(side: Side) {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+        let Ok(mut allowed) = sched_getaffinity(None) else { return };
+        let Some(last) = (0..CpuSet::MAX_CPU).rev().find(|&core| allowed.is_set(core)) else { return };
+        if allowed.count() < 2 {
+            return;
+        }
+        match side {
+            Side::Cluster => allowed.unset(last),
+            Side::Generator => {
+                allowed.clear();
+                allowed.set(last);
+            }
+        }
+        // Refused only by seccomp; then the run is as it was, and its run delay tells.
+        sched_setaffinity(None, &allowed).ok();
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = side;
+}
+
 /// Describes this machine.
 pub fn describe() -> Machine {
     let parts = RefreshKind::nothing()

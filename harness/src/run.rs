@@ -16,16 +16,29 @@ use crate::histogram_log;
 use crate::host::{Host, HostError};
 use crate::interrupt;
 use crate::load::{Book, OpenLoop, Pacer, PhaseRecord, Recorder, run_phase};
-use crate::machine::calibrate_fsync;
+use crate::machine::{Side, calibrate_fsync, keep_to_cores_of};
 use crate::measure::{disturbances, interval, phase_metrics};
 use crate::results::{Outcome, PhaseResult, Safety, ScenarioResult, TimingUsed};
-use crate::safety::{Claims, SETTLE_LIMIT, settle_and_check};
+use crate::safety::{Claims, settle_and_check};
 use crate::scenario::{PhaseKind, Scenario, StorageConfig};
 
-/// How long a cluster may take to launch, and then to commit its first command.
-pub const START_LIMIT: Duration = Duration::from_secs(10);
-/// What a run may take beyond its phases, time-outs and limits before it counts as hung.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long a cluster may go without a sign of life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// For the launch, and then for the first commit.
+    pub start: Duration,
+    /// For replicas that are behind to catch up after the last request.
+    pub settle: Duration,
+    /// For anything else, beyond the time that it should take, before it counts as hung.
+    pub grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let ten = Duration::from_secs(10);
+        Limits { start: ten, settle: ten, grace: ten }
+    }
+}
 
 /// Why a pair did not run to its end.
 #[derive(Debug, Error)]
@@ -37,8 +50,8 @@ pub enum RunError {
     #[error(transparent)]
     Settings(#[from] LaunchError),
     /// Nothing was committed.
-    #[error("no command was acknowledged within {START_LIMIT:?} of the launch")]
-    NoFirstCommit,
+    #[error("no command was acknowledged within {0:?} of the launch")]
+    NoFirstCommit(Duration),
     /// The load did not end: the cluster blocks whoever submits.
     #[error("the load did not end within {0:?}: submitting blocks")]
     LoadHung(Duration),
@@ -62,6 +75,8 @@ pub struct Pair {
     pub scenario: Scenario,
     /// Values for the protocol's tunables.
     pub settings: BTreeMap<String, f64>,
+    /// How long to wait for it.
+    pub limits: Limits,
 }
 
 impl Pair {
@@ -128,11 +143,11 @@ impl Pair {
         if self.scenario.storage == StorageConfig::Wal {
             result.fsync = Some(calibrate_fsync(logs.path()).map_err(io("fsync in", logs.path()))?);
         }
-        let host = Host::launch(self.protocol.clone(), self.launch_spec(logs.path())?, START_LIMIT)?;
+        let host = Host::launch(self.protocol.clone(), self.launch_spec(logs.path())?, self.limits.start)?;
         let load = self.run_load(&host)?;
         let claims = Claims { submitted: load.book.submitted(), acknowledged: load.book.acknowledged() };
-        let check = settle_and_check(host.cluster().clone(), claims);
-        result.safety = host.call("safety check", SETTLE_LIMIT + GRACE, check)?;
+        let check = settle_and_check(host.cluster().clone(), claims, self.limits.settle);
+        result.safety = host.call("safety check", self.limits.settle + self.limits.grace, check)?;
         drop(host);
         self.report(load, folder, result)
     }
@@ -141,13 +156,13 @@ impl Pair {
     fn run_load(&self, host: &Host) -> Result<LoadRecord, RunError> {
         let limit = Duration::from_secs_f64(self.scenario.phases.iter().map(|phase| phase.duration_s).sum())
             + self.scenario.timeout() * 2
-            + START_LIMIT
-            + GRACE;
+            + self.limits.start
+            + self.limits.grace;
         let (sender, receiver) = sync_channel(1);
-        let (cluster, scenario) = (host.cluster().clone(), self.scenario.clone());
+        let (cluster, scenario, start) = (host.cluster().clone(), self.scenario.clone(), self.limits.start);
         std::thread::Builder::new()
             .name("load".into())
-            .spawn(move || sender.send(drive(&cluster, &scenario)).ok())
+            .spawn(move || sender.send(drive(&cluster, &scenario, start)).ok())
             .map_err(HostError::Thread)?;
         match receiver.recv_timeout(limit) {
             Ok(record) => record,
@@ -195,11 +210,16 @@ struct LoadRecord {
 }
 
 /// Everything that the load does, on its own thread.
-fn drive(cluster: &Arc<dyn Cluster>, scenario: &Scenario) -> Result<LoadRecord, RunError> {
+fn drive(
+    cluster: &Arc<dyn Cluster>,
+    scenario: &Scenario,
+    start_limit: Duration,
+) -> Result<LoadRecord, RunError> {
+    keep_to_cores_of(Side::Generator);
     let pacer = Pacer::start();
     let book = Arc::new(Book::new(pacer.epoch(), scenario.timeout(), scenario.max_in_flight));
     let payload = vec![0x5A; scenario.payload_bytes];
-    await_first_commit(&pacer, cluster, &book, &payload)?;
+    await_first_commit(&pacer, cluster, &book, &payload, start_limit)?;
     let mut phases = Vec::with_capacity(scenario.phases.len());
     for (index, phase) in scenario.phases.iter().enumerate() {
         if interrupt::requested() {
@@ -229,8 +249,9 @@ fn await_first_commit(
     cluster: &Arc<dyn Cluster>,
     book: &Arc<Book>,
     payload: &[u8],
+    limit: Duration,
 ) -> Result<(), RunError> {
-    let deadline = Instant::now() + START_LIMIT;
+    let deadline = Instant::now() + limit;
     while Instant::now() < deadline {
         let now = pacer.now_ns();
         if let Some(id) = book.send(now, now) {
@@ -249,7 +270,7 @@ fn await_first_commit(
             return Ok(());
         }
     }
-    Err(RunError::NoFirstCommit)
+    Err(RunError::NoFirstCommit(limit))
 }
 
 /// Waits until every request ended, by an answer or its time-out.

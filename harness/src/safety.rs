@@ -12,8 +12,6 @@ use protocol_core::{AppliedLog, Cluster, CommandId, IdSet, Observation, ReplicaI
 
 use crate::results::Safety;
 
-/// How long replicas may take to catch up after the last request.
-pub const SETTLE_LIMIT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(2);
 /// Ids that a message names, at most.
 const NAMED_IDS: usize = 5;
@@ -27,10 +25,10 @@ pub struct Claims {
     pub acknowledged: IdSet,
 }
 
-/// Waits until all live replicas stand at the same point, at most [`SETTLE_LIMIT`], and checks what
-/// they applied against what clients know.
-pub async fn settle_and_check(cluster: Arc<dyn Cluster>, claims: Claims) -> Safety {
-    let deadline = tokio::time::Instant::now() + SETTLE_LIMIT;
+/// Waits until all live replicas stand at the same point, at most `limit`, and checks what they
+/// applied against what clients know.
+pub async fn settle_and_check(cluster: Arc<dyn Cluster>, claims: Claims, limit: Duration) -> Safety {
+    let deadline = tokio::time::Instant::now() + limit;
     while !settled(&cluster.observe(), claims.acknowledged.len()) && tokio::time::Instant::now() < deadline {
         tokio::time::sleep(POLL).await;
     }

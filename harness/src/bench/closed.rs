@@ -14,8 +14,8 @@ use crate::exit::{EXIT_UNSAFE, print_violations};
 use crate::host::Host;
 use crate::interrupt;
 use crate::load::ClosedLoop;
-use crate::run::{Pair, RunError, START_LIMIT};
-use crate::safety::{Claims, SETTLE_LIMIT, settle_and_check};
+use crate::run::{Limits, Pair, RunError};
+use crate::safety::{Claims, settle_and_check};
 
 /// One sample may take this long before the cluster counts as hung.
 const SAMPLE_LIMIT: Duration = Duration::from_secs(60);
@@ -26,15 +26,16 @@ const PROBE_COMMANDS: u64 = 100;
 struct Stage {
     host: Host,
     clients: Arc<ClosedLoop>,
+    limits: Limits,
 }
 
 impl Stage {
     fn launch(pair: &Pair, logs: &Path) -> Result<Stage, RunError> {
-        let host = Host::launch(pair.protocol.clone(), pair.launch_spec(logs)?, START_LIMIT)?;
+        let host = Host::launch(pair.protocol.clone(), pair.launch_spec(logs)?, pair.limits.start)?;
         let (cluster, runtime) = (host.cluster().clone(), host.runtime().clone());
         let clients =
             Arc::new(ClosedLoop::new(cluster, runtime, pair.scenario.payload_bytes, pair.scenario.timeout()));
-        Ok(Stage { host, clients })
+        Ok(Stage { host, clients, limits: pair.limits })
     }
 
     /// Commits `commands` and checks what the cluster did; the check is not timed.
@@ -48,9 +49,11 @@ impl Stage {
             .map_err(|error| error.to_string())?;
         let claims =
             Claims { submitted: self.clients.submitted(), acknowledged: self.clients.acknowledged() };
-        let check = settle_and_check(self.host.cluster().clone(), claims);
-        let safety =
-            self.host.call("safety check", SETTLE_LIMIT * 2, check).map_err(|error| error.to_string())?;
+        let check = settle_and_check(self.host.cluster().clone(), claims, self.limits.settle);
+        let safety = self
+            .host
+            .call("safety check", self.limits.settle + self.limits.grace, check)
+            .map_err(|error| error.to_string())?;
         if !safety.violations.is_empty() {
             print_violations("closed loop", &safety.violations);
             exit(i32::from(EXIT_UNSAFE));
@@ -75,7 +78,7 @@ pub fn closed_loop(
         false => None,
     };
     if let Some(stage) = &stage {
-        stage.round(1, PROBE_COMMANDS, START_LIMIT)?;
+        stage.round(1, PROBE_COMMANDS, pair.limits.start)?;
     }
     let mut failure = None;
     // Criterion knows no benchmark that fails, so a failure unwinds through it.

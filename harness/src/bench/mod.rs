@@ -7,6 +7,7 @@ mod args;
 mod closed;
 mod profiler;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -19,9 +20,9 @@ use protocol_core::Protocol;
 pub use args::BenchArgs;
 pub use profiler::PprofProfiler;
 
-use crate::exit::{EXIT_BASELINE, EXIT_TOOL, EXIT_USAGE};
+use crate::exit::{EXIT_BASELINE, EXIT_USAGE, exit_code_of};
 use crate::interrupt;
-use crate::run::Pair;
+use crate::run::{Limits, Pair};
 use crate::scenario::{self, Scenario, ScenarioError};
 use crate::session::{Baselines, Session, SessionError};
 use crate::store::Store;
@@ -106,8 +107,9 @@ fn target(protocols: &[Arc<dyn Protocol>], scenario: &Scenario, clients: &[usize
     let baselines = if phases { Baselines::from(&args) } else { Baselines::default() };
     let mut session = match Session::start(&scenario.name, baselines) {
         Ok(session) => session,
-        Err(error @ SessionError::Baseline(_)) => return failed(&error, EXIT_BASELINE),
-        Err(error) => return failed(&error, EXIT_TOOL),
+        Err(SessionError::Baseline(error) | SessionError::Folder(error)) => {
+            return failed(&error, exit_code_of(&error));
+        }
     };
     if let Some(missing) = missing_in_criterion(&args, &scenario.name).filter(|_| !phases) {
         return failed(&missing, EXIT_BASELINE);
@@ -165,7 +167,7 @@ fn open(session: &mut Session, args: &BenchArgs, protocols: &[Arc<dyn Protocol>]
 }
 
 fn pair(protocol: &Arc<dyn Protocol>, scenario: Scenario) -> Pair {
-    Pair { protocol: protocol.clone(), scenario, settings: Default::default() }
+    Pair { protocol: protocol.clone(), scenario, settings: BTreeMap::new(), limits: Limits::default() }
 }
 
 /// The scenario's shape in a fraction of a second per phase.

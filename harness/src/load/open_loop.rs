@@ -89,7 +89,9 @@ pub fn run_phase(pacer: &Pacer, load: &OpenLoop<'_>, phase: &Phase) -> PhaseReco
     for index in 0..count {
         let schedule = Schedule::new(load.arrivals, rate, length, load.seed.wrapping_add(index as u64));
         let due = send_all(pacer, load, start_ns, schedule, &mut lateness);
-        pacer.sleep_until(start_ns + (length * 1e9) as u64);
+        if !interrupt::requested() {
+            pacer.sleep_until(start_ns + (length * 1e9) as u64);
+        }
         load.book.give_up_overdue();
         let recorder = load.book.turn(spare.pop().unwrap_or_else(|| Recorder::new(load.timeout)));
         let (end_ns, observed_now, cpu_now) = (pacer.now_ns(), load.cluster.observe(), CpuTimes::now());

@@ -1,9 +1,11 @@
 //! A pair of protocol and scenario, whatever the protocol does.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use consensus_bench::results::{Outcome, ScenarioResult};
-use consensus_bench::run::Pair;
+use consensus_bench::run::{Limits, Pair};
 use consensus_bench::scenario;
 
 use crate::toys::{Conduct, Toy};
@@ -27,7 +29,9 @@ rate_per_s = 1000
 fn run(conduct: Conduct) -> ScenarioResult {
     let scenario = scenario::parse("brief", BRIEF).unwrap().remove(0);
     let folder = tempfile::tempdir().unwrap();
-    let pair = Pair { protocol: Arc::new(Toy(conduct)), scenario, settings: Default::default() };
+    let second = Duration::from_secs(1);
+    let limits = Limits { start: second, settle: second, grace: second };
+    let pair = Pair { protocol: Arc::new(Toy(conduct)), scenario, settings: BTreeMap::new(), limits };
     pair.run(folder.path())
 }
 
@@ -70,8 +74,8 @@ fn unsafe_clusters_are_found_and_give_no_numbers() {
 
 #[test]
 fn clusters_that_hang_or_die_end_with_a_typed_error() {
-    assert_eq!(reason(&run(Conduct::Silent)), "no command was acknowledged within 10s of the launch");
-    assert_eq!(reason(&run(Conduct::NeverLaunches)), "launch did not end within 10s");
+    assert_eq!(reason(&run(Conduct::Silent)), "no command was acknowledged within 1s of the launch");
+    assert_eq!(reason(&run(Conduct::NeverLaunches)), "launch did not end within 1s");
     assert_eq!(reason(&run(Conduct::Panics)), "launch panicked");
     assert!(reason(&run(Conduct::Blocking)).contains("submitting blocks"));
 }

@@ -130,11 +130,20 @@ pub fn config(spec: &LaunchSpec) -> Result<Config, LaunchError> {
              heartbeat, as of `Timing::for_delay`"
         )));
     }
+    if heartbeat >= election_min / 2 {
+        return Err(LaunchError::Settings(format!(
+            "heartbeat = {heartbeat:?} has to be shorter than half the shortest election time-out, \
+             {election_min:?}: the other half is the lease that openraft's followers grant a leader"
+        )));
+    }
     let config = Config {
         cluster_name: "consensus-bench".to_string(),
         heartbeat_interval: millis("heartbeat", heartbeat)?,
-        election_timeout_min: millis("shortest election time-out", election_min)?,
-        election_timeout_max: millis("longest election time-out", election_max)?,
+        // The library's followers wait for the end of the leader's lease, which is the longest
+        // time-out, and then for a random time-out. With halves, both together are within the times
+        // asked for.
+        election_timeout_min: millis("half the shortest election time-out", election_min / 2)?,
+        election_timeout_max: millis("half the longest election time-out", election_max / 2)?,
         // A snapshot is one message here; the time it takes on a slow link is added to this.
         install_snapshot_timeout: millis("longest election time-out", election_max * 2)?,
         max_payload_entries: whole(&MAX_PAYLOAD_ENTRIES),

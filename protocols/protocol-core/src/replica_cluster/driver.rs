@@ -15,7 +15,9 @@ use crate::client::LeaderClient;
 use crate::cluster::{Committed, Phases, Request, SubmitError};
 use crate::command::{Command, CommandId};
 use crate::network::Network;
-use crate::replica::{Delivery, Effects, Input, Replica, ReplicaId, Slot, SyncToken, Time, TimerChange, TimerId};
+use crate::replica::{
+    Delivery, Effects, Input, Replica, ReplicaId, Slot, SyncToken, Time, TimerChange, TimerId,
+};
 use crate::storage::Wal;
 
 /// Events handed over at one wake-up, at most.

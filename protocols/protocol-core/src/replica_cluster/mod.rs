@@ -198,9 +198,11 @@ impl<R: Replica> ReplicaCluster<R> {
         let (wal, records) = self.open_log(id)?;
         let boot = Boot { id, replicas: self.nodes.len(), application: application.clone(), records };
         let replica = (self.factory)(boot)?;
-        let mut events = node.events.clone().try_lock_owned().map_err(|_| {
-            LaunchError::Library(format!("replica {id} has not ended its last life"))
-        })?;
+        let mut events = node
+            .events
+            .clone()
+            .try_lock_owned()
+            .map_err(|_| LaunchError::Library(format!("replica {id} has not ended its last life")))?;
         *held(&node.application) = application.clone();
         *held(&node.failure) = None;
         // What came while the replica was down is lost, but clients' requests are not.

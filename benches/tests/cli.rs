@@ -1,0 +1,181 @@
+//! The command line as a user meets it: exit codes, one-line errors, files left behind.
+#![allow(clippy::unwrap_used)]
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+const SCENARIOS: &str = r#"
+[[scenario]]
+name = "brief"
+
+[[scenario.phase]]
+kind = "steady"
+duration_s = 0.3
+rate_per_s = 500
+
+[[scenario]]
+name = "long"
+
+[[scenario.phase]]
+kind = "steady"
+duration_s = 600
+rate_per_s = 100
+"#;
+
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        let place = Place(tempfile::tempdir().unwrap());
+        std::fs::write(place.path().join("scenarios.toml"), SCENARIOS).unwrap();
+        place
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn command(&self, arguments: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_consensus-bench"));
+        command
+            .args(arguments.split_whitespace())
+            .current_dir(self.path())
+            .env("CONSENSUS_BENCH_HOME", self.path().join("home"));
+        command
+    }
+
+    fn run(&self, arguments: &str) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// The one result file of the only run.
+    fn results(&self) -> serde_json::Value {
+        let runs = std::fs::read_dir(self.path().join("home")).unwrap();
+        let files: Vec<_> =
+            runs.map(|run| run.unwrap().path().join("results.json")).filter(|path| path.exists()).collect();
+        assert_eq!(files.len(), 1);
+        serde_json::from_slice(&std::fs::read(&files[0]).unwrap()).unwrap()
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn bad_input_gets_one_line_and_its_exit_code() {
+    let place = Place::new();
+    std::fs::write(place.path().join("bad.toml"), SCENARIOS.replace("rate_per_s = 500", "rate_per_s = -5"))
+        .unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    for (arguments, code, expected) in [
+        ("run --protocol zab", 2, "no protocol `zab`; there are: raft-rs, openraft"),
+        ("run --scenario medium", 2, "no scenario `medium`; there are: low_load, high_load, stress"),
+        ("run --profile slow", 2, "no profile `slow`; there are: quick, full"),
+        ("run --baseline old", 5, "no baseline `old`"),
+        ("run --save a/b", 2, "`a/b` is no name for a baseline"),
+        ("run --file missing.toml", 2, "missing.toml: No such file"),
+        (
+            "run --file bad.toml",
+            2,
+            "bad.toml: scenario `brief`: phase 1 (steady): rate_per_s = -5 is outside",
+        ),
+        ("run --replicas 0", 2, "replicas = 0 is outside 1 to 1000"),
+        ("run --replicas 900", 2, "raft-rs can't run 900 replicas: it takes 1 to 101"),
+        ("run --delay-ms -1", 2, "network.delay_ms = -1 is outside 0 to 60000"),
+        ("run --set batch=3", 2, "has no setting `batch`; it has: "),
+        ("run --protocol raft-rs --set max_inflight_messages=0", 2, "is outside 1 to 65536"),
+        ("run --set max_inflight_messages", 2, "is not NAME=VALUE"),
+        ("compare latest latest", 5, "no run with readable results"),
+        ("compare old new", 5, "`old` is no results file, run's folder, baseline or run"),
+        ("baseline show old", 5, "no baseline `old`"),
+        ("baseline promote old", 5, "no baseline `old`"),
+    ] {
+        let output = place.run(arguments);
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments}: {error}");
+        assert!(error.contains(expected), "{arguments}: {error}");
+        assert_eq!(error.lines().count(), 1, "{arguments}: {error}");
+    }
+    let output = place.run(&format!(
+        "run -q --file scenarios.toml --scenario brief --protocol raft-rs --network tcp --base-port {port}"
+    ));
+    assert_eq!(output.status.code(), Some(1));
+    let error = text(&output.stderr);
+    assert!(error.contains(&format!("network 127.0.0.1:{port}: Address already in use")), "{error}");
+}
+
+#[test]
+fn a_run_is_saved_compared_and_listed() {
+    let place = Place::new();
+    let brief = "run -q --file scenarios.toml --scenario brief";
+    let first = place.run(&format!("{brief} --save before"));
+    assert_eq!(first.status.code(), Some(0), "{}", text(&first.stderr));
+    let table = text(&first.stdout);
+    assert!(
+        table.contains("raft-rs [channel, memory]") && table.contains("openraft [channel, memory]"),
+        "{table}"
+    );
+    assert!(table.contains("baseline `before`: 2 rows saved"), "{table}");
+    assert_eq!(place.results()["complete"], true);
+    let second = place.run(&format!("{brief} --baseline before"));
+    assert_eq!(second.status.code(), Some(0), "{}", text(&second.stderr));
+    assert!(text(&second.stdout).contains("throughput_per_s"), "{}", text(&second.stdout));
+    let compared = place.run("compare before latest --format json");
+    let comparison: serde_json::Value = serde_json::from_slice(&compared.stdout).unwrap();
+    assert_eq!(comparison["rows"].as_array().unwrap().len(), 2);
+    assert!(text(&place.run("baseline list").stdout).starts_with("before (local, 2 rows)"));
+    assert!(text(&place.run("baseline show before").stdout).contains("brief"));
+    assert_eq!(place.run("baseline rm before").status.code(), Some(0));
+    assert_eq!(place.run("baseline show before").status.code(), Some(5));
+}
+
+#[test]
+fn scenarios_that_differ_are_not_compared() {
+    let place = Place::new();
+    let brief = "run -q --file scenarios.toml --scenario brief --protocol raft-rs";
+    place.run(&format!("{brief} --save three"));
+    place.run(&format!("{brief} --replicas 5 --save five"));
+    let output = place.run("compare three five");
+    assert_eq!(output.status.code(), Some(5));
+    assert!(text(&output.stdout).contains("replicas 3 ≠ 5"), "{}", text(&output.stdout));
+}
+
+#[test]
+fn every_network_and_storage_runs() {
+    for arguments in ["--network tcp", "--storage wal", "--network tcp --storage wal --delay-ms 5"] {
+        let place = Place::new();
+        let output = place.run(&format!("run -q --file scenarios.toml --scenario brief {arguments}"));
+        assert_eq!(output.status.code(), Some(0), "{arguments}: {}", text(&output.stderr));
+        let results = place.results();
+        let wal = arguments.contains("wal");
+        for result in results["results"].as_array().unwrap() {
+            assert_eq!(result["fsync"].is_null(), !wal, "{arguments}");
+            assert_eq!(result["safety"]["violations"].as_array().unwrap().len(), 0);
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_keeps_what_was_measured_and_says_so() {
+    let place = Place::new();
+    let mut child = place
+        .command("run --file scenarios.toml --scenario long --protocol raft-rs")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    stderr.read_line(&mut line).unwrap();
+    assert!(line.contains("running 600.0 s of load"), "{line}");
+    let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(interrupted.success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let results = place.results();
+    assert_eq!(results["complete"], false);
+    assert_eq!(results["results"][0]["outcome"]["status"], "interrupted");
+}
