@@ -2,6 +2,7 @@
 //! barest program that does the same work, in one run.
 //!
 //! Channel network, memory, one thread, three replicas, 256 clients, 128-byte payload.
+#![expect(clippy::expect_used, reason = "the bare programs have no one to report to")]
 
 mod bare_openraft;
 mod bare_raft_rs;

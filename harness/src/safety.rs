@@ -118,6 +118,9 @@ mod tests {
     use super::*;
     use protocol_core::{Command, ReplicaStatus, Slot};
 
+    /// Slots and ids per replica, acknowledged ids, resubmissions, and what must be told.
+    type Case<'a> = (&'a [&'a [(u64, u64)]], &'a [u64], u64, &'a str);
+
     fn log(entries: &[(u64, u64)]) -> AppliedLog {
         let mut log = AppliedLog::default();
         for &(slot, id) in entries {
@@ -142,7 +145,7 @@ mod tests {
 
     #[test]
     fn each_broken_rule_is_told_with_what_differs() {
-        let cases: [(&[&[(u64, u64)]], &[u64], u64, &str); 5] = [
+        let cases: [Case; 5] = [
             (&[&[(1, 0), (2, 1)], &[(1, 1), (2, 0)]], &[], 0, "same commands in another order"),
             (&[&[(1, 0), (2, 1)], &[(1, 0), (2, 2)]], &[], 0, "only on 0: command 1; only on 1: command 2"),
             (&[&[(1, 0)], &[(1, 0)]], &[0, 3], 0, "replica 1 did not apply acknowledged command 3"),

@@ -51,7 +51,7 @@ impl AppliedLog {
         self.last_slot = Some(slot);
         self.delivered += 1;
         self.digest = chain(self.digest, slot, command.digest());
-        if self.delivered % Self::CHECKPOINT_EVERY == 0 {
+        if self.delivered.is_multiple_of(Self::CHECKPOINT_EVERY) {
             self.checkpoints.push(self.digest);
         }
         let id = command.id();

@@ -290,11 +290,11 @@ impl RaftReplica {
             let applied = self.applied;
             self.node.mut_store().compact(applied.saturating_sub(KEEP_BEHIND));
         }
-        if self.bytes_since_checkpoint >= CHECKPOINT_BYTES {
-            if let Some(records) = self.node.store().checkpoint() {
-                self.bytes_since_checkpoint = 0;
-                effects.checkpoint(records);
-            }
+        if self.bytes_since_checkpoint >= CHECKPOINT_BYTES
+            && let Some(records) = self.node.store().checkpoint()
+        {
+            self.bytes_since_checkpoint = 0;
+            effects.checkpoint(records);
         }
     }
 }

@@ -225,6 +225,7 @@ impl<M: Message> Network<M> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests of the real-time side")]
 mod tests {
     use super::*;
     use crate::command::{Command, CommandId};

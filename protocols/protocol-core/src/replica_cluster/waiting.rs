@@ -82,6 +82,7 @@ impl Waiting {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "deadlines of the real clock")]
 mod tests {
     use super::*;
     use crate::cluster::{Answers, Committed, Reply, SubmitError};

@@ -193,6 +193,7 @@ fn parse<R: Wire>(mut bytes: Bytes) -> Result<(Vec<R>, u64), WireError> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests of the real-time side")]
 mod tests {
     use super::*;
     use crate::command::{Command, CommandId};
