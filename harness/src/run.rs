@@ -19,7 +19,7 @@ use crate::load::{Book, OpenLoop, Pacer, PhaseRecord, Recorder, run_phase};
 use crate::machine::{Side, calibrate_fsync, keep_to_cores_of};
 use crate::measure::{disturbances, interval, phase_metrics};
 use crate::results::{Outcome, PhaseResult, Safety, ScenarioResult, TimingUsed};
-use crate::safety::{Claims, settle_and_check};
+use crate::safety::{Claims, settle_and_check, stopped};
 use crate::scenario::{PhaseKind, Scenario, StorageConfig};
 
 /// How long a cluster may go without a sign of life.
@@ -52,6 +52,9 @@ pub enum RunError {
     /// Nothing was committed.
     #[error("no command was acknowledged within {0:?} of the launch")]
     NoFirstCommit(Duration),
+    /// A replica gave up.
+    #[error("{0}")]
+    ReplicaStopped(String),
     /// The load did not end: the cluster blocks whoever submits.
     #[error("the load did not end within {0:?}: submitting blocks")]
     LoadHung(Duration),
@@ -144,11 +147,18 @@ impl Pair {
             result.fsync = Some(calibrate_fsync(logs.path()).map_err(io("fsync in", logs.path()))?);
         }
         let host = Host::launch(self.protocol.clone(), self.launch_spec(logs.path())?, self.limits.start)?;
-        let load = self.run_load(&host)?;
+        let load = self.run_load(&host).map_err(|error| {
+            // A replica that gave up is the cause, whatever the load noticed of it.
+            stopped(&host.cluster().observe()).map_or(error, RunError::ReplicaStopped)
+        })?;
         let claims = Claims { submitted: load.book.submitted(), acknowledged: load.book.acknowledged() };
         let check = settle_and_check(host.cluster().clone(), claims, self.limits.settle);
         result.safety = host.call("safety check", self.limits.settle + self.limits.grace, check)?;
+        let stopped = stopped(&host.cluster().observe());
         drop(host);
+        if let (Some(stopped), true) = (stopped, result.safety.violations.is_empty()) {
+            return Err(RunError::ReplicaStopped(stopped));
+        }
         self.report(load, folder, result)
     }
 

@@ -15,7 +15,7 @@ use crate::host::Host;
 use crate::interrupt;
 use crate::load::ClosedLoop;
 use crate::run::{Limits, Pair, RunError};
-use crate::safety::{Claims, settle_and_check};
+use crate::safety::{Claims, settle_and_check, stopped};
 
 /// One sample may take this long before the cluster counts as hung.
 const SAMPLE_LIMIT: Duration = Duration::from_secs(60);
@@ -46,7 +46,7 @@ impl Stage {
             .host
             .call("closed loop", limit + Duration::from_secs(1), round)
             .map_err(|error| error.to_string())?
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| stopped(&self.host.cluster().observe()).unwrap_or(error.to_string()))?;
         let claims =
             Claims { submitted: self.clients.submitted(), acknowledged: self.clients.acknowledged() };
         let check = settle_and_check(self.host.cluster().clone(), claims, self.limits.settle);
