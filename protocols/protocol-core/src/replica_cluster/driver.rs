@@ -82,7 +82,8 @@ impl<R: Replica> Driver<R> {
         let mut messages = 0;
         for event in events.drain(..) {
             match event {
-                Event::Message(from, message) => {
+                Event::Message(sent) => {
+                    let (from, message) = *sent;
                     messages += 1;
                     self.replica.step(now, Input::Message { from, message }, &mut self.effects);
                 }

@@ -60,7 +60,9 @@ impl Default for DriverOptions {
 }
 
 enum Event<R: Replica> {
-    Message(ReplicaId, R::Message),
+    /// In a box, because a message may be several times larger than a request, and there are more of
+    /// those.
+    Message(Box<(ReplicaId, R::Message)>),
     Request(Request),
     Synced(u64, SyncToken, Result<(), String>),
     Link(ReplicaId, bool),
@@ -291,7 +293,7 @@ impl<R: Replica> ReplicaCluster<R> {
 
 fn inbox_of<R: Replica>(node: Arc<Node<R>>) -> Inbox<R::Message> {
     // A message to a replica that is down is lost, as it would be on a real network.
-    Box::new(move |from, message| drop(node.post(Event::Message(from, message))))
+    Box::new(move |from, message| drop(node.post(Event::Message(Box::new((from, message))))))
 }
 
 fn offer_to<R: Replica>(nodes: Arc<Vec<Arc<Node<R>>>>) -> Box<crate::client::Offer> {
