@@ -2,6 +2,7 @@
 //! baseline that it saves or compares with.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -81,7 +82,7 @@ impl Session {
             manifest: Manifest {
                 harness_version: env!("CARGO_PKG_VERSION").into(),
                 commit: git_commit(),
-                command: std::env::args().collect(),
+                command: command_line(),
                 machine,
                 client_placement: "with the leader: latency holds no hop between client and replica".into(),
             },
@@ -202,6 +203,14 @@ pub(crate) fn print_saved(name: &str, report: &SaveReport) {
     for row in &report.not_saved {
         println!("baseline `{name}`: {} not saved: {}", row.row, row.reason);
     }
+}
+
+/// The command, with the program's name but not its folder: results travel to other machines.
+fn command_line() -> Vec<String> {
+    let mut arguments = std::env::args();
+    let program = arguments.next().unwrap_or_default();
+    let name = Path::new(&program).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    std::iter::once(name).chain(arguments).collect()
 }
 
 /// The commit of the working tree, with `+` when it was changed since; none outside git.
