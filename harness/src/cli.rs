@@ -13,6 +13,7 @@ use crate::compare::compare;
 use crate::exit::{EXIT_BASELINE, EXIT_OK, EXIT_TOOL, EXIT_USAGE, exit_code_of};
 use crate::interrupt;
 use crate::machine;
+use crate::output::say;
 use crate::run::{Limits, Pair};
 use crate::scenario::{self, Scenario, ScenarioError, StorageConfig, TransportKind};
 use crate::session::{Baselines, Session, SessionError, print_saved, print_tables};
@@ -291,31 +292,31 @@ fn list(protocols: &[Arc<dyn Protocol>], source: &Source, format: Format) -> Res
     let scenarios = source.scenarios()?;
     let descriptors: Vec<Descriptor> = protocols.iter().map(|protocol| protocol.descriptor()).collect();
     match format {
-        Format::Json => println!("{}", serde_json::to_string_pretty(&list_json(&descriptors, &scenarios))?),
+        Format::Json => say!("{}", serde_json::to_string_pretty(&list_json(&descriptors, &scenarios))?),
         Format::Text => print_list(&descriptors, &scenarios),
     }
     Ok(EXIT_OK)
 }
 
 fn print_list(descriptors: &[Descriptor], scenarios: &[Scenario]) {
-    println!("Protocols");
+    say!("Protocols");
     for protocol in descriptors {
         let (low, high) = protocol.cluster_sizes;
-        println!("  {} ({}): {}", protocol.name, protocol.family.name(), protocol.implementation);
-        println!("      commit: {}", protocol.commit_means);
-        println!(
+        say!("  {} ({}): {}", protocol.name, protocol.family.name(), protocol.implementation);
+        say!("      commit: {}", protocol.commit_means);
+        say!(
             "      {low} to {high} replicas; 3 tolerate {}, 5 tolerate {}",
             (protocol.tolerates)(3),
             (protocol.tolerates)(5)
         );
         for tunable in protocol.tunables {
             let (low, high) = tunable.range;
-            println!("      --set {}={} ({low} to {high}): {}", tunable.name, tunable.default, tunable.about);
+            say!("      --set {}={} ({low} to {high}): {}", tunable.name, tunable.default, tunable.about);
         }
     }
-    println!("Scenarios");
+    say!("Scenarios");
     for scenario in scenarios {
-        println!("  {}: {}", scenario.name, scenario.about);
+        say!("  {}: {}", scenario.name, scenario.about);
     }
 }
 
@@ -348,8 +349,8 @@ fn compare_two(a: &str, b: &str, format: Format) -> Result<u8, CliError> {
     let store = store();
     let comparison = compare(&store.load(a)?, &store.load(b)?);
     match format {
-        Format::Text => println!("{comparison}"),
-        Format::Json => println!("{}", serde_json::to_string_pretty(&comparison)?),
+        Format::Text => say!("{comparison}"),
+        Format::Json => say!("{}", serde_json::to_string_pretty(&comparison)?),
     }
     Ok(if comparison.rows.is_empty() { EXIT_BASELINE } else { EXIT_OK })
 }
@@ -360,10 +361,10 @@ fn baseline(command: BaselineCommand) -> Result<u8, CliError> {
         BaselineCommand::List => {
             let entries = store.list_baselines()?;
             if entries.is_empty() {
-                println!("no baselines; `cargo bench -- --save-baseline NAME` makes one");
+                say!("no baselines; `cargo bench -- --save-baseline NAME` makes one");
             }
             for entry in entries {
-                println!(
+                say!(
                     "{} ({}, {} rows): {}",
                     entry.name,
                     entry.place.name(),
@@ -383,7 +384,7 @@ fn baseline(command: BaselineCommand) -> Result<u8, CliError> {
             print_tables(&rows);
         }
         BaselineCommand::Promote { name } => {
-            store.promote(&name)?.iter().for_each(|path| println!("{}", path.display()));
+            store.promote(&name)?.iter().for_each(|path| say!("{}", path.display()));
         }
         BaselineCommand::Rm { name } => store.remove(&name)?,
     }

@@ -25,6 +25,7 @@ pub mod interrupt;
 pub mod load;
 pub mod machine;
 pub mod measure;
+pub mod output;
 pub mod results;
 pub mod run;
 pub mod safety;

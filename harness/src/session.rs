@@ -13,6 +13,7 @@ use crate::compare::compare;
 use crate::exit::{EXIT_OK, EXIT_TOOL, EXIT_UNSAFE, print_violations};
 use crate::interrupt;
 use crate::machine;
+use crate::output::say;
 use crate::results::{Manifest, Outcome, RunResults, SCHEMA_VERSION, ScenarioResult};
 use crate::run::Pair;
 use crate::store::{Recorded, RunFolder, SaveReport, Store, StoreError, check_name};
@@ -146,7 +147,7 @@ impl Session {
             self.results.complete = !interrupt::requested();
             self.write("results", &folder);
             print_tables(&self.results.results);
-            println!("results: {}", folder.path.display());
+            say!("results: {}", folder.path.display());
             self.use_baselines();
         }
         if interrupt::requested() {
@@ -174,7 +175,7 @@ impl Session {
     fn use_baselines(&mut self) {
         if let Some(baseline) = &self.baseline {
             let now = Recorded { name: "this run".into(), runs: vec![self.results.clone()] };
-            println!("\n{}", compare(baseline, &now));
+            say!("\n{}", compare(baseline, &now));
         }
         if let Some(name) = self.save.clone() {
             match self.store.save_baseline(&name, &self.results) {
@@ -192,16 +193,16 @@ pub(crate) fn print_tables(results: &[ScenarioResult]) {
         let name = &first.scenario.name;
         if seen.insert(name) {
             let rows: Vec<_> = results.iter().filter(|row| row.scenario.name == *name).cloned().collect();
-            println!("\n{}", scenario_table(&rows));
+            say!("\n{}", scenario_table(&rows));
         }
     }
 }
 
 /// Tells what a baseline now holds, and what it could not take.
 pub(crate) fn print_saved(name: &str, report: &SaveReport) {
-    println!("baseline `{name}`: {} rows saved", report.saved.len());
+    say!("baseline `{name}`: {} rows saved", report.saved.len());
     for row in &report.not_saved {
-        println!("baseline `{name}`: {} not saved: {}", row.row, row.reason);
+        say!("baseline `{name}`: {} not saved: {}", row.row, row.reason);
     }
 }
 
