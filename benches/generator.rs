@@ -16,13 +16,7 @@ const PACED_RATES: [f64; 3] = [1_000.0, 10_000.0, 100_000.0];
 
 fn main() -> ExitCode {
     let mut criterion = criterion();
-    let args = match BenchArgs::parse(std::env::args().skip(1)) {
-        Ok(args) => args,
-        Err(error) => {
-            eprintln!("error: {error}");
-            return ExitCode::from(2);
-        }
-    };
+    let args = BenchArgs::from_env();
     record(&mut criterion);
     answer(&mut criterion);
     criterion.final_summary();

@@ -24,13 +24,7 @@ fn main() -> ExitCode {
     let raft_rs: Arc<dyn Protocol> = Arc::new(protocol_raft_rs::RaftRs);
     let openraft: Arc<dyn Protocol> = Arc::new(protocol_openraft::Openraft);
     let mut criterion = criterion();
-    let args = match BenchArgs::parse(std::env::args().skip(1)) {
-        Ok(args) => args,
-        Err(error) => {
-            eprintln!("error: {error}");
-            return ExitCode::from(2);
-        }
-    };
+    let args = BenchArgs::from_env();
     let mut group = criterion.benchmark_group(GROUP);
     group.throughput(Throughput::Elements(1));
     let parameter = format!("clients={CLIENTS}");

@@ -16,8 +16,9 @@ use crate::machine;
 use crate::output::say;
 use crate::run::{Limits, Pair};
 use crate::scenario::{self, Scenario, ScenarioError, StorageConfig, TransportKind};
-use crate::session::{Baselines, Session, SessionError, print_saved, print_tables};
+use crate::session::{Baselines, Session, SessionError, print_saved};
 use crate::store::{Store, StoreError};
+use crate::table::scenario_table;
 
 /// Benchmarks for distributed consensus protocols.
 #[derive(Parser)]
@@ -381,7 +382,7 @@ fn baseline(command: BaselineCommand) -> Result<u8, CliError> {
         BaselineCommand::Show { name } => {
             let rows: Vec<_> =
                 store.load_baseline(&name)?.runs.into_iter().flat_map(|run| run.results).collect();
-            print_tables(&rows);
+            say!("{}", scenario_table(&rows));
         }
         BaselineCommand::Promote { name } => {
             store.promote(&name)?.iter().for_each(|path| say!("{}", path.display()));

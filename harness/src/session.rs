@@ -1,7 +1,6 @@
 //! One run from start to end: its folder, its results on disk after every pair, its tables, and the
 //! baseline that it saves or compares with.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -14,7 +13,7 @@ use crate::exit::{EXIT_OK, EXIT_TOOL, EXIT_UNSAFE, print_violations};
 use crate::interrupt;
 use crate::machine;
 use crate::output::say;
-use crate::results::{Manifest, Outcome, RunResults, SCHEMA_VERSION, ScenarioResult};
+use crate::results::{Manifest, Outcome, RunResults, SCHEMA_VERSION};
 use crate::run::Pair;
 use crate::store::{Recorded, RunFolder, SaveReport, Store, StoreError, check_name};
 use crate::table::scenario_table;
@@ -146,7 +145,7 @@ impl Session {
         if let Some(folder) = self.folder.clone() {
             self.results.complete = !interrupt::requested();
             self.write("results", &folder);
-            print_tables(&self.results.results);
+            say!("\n{}", scenario_table(&self.results.results));
             say!("results: {}", folder.path.display());
             self.use_baselines();
         }
@@ -182,18 +181,6 @@ impl Session {
                 Ok(report) => print_saved(&name, &report),
                 Err(error) => self.failed("save-baseline", &error.to_string()),
             }
-        }
-    }
-}
-
-/// Prints a table per scenario, in the order they ran, with its protocols side by side.
-pub(crate) fn print_tables(results: &[ScenarioResult]) {
-    let mut seen = BTreeSet::new();
-    for first in results {
-        let name = &first.scenario.name;
-        if seen.insert(name) {
-            let rows: Vec<_> = results.iter().filter(|row| row.scenario.name == *name).cloned().collect();
-            say!("\n{}", scenario_table(&rows));
         }
     }
 }

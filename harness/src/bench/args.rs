@@ -3,6 +3,8 @@
 
 use regex::Regex;
 
+use crate::exit::EXIT_USAGE;
+
 /// Criterion's flags that take a value, so that a value is not taken for the filter.
 const WITH_VALUE: [&str; 18] = [
     "-b",
@@ -48,6 +50,14 @@ pub struct BenchArgs {
 }
 
 impl BenchArgs {
+    /// Reads this process's flags; ends it with an explanation when they are wrong.
+    pub fn from_env() -> Self {
+        Self::parse(std::env::args().skip(1)).unwrap_or_else(|error| {
+            eprintln!("error: {error}");
+            std::process::exit(i32::from(EXIT_USAGE))
+        })
+    }
+
     /// Reads the flags of a bench target, without the program's name.
     pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Self, regex::Error> {
         let (mut args, mut filter, mut exact, mut bench) = (BenchArgs::default(), None, false, false);

@@ -97,10 +97,7 @@ fn configured_scenario(name: &str) -> Result<Scenario, ScenarioError> {
 fn target(protocols: &[Arc<dyn Protocol>], scenario: &Scenario, clients: &[usize], phases: bool) -> ExitCode {
     // First, because it ends the process with an explanation when a flag is wrong.
     let mut criterion = criterion();
-    let args = match BenchArgs::parse(std::env::args().skip(1)) {
-        Ok(args) => args,
-        Err(error) => return usage(&error),
-    };
+    let args = BenchArgs::from_env();
     if let Err(error) = interrupt::listen() {
         eprintln!("Ctrl-C will lose results: {error}");
     }

@@ -202,6 +202,15 @@ fn notes(rows: &[&ScenarioResult]) -> String {
     let mut note = |line: String| notes += &format!("\n{line}");
     if rows.iter().any(|result| no_numbers(result).is_none()) {
         note("Response times; below a value its 95 % interval (± its wider side); - is not measured.".into());
+        note(format!(
+            "Commands per proposal, messages per wake-up: {}",
+            rows.iter().filter_map(|result| batches(result)).collect::<Vec<_>>().join("; ")
+        ));
+        let timing = rows[0].timing;
+        note(format!(
+            "Failure detection: heartbeats every {} ms, elections after {} to {} ms of silence",
+            timing.heartbeat_ms, timing.election_min_ms, timing.election_max_ms
+        ));
     }
     for result in rows {
         let name = result.row_name();
@@ -232,6 +241,14 @@ fn notes(rows: &[&ScenarioResult]) -> String {
         }
     }
     notes
+}
+
+/// How large the batches of a row came out; a library that owns its runtime tells only the first.
+fn batches(result: &ScenarioResult) -> Option<String> {
+    let shown = |name: &str| result.metric(name).map(|metric| quantity::count(metric.value));
+    let commands = shown("commands_per_proposal").filter(|_| no_numbers(result).is_none())?;
+    let messages = shown("messages_per_wake_up").unwrap_or_else(|| NOTHING.into());
+    Some(format!("{} {commands}, {messages}", result.protocol))
 }
 
 #[cfg(test)]

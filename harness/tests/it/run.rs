@@ -30,7 +30,7 @@ fn run(conduct: Conduct) -> ScenarioResult {
     let scenario = scenario::parse("brief", BRIEF).unwrap().remove(0);
     let folder = tempfile::tempdir().unwrap();
     let second = Duration::from_secs(1);
-    let limits = Limits { start: second, settle: second, grace: second };
+    let limits = Limits { start: second, settle: second, grace: 3 * second };
     let pair = Pair { protocol: Arc::new(Toy(conduct)), scenario, settings: BTreeMap::new(), limits };
     pair.run(folder.path())
 }
@@ -62,7 +62,7 @@ fn unsafe_clusters_are_found_and_give_no_numbers() {
         (Conduct::Forgets, "replica 2 did not apply acknowledged command"),
         (Conduct::AppliesTwice, "delivered after slot"),
         (Conduct::Reorders, "part within deliveries"),
-        (Conduct::Invents, "applied what no client sent: command 1073741824"),
+        (Conduct::Invents, "applied what no client sent: command 1048576"),
     ] {
         let result = run(conduct);
         assert_eq!(result.outcome, Outcome::Unsafe, "{conduct:?}");

@@ -99,7 +99,7 @@ impl ToyCluster {
                 }
             }
             (Conduct::Invents, _) if slot.0 == 5 => {
-                let never_sent = protocol_core::CommandId(1 << 30);
+                let never_sent = protocol_core::CommandId(1 << 20);
                 self.apply(replica, slot, &protocol_core::Command::new(never_sent, b""));
             }
             _ => self.apply(replica, slot, &request.command),

@@ -125,6 +125,23 @@ pub enum Fault {
     Heal,
 }
 
+impl Fault {
+    /// Refuses a fault of replicas that a cluster of `replicas` does not have.
+    pub fn check(self, replicas: usize) -> Result<(), FaultError> {
+        let (Fault::Crash(first) | Fault::Restart(first) | Fault::Cut { from: first, .. }) = self else {
+            return Ok(());
+        };
+        let second = if let Fault::Cut { to, .. } = self { to } else { first };
+        match [first, second].into_iter().find(|id| id.index() >= replicas) {
+            None => Ok(()),
+            Some(id) => {
+                let why = format!("there is no replica {id}; ids are 0 to {}", replicas.saturating_sub(1));
+                Err(FaultError::NotApplicable { fault: self, why })
+            }
+        }
+    }
+}
+
 /// Why a fault was not given. Never silently nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum FaultError {

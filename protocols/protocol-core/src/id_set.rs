@@ -11,8 +11,8 @@ pub struct IdSet {
 
 impl IdSet {
     /// Ids from here on can't have been handed out by a run, and are never stored: they would take
-    /// 8 GiB of bits.
-    pub const LIMIT: u64 = 1 << 36;
+    /// 128 MiB of bits.
+    pub const LIMIT: u64 = 1 << 30;
 
     /// Adds an id; false when it was there already or is at or above [`IdSet::LIMIT`].
     pub fn insert(&mut self, id: CommandId) -> bool {

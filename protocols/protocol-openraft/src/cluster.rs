@@ -87,14 +87,6 @@ impl OpenraftCluster {
         Life::start(id, &self.nodes[id.index()], &self.origin, path.as_deref()).await
     }
 
-    fn existing(&self, fault: Fault, replica: ReplicaId) -> Result<(), FaultError> {
-        if replica.index() < self.nodes.len() {
-            return Ok(());
-        }
-        let why = format!("there is no replica {replica}; ids are 0 to {}", self.nodes.len() - 1);
-        Err(FaultError::NotApplicable { fault, why })
-    }
-
     async fn crash(&self, fault: Fault, id: ReplicaId) -> Result<(), FaultError> {
         match self.lives.lock().await[id.index()].take() {
             Some(life) => {
@@ -132,18 +124,11 @@ impl Cluster for OpenraftCluster {
     }
 
     async fn inject(&self, fault: Fault) -> Result<(), FaultError> {
+        fault.check(self.nodes.len())?;
         match fault {
-            Fault::Crash(id) => {
-                self.existing(fault, id)?;
-                self.crash(fault, id).await
-            }
-            Fault::Restart(id) => {
-                self.existing(fault, id)?;
-                self.restart(fault, id).await
-            }
+            Fault::Crash(id) => self.crash(fault, id).await,
+            Fault::Restart(id) => self.restart(fault, id).await,
             Fault::Cut { from, to } => {
-                self.existing(fault, from)?;
-                self.existing(fault, to)?;
                 self.origin.network.cut(from, to);
                 Ok(())
             }

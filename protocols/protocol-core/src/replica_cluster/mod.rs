@@ -245,14 +245,6 @@ impl<R: Replica> ReplicaCluster<R> {
         self.nodes[to.index()].post(Event::Link(from, up)).ok();
     }
 
-    fn existing(&self, fault: Fault, replica: ReplicaId) -> Result<(), FaultError> {
-        if replica.index() < self.nodes.len() {
-            return Ok(());
-        }
-        let why = format!("there is no replica {replica}; ids are 0 to {}", self.nodes.len() - 1);
-        Err(FaultError::NotApplicable { fault, why })
-    }
-
     async fn crash(&self, fault: Fault, id: ReplicaId) -> Result<(), FaultError> {
         let Some(task) = self.tasks.lock().await[id.index()].take() else {
             let why = format!("replica {id} is down already");
@@ -311,18 +303,11 @@ impl<R: Replica> Cluster for ReplicaCluster<R> {
     }
 
     async fn inject(&self, fault: Fault) -> Result<(), FaultError> {
+        fault.check(self.nodes.len())?;
         match fault {
-            Fault::Crash(id) => {
-                self.existing(fault, id)?;
-                self.crash(fault, id).await
-            }
-            Fault::Restart(id) => {
-                self.existing(fault, id)?;
-                self.restart(fault, id).await
-            }
+            Fault::Crash(id) => self.crash(fault, id).await,
+            Fault::Restart(id) => self.restart(fault, id).await,
             Fault::Cut { from, to } => {
-                self.existing(fault, from)?;
-                self.existing(fault, to)?;
                 self.network.cut(from, to);
                 self.tell_links(from, to, false);
                 Ok(())
