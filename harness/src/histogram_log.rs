@@ -1,30 +1,44 @@
 //! Histograms as an HdrHistogram interval log, the format that HdrHistogram's own tools read: one
 //! line per interval and histogram, told apart by tags.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 
+use thiserror::Error;
+
+use crate::files::{FileError, write_atomically};
 use crate::load::{PhaseRecord, Recorder};
 
 /// Tags of the lines: what each histogram holds, in nanoseconds.
 pub const TAGS: [&str; 3] = ["response", "service", "queue_delay"];
 
-/// Writes one phase. Times in the log are seconds since the run's start.
-pub fn write(path: &Path, record: &PhaseRecord) -> io::Result<()> {
-    let mut file = BufWriter::new(File::create(path)?);
-    write_to(&mut file, record).map_err(io::Error::other)?;
-    file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_data()
+/// Why a log was not written.
+#[derive(Debug, Error)]
+pub enum LogError {
+    /// The system refused the file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The histograms have no encoding.
+    #[error("{}: {reason}", path.display())]
+    Encoding {
+        /// File.
+        path: PathBuf,
+        /// The library's word.
+        reason: String,
+    },
 }
 
-fn write_to(
-    file: &mut impl Write,
-    record: &PhaseRecord,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+/// Writes one phase, whole or not at all. Times in the log are seconds since the run's start.
+pub fn write(path: &Path, record: &PhaseRecord) -> Result<(), LogError> {
+    let mut log = Vec::new();
+    write_to(&mut log, record).map_err(|reason| LogError::Encoding { path: path.into(), reason })?;
+    Ok(write_atomically(path, &log)?)
+}
+
+fn write_to(file: &mut Vec<u8>, record: &PhaseRecord) -> Result<(), String> {
     let mut serializer = V2DeflateSerializer::new();
     let mut log = IntervalLogWriterBuilder::new()
         .add_comment("nanoseconds; tags: response, service, queue_delay")

@@ -12,7 +12,7 @@ use protocol_core::{
 };
 use thiserror::Error;
 
-use crate::histogram_log;
+use crate::histogram_log::{self, LogError};
 use crate::host::{Host, HostError};
 use crate::interrupt;
 use crate::load::{Book, OpenLoop, Pacer, PhaseRecord, Recorder, run_phase};
@@ -52,6 +52,9 @@ pub enum RunError {
     /// Nothing was committed.
     #[error("no command was acknowledged within {0:?} of the launch")]
     NoFirstCommit(Duration),
+    /// The histograms were not written.
+    #[error("histograms: {0}")]
+    Histograms(#[from] LogError),
     /// A replica gave up.
     #[error("{0}")]
     ReplicaStopped(String),
@@ -193,9 +196,7 @@ impl Pair {
         let measured = self.scenario.measured_phase();
         for (index, (kind, record)) in load.phases.iter().enumerate() {
             let name = format!("{}.{}.{index}-{}.hlog", self.scenario.name, result.protocol, kind.name());
-            let path = folder.join(&name);
-            let written = histogram_log::write(&path, record);
-            written.map_err(|source| RunError::Io { what: "histograms", path, source })?;
+            histogram_log::write(&folder.join(&name), record)?;
             let start_ns = record.intervals.first().map_or(0, |first| first.start_ns);
             let phase = PhaseResult {
                 phase: *kind,
