@@ -88,10 +88,16 @@ pub fn criterion() -> Criterion {
 
 fn configured_scenario(name: &str) -> Result<Scenario, ScenarioError> {
     let scenarios = match std::env::var_os(FILE_VARIABLE) {
-        Some(path) => scenario::read(path.as_ref())?,
+        Some(path) => scenario::read(&from_where_cargo_was_called(path.into()))?,
         None => scenario::profile(&std::env::var(PROFILE_VARIABLE).unwrap_or_else(|_| "quick".into()))?,
     };
     scenario::find(&scenarios, name).cloned()
+}
+
+/// Cargo runs a bench target in its package's folder, but leaves `PWD` as the shell set it.
+fn from_where_cargo_was_called(path: PathBuf) -> PathBuf {
+    let called_from = std::env::var_os("PWD").map(PathBuf::from).unwrap_or_default();
+    if path.is_file() { path } else { called_from.join(path) }
 }
 
 fn target(protocols: &[Arc<dyn Protocol>], scenario: &Scenario, clients: &[usize], phases: bool) -> ExitCode {
