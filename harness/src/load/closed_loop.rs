@@ -4,7 +4,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use protocol_core::{Answers, Cluster, Command, CommandId, Committed, IdSet, Reply, Request, SubmitError};
+use protocol_core::{
+    Answers, Cluster, Command, CommandId, CommandSource, Committed, IdSet, Reply, Request, SubmitError,
+};
 use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
@@ -51,14 +53,15 @@ struct Round {
     /// Commands of this round still to be sent, and still to be acknowledged.
     to_send: u64,
     to_acknowledge: u64,
+    commands: CommandSource,
     acknowledged: IdSet,
     last_error: Option<SubmitError>,
 }
 
 impl Round {
-    fn next_id(&mut self) -> CommandId {
+    fn next_command(&mut self, payload: &[u8]) -> Command {
         self.next_id += 1;
-        CommandId(self.next_id - 1)
+        self.commands.command(CommandId(self.next_id - 1), payload)
     }
 }
 
@@ -87,15 +90,15 @@ impl ClosedLoop {
         timeout: Duration,
     ) -> Result<Duration, ClosedLoopError> {
         let shared = &self.shared;
-        let first_wave: Vec<CommandId> = {
+        let first_wave: Vec<Command> = {
             let mut round = shared.round();
             let first_wave = commands.min(clients as u64);
             round.to_send = commands - first_wave;
             round.to_acknowledge = commands;
-            (0..first_wave).map(|_| round.next_id()).collect()
+            (0..first_wave).map(|_| round.next_command(&shared.payload)).collect()
         };
         let started = Instant::now();
-        first_wave.into_iter().for_each(|id| shared.submit(id));
+        first_wave.into_iter().for_each(|command| shared.submit(command));
         let over = tokio::time::timeout(timeout, shared.round_over.notified()).await;
         let took = started.elapsed();
         if over.is_ok() {
@@ -128,15 +131,15 @@ impl Shared {
         self.round.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn submit(&self, id: CommandId) {
+    fn submit(&self, command: Command) {
         // Whoever calls holds the loop, so the upgrade succeeds.
         let Some(answers) = self.me.upgrade() else { return };
         let sent = Instant::now();
         self.cluster.submit(Request {
-            command: Command::new(id, &self.payload),
             sent,
             deadline: sent + self.deadline,
-            reply: Reply::new(id, answers),
+            reply: Reply::new(command.id(), answers),
+            command,
         });
     }
 
@@ -145,12 +148,12 @@ impl Shared {
         let Some(again) = self.me.upgrade() else { return };
         self.runtime.spawn(async move {
             tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
-            let id = {
+            let next = {
                 let mut round = again.round();
-                (round.to_acknowledge > 0).then(|| round.next_id())
+                (round.to_acknowledge > 0).then(|| round.next_command(&again.payload))
             };
-            if let Some(id) = id {
-                again.submit(id);
+            if let Some(next) = next {
+                again.submit(next);
             }
         });
     }
@@ -170,7 +173,7 @@ impl Answers for Shared {
             round.to_acknowledge = round.to_acknowledge.saturating_sub(1);
             let next = (round.to_send > 0).then(|| {
                 round.to_send -= 1;
-                round.next_id()
+                round.next_command(&self.payload)
             });
             (next, over)
         };

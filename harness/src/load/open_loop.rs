@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use protocol_core::{Answers, Cluster, Command, Observation, Reply, Request};
+use protocol_core::{Answers, Cluster, CommandSource, Observation, Reply, Request};
 
 use super::book::{Book, Recorder};
 use super::{Pacer, Schedule};
@@ -132,6 +132,7 @@ fn send_all(
     lateness: &mut Histogram<u64>,
 ) -> u64 {
     let answers: Arc<dyn Answers> = load.book.clone();
+    let mut commands = CommandSource::default();
     let (mut due, mut give_up_at) = (0, start_ns + GIVE_UP_EVERY_NS);
     for offset in schedule {
         let intended = start_ns + offset;
@@ -152,7 +153,7 @@ fn send_all(
         if let Some(id) = load.book.send(intended, now) {
             let sent = pacer.epoch() + Duration::from_nanos(now);
             load.cluster.submit(Request {
-                command: Command::new(id, load.payload),
+                command: commands.command(id, load.payload),
                 sent,
                 deadline: sent + load.timeout,
                 reply: Reply::new(id, answers.clone()),

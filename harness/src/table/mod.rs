@@ -220,6 +220,14 @@ fn notes(rows: &[&ScenarioResult]) -> String {
         if result.outcome == Outcome::Interrupted {
             note(format!("~ {name}: interrupted: the numbers are of the part that ran"));
         }
+        if let Some(fsync) = &result.fsync {
+            let time = |nanos: u64| quantity::in_unit(nanos as f64, "ns");
+            note(format!(
+                "{name}: one append with fdatasync takes {} here, 1 % more than {}",
+                time(fsync.p50_ns),
+                time(fsync.p99_ns)
+            ));
+        }
         match no_numbers(result) {
             Some(NoNumbers::Withheld(reason)) => {
                 note(format!("{name}: withheld: {reason}"));

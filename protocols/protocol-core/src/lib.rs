@@ -128,7 +128,7 @@ pub use cluster::{
     Answers, Cluster, Committed, Fault, FaultError, Observation, Phases, ReplicaStatus, Reply, Request,
     SubmitError,
 };
-pub use command::{Command, CommandId};
+pub use command::{Command, CommandId, CommandSource};
 pub use counters::{CounterCell, Counters, Traffic};
 pub use id_set::IdSet;
 pub use network::{FRAME_HEADER_BYTES, Fate, Inbox, LinkSpec, LinkState, Network, NetworkKind, NetworkSpec};
