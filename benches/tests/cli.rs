@@ -172,7 +172,7 @@ fn an_interrupt_keeps_what_was_measured_and_says_so() {
     let mut line = String::new();
     stderr.read_line(&mut line).unwrap();
     assert!(line.contains("running 600.0 s of load"), "{line}");
-    let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let interrupted = Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status().unwrap();
     assert!(interrupted.success());
     assert_eq!(child.wait().unwrap().code(), Some(130));
     let results = place.results();

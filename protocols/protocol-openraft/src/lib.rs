@@ -154,6 +154,9 @@ pub fn config(spec: &LaunchSpec) -> Result<Config, LaunchError> {
         // A restarted leader would lead on without an election, on an application that lags: what
         // was committed is not in our log.
         enable_leader_restore: Some(false),
+        // As in the other Raft adapters: a replica that was cut off does not disturb the leader when it
+        // returns.
+        enable_pre_vote: Some(true),
         ..Config::default()
     };
     config.validate().map_err(|error| LaunchError::Settings(error.to_string()))
