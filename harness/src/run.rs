@@ -167,7 +167,9 @@ impl Pair {
 
     /// Runs all phases on a thread of their own, and waits for them no longer than they may take.
     fn run_load(&self, host: &Host) -> Result<LoadRecord, RunError> {
-        let limit = Duration::from_secs_f64(self.scenario.phases.iter().map(|phase| phase.duration_s).sum())
+        let planned: f64 = self.scenario.phases.iter().map(|phase| phase.duration_s).sum();
+        // A generator that can't keep up takes up to twice the time.
+        let limit = Duration::from_secs_f64(planned * 2.0)
             + self.scenario.timeout() * 2
             + self.limits.start
             + self.limits.grace;

@@ -88,9 +88,10 @@ pub fn run_phase(pacer: &Pacer, load: &OpenLoop<'_>, phase: &Phase) -> PhaseReco
     load.book.turn(spare.pop().unwrap_or_else(|| Recorder::new(load.timeout)));
     for index in 0..count {
         let schedule = Schedule::new(load.arrivals, rate, length, load.seed.wrapping_add(index as u64));
-        let due = send_all(pacer, load, start_ns, schedule, &mut lateness);
+        let planned_ns = (length * 1e9) as u64;
+        let due = send_all(pacer, load, (start_ns, planned_ns), schedule, &mut lateness);
         if !interrupt::requested() {
-            pacer.sleep_until(start_ns + (length * 1e9) as u64);
+            pacer.sleep_until(start_ns + planned_ns);
         }
         load.book.give_up_overdue();
         let recorder = load.book.turn(spare.pop().unwrap_or_else(|| Recorder::new(load.timeout)));
@@ -99,7 +100,7 @@ pub fn run_phase(pacer: &Pacer, load: &OpenLoop<'_>, phase: &Phase) -> PhaseReco
         intervals.push(IntervalRecord {
             start_ns,
             duration_ns: end_ns - start_ns,
-            planned_ns: (length * 1e9) as u64,
+            planned_ns,
             offered_per_s: rate,
             due,
             recorder,
@@ -123,11 +124,12 @@ pub fn run_phase(pacer: &Pacer, load: &OpenLoop<'_>, phase: &Phase) -> PhaseReco
     }
 }
 
-/// Sends what is due, on time or as soon after as possible; returns how many were due.
+/// Sends what is due, on time or as soon after as possible, but for no longer than twice the interval:
+/// a rate beyond the generator must not make the run endless. Returns how many were sent or shed.
 fn send_all(
     pacer: &Pacer,
     load: &OpenLoop<'_>,
-    start_ns: u64,
+    (start_ns, planned_ns): (u64, u64),
     schedule: Schedule,
     lateness: &mut Histogram<u64>,
 ) -> u64 {
@@ -147,6 +149,9 @@ fn send_all(
             }
             pacer.sleep_until(intended);
             now = pacer.now_ns();
+        }
+        if now > start_ns + 2 * planned_ns {
+            return due;
         }
         due += 1;
         lateness.saturating_record(now.saturating_sub(intended));
