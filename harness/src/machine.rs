@@ -2,6 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::ops::Sub;
 use std::path::Path;
 use std::time::Instant;
 
@@ -13,7 +14,7 @@ use crate::results::{FsyncCalibration, Machine};
 /// Flushes of one calibration.
 const CALIBRATION_FLUSHES: u64 = 40;
 
-/// CPU time spent so far, in nanoseconds. Zero where the system does not tell.
+/// CPU time spent, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CpuTimes {
     /// By all threads of this process.
@@ -23,21 +24,35 @@ pub struct CpuTimes {
 }
 
 impl CpuTimes {
-    /// Reads both clocks.
+    /// Reads both clocks; none where the system does not tell.
     #[cfg(target_os = "linux")]
-    pub fn now() -> Self {
+    pub fn now() -> Option<Self> {
         use rustix::time::{ClockId, clock_gettime};
         let nanos = |clock| {
             let time = clock_gettime(clock);
             time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
         };
-        CpuTimes { process_ns: nanos(ClockId::ProcessCPUTime), thread_ns: nanos(ClockId::ThreadCPUTime) }
+        Some(CpuTimes {
+            process_ns: nanos(ClockId::ProcessCPUTime),
+            thread_ns: nanos(ClockId::ThreadCPUTime),
+        })
     }
 
-    /// Reads both clocks.
+    /// Reads both clocks; none where the system does not tell.
     #[cfg(not(target_os = "linux"))]
-    pub fn now() -> Self {
-        CpuTimes::default()
+    pub fn now() -> Option<Self> {
+        None
+    }
+}
+
+impl Sub for CpuTimes {
+    type Output = CpuTimes;
+
+    fn sub(self, earlier: CpuTimes) -> CpuTimes {
+        CpuTimes {
+            process_ns: self.process_ns.saturating_sub(earlier.process_ns),
+            thread_ns: self.thread_ns.saturating_sub(earlier.thread_ns),
+        }
     }
 }
 
@@ -154,12 +169,12 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn cpu_time_grows_with_work() {
-        let before = CpuTimes::now();
+        let before = CpuTimes::now().unwrap();
         let mut sum = 0u64;
-        while CpuTimes::now().thread_ns < before.thread_ns + 1_000_000 {
+        while (CpuTimes::now().unwrap() - before).thread_ns < 1_000_000 {
             sum = std::hint::black_box(sum + 1);
         }
-        assert!(CpuTimes::now().process_ns >= before.process_ns + 1_000_000);
+        assert!((CpuTimes::now().unwrap() - before).process_ns >= 1_000_000);
         assert!(run_delay_ns().is_some());
     }
 }

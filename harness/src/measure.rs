@@ -6,6 +6,7 @@ use hdrhistogram::Histogram;
 use protocol_core::{Counters, Floors, MessageKind};
 
 use crate::load::{IntervalRecord, PhaseRecord, Recorder};
+use crate::machine::CpuTimes;
 use crate::results::{Better, Class, Interval, Metric};
 use crate::stats::bootstrap_interval;
 
@@ -62,7 +63,6 @@ pub fn disturbances(metrics: &[Metric]) -> Vec<String> {
 /// The interval as results show it.
 pub fn interval(record: &IntervalRecord, phase_start_ns: u64) -> Interval {
     let recorder = &record.recorder;
-    let succeeded = !recorder.response.is_empty();
     Interval {
         start_s: (record.start_ns - phase_start_ns) as f64 / 1e9,
         duration_s: record.duration_ns as f64 / 1e9,
@@ -70,7 +70,7 @@ pub fn interval(record: &IntervalRecord, phase_start_ns: u64) -> Interval {
         sent: recorder.sent,
         succeeded: recorder.succeeded,
         failed: recorder.failed(),
-        mean_ns: if succeeded { recorder.response.mean() } else { 0.0 },
+        mean_ns: if recorder.response.is_empty() { 0.0 } else { recorder.response.mean() },
         p95_ns: recorder.response.value_at_quantile(0.95),
         p99_ns: recorder.response.value_at_quantile(0.99),
     }
@@ -235,14 +235,14 @@ impl PhaseTotals<'_> {
                 "cpu_ns_per_commit",
                 "ns",
                 (Better::Lower, Class::Cpu),
-                |block| block.process_cpu_ns.saturating_sub(block.generator_cpu_ns) as f64,
+                |block| cpu(block, |cpu| cpu.process_ns.saturating_sub(cpu.thread_ns)),
                 commits,
             ),
             self.ratio(
                 "generator_cpu_ns_per_request",
                 "ns",
                 (Better::Neither, Class::Cpu),
-                |block| block.generator_cpu_ns as f64,
+                |block| cpu(block, |cpu| cpu.thread_ns),
                 |block| block.recorder.sent as f64,
             ),
         ]
@@ -255,12 +255,12 @@ impl PhaseTotals<'_> {
         let late = lateness.value_at_quantile(0.99) as f64;
         let mut metrics = vec![
             metric("lateness_ns_p99", "ns", describes, late, None, lateness.len()),
-            // All that is due is sent, so falling short of the rate shows as taking longer.
+            // Falling short of the rate shows as taking longer, or as leaving part of the schedule out.
             self.ratio(
                 "achieved_over_offered",
                 "1",
                 describes,
-                |block| block.planned_ns as f64,
+                |block| block.covered_ns as f64,
                 |block| block.duration_ns as f64,
             ),
         ];
@@ -269,6 +269,11 @@ impl PhaseTotals<'_> {
         }
         metrics
     }
+}
+
+/// CPU time of an interval; not a number, and so no metric, where the system does not tell.
+fn cpu(block: &IntervalRecord, part: impl Fn(&CpuTimes) -> u64) -> f64 {
+    block.cpu.as_ref().map_or(f64::NAN, |cpu| part(cpu) as f64)
 }
 
 /// What the cluster did during an interval.

@@ -172,7 +172,7 @@ pub struct Interval {
     pub succeeded: u64,
     /// Requests refused, timed out or lost.
     pub failed: u64,
-    /// Mean response time in nanoseconds, 0 when nothing succeeded.
+    /// Mean response time in nanoseconds, failures included; 0 when nothing ended.
     pub mean_ns: f64,
     /// 95th percentile of the response time.
     pub p95_ns: u64,

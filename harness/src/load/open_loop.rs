@@ -26,20 +26,16 @@ pub struct IntervalRecord {
     pub start_ns: u64,
     /// Length in nanoseconds.
     pub duration_ns: u64,
-    /// Length it was to have; longer when what was due could not be sent in time.
-    pub planned_ns: u64,
+    /// How much of the schedule was sent, as time; less than the length when the generator fell behind.
+    pub covered_ns: u64,
     /// Requests per second that were to be sent.
     pub offered_per_s: f64,
-    /// Requests that were due.
-    pub due: u64,
     /// What happened to requests.
     pub recorder: Recorder,
     /// The cluster at the start and at the end.
     pub observed: (Observation, Observation),
-    /// CPU time of the whole process, in nanoseconds.
-    pub process_cpu_ns: u64,
-    /// CPU time of the thread that sends.
-    pub generator_cpu_ns: u64,
+    /// CPU time spent, with the sending thread as the thread; none where the system does not tell.
+    pub cpu: Option<CpuTimes>,
 }
 
 /// What was recorded in one phase.
@@ -89,7 +85,7 @@ pub fn run_phase(pacer: &Pacer, load: &OpenLoop<'_>, phase: &Phase) -> PhaseReco
     for index in 0..count {
         let schedule = Schedule::new(load.arrivals, rate, length, load.seed.wrapping_add(index as u64));
         let planned_ns = (length * 1e9) as u64;
-        let due = send_all(pacer, load, (start_ns, planned_ns), schedule, &mut lateness);
+        let covered_ns = send_all(pacer, load, (start_ns, planned_ns), schedule, &mut lateness);
         if !interrupt::requested() {
             pacer.sleep_until(start_ns + planned_ns);
         }
@@ -100,13 +96,11 @@ pub fn run_phase(pacer: &Pacer, load: &OpenLoop<'_>, phase: &Phase) -> PhaseReco
         intervals.push(IntervalRecord {
             start_ns,
             duration_ns: end_ns - start_ns,
-            planned_ns,
+            covered_ns,
             offered_per_s: rate,
-            due,
             recorder,
             observed: (observed, observed_now.clone()),
-            process_cpu_ns: cpu_now.process_ns.saturating_sub(cpu.process_ns),
-            generator_cpu_ns: cpu_now.thread_ns.saturating_sub(cpu.thread_ns),
+            cpu: cpu_now.zip(cpu).map(|(now, before)| now - before),
         });
         (start_ns, observed, cpu) = (end_ns, observed_now, cpu_now);
         rate = next_rate(rate, phase.ramp, success);
@@ -125,7 +119,8 @@ pub fn run_phase(pacer: &Pacer, load: &OpenLoop<'_>, phase: &Phase) -> PhaseReco
 }
 
 /// Sends what is due, on time or as soon after as possible, but for no longer than twice the interval:
-/// a rate beyond the generator must not make the run endless. Returns how many were sent or shed.
+/// a rate beyond the generator must not make the run endless. Returns how much of the schedule it sent,
+/// in nanoseconds of the schedule.
 fn send_all(
     pacer: &Pacer,
     load: &OpenLoop<'_>,
@@ -135,13 +130,13 @@ fn send_all(
 ) -> u64 {
     let answers: Arc<dyn Answers> = load.book.clone();
     let mut commands = CommandSource::default();
-    let (mut due, mut give_up_at) = (0, start_ns + GIVE_UP_EVERY_NS);
+    let mut give_up_at = start_ns + GIVE_UP_EVERY_NS;
     for offset in schedule {
         let intended = start_ns + offset;
         let mut now = pacer.now_ns();
         if now < intended {
             if interrupt::requested() {
-                return due;
+                return offset;
             }
             if now >= give_up_at {
                 load.book.give_up_overdue();
@@ -151,9 +146,8 @@ fn send_all(
             now = pacer.now_ns();
         }
         if now > start_ns + 2 * planned_ns {
-            return due;
+            return offset;
         }
-        due += 1;
         lateness.saturating_record(now.saturating_sub(intended));
         if let Some(id) = load.book.send(intended, now) {
             let sent = pacer.epoch() + Duration::from_nanos(now);
@@ -165,7 +159,7 @@ fn send_all(
             });
         }
     }
-    due
+    planned_ns
 }
 
 /// Share of what was sent that succeeded within the interval: a backlog that grows shows at once,

@@ -2,6 +2,9 @@
 
 use super::{NetworkConfig, Phase, Scenario, ScenarioError, TimingConfig};
 
+/// Intervals of one phase, at most.
+const MOST_INTERVALS: f64 = 500.0;
+
 /// Checks a scenario; `file` names it in errors.
 pub(super) fn check(file: &str, scenario: &Scenario) -> Result<(), ScenarioError> {
     Checker { file, scenario: &scenario.name }.check(scenario)
@@ -69,7 +72,11 @@ impl Checker<'_> {
         match &phase.ramp {
             Some(ramp) => {
                 self.within(&key("ramp.increment_per_s"), ramp.increment_per_s, 0.0, 1e7, "0 to 10000000")?;
-                self.within(&key("ramp.interval_s"), ramp.interval_s, 0.01, 86_400.0, "0.01 to 86400")
+                // Every interval keeps its histograms until the phase ends, about half a mebibyte.
+                let interval = ramp.interval_s;
+                let fits = interval <= phase.duration_s && phase.duration_s / interval <= MOST_INTERVALS;
+                let allowed = "duration_s / 500 to duration_s";
+                self.require(fits, &key("ramp.interval_s"), interval, allowed)
             }
             None => Ok(()),
         }

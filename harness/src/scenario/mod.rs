@@ -427,6 +427,11 @@ mod tests {
                 "s.toml: line 3 (`replicas = \"many\"`): invalid type",
             ),
             ("name = \"a\"", "name = \"a\"\nreplica = 3", "line 3 (`replica = 3`): unknown field `replica`"),
+            (
+                "rate_per_s = 10",
+                "rate_per_s = 10\nramp = { increment_per_s = 1, interval_s = 0.001 }",
+                "ramp.interval_s = 0.001 is outside duration_s / 500 to duration_s",
+            ),
             ("steady", "ramp_up", "at least one `steady` or `stress` phase"),
             ("[[scenario]]", "[[scenario", "s.toml: line 1"),
         ] {

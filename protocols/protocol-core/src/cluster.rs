@@ -163,6 +163,24 @@ pub enum FaultError {
     },
 }
 
+impl FaultError {
+    /// A crash of a replica that is down.
+    pub fn is_down(fault: Fault, id: ReplicaId) -> Self {
+        FaultError::NotApplicable { fault, why: format!("replica {id} is down already") }
+    }
+
+    /// A restart of a replica that runs.
+    pub fn is_running(fault: Fault, id: ReplicaId) -> Self {
+        FaultError::NotApplicable { fault, why: format!("replica {id} is running") }
+    }
+
+    /// A restart without a log.
+    pub fn forgotten(fault: Fault) -> Self {
+        let why = "memory storage forgets what a replica promised; use wal storage".to_string();
+        FaultError::Unsupported { fault, why }
+    }
+}
+
 /// A cheap look at a running cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Observation {

@@ -93,22 +93,17 @@ impl OpenraftCluster {
                 life.crash().await;
                 Ok(())
             }
-            None => {
-                let why = format!("replica {id} is down already");
-                Err(FaultError::NotApplicable { fault, why })
-            }
+            None => Err(FaultError::is_down(fault, id)),
         }
     }
 
     async fn restart(&self, fault: Fault, id: ReplicaId) -> Result<(), FaultError> {
         if self.storage == StorageSpec::Memory {
-            let why = "memory storage forgets what a replica promised; use wal storage".to_string();
-            return Err(FaultError::Unsupported { fault, why });
+            return Err(FaultError::forgotten(fault));
         }
         let mut lives = self.lives.lock().await;
         if lives[id.index()].is_some() {
-            let why = format!("replica {id} is running");
-            return Err(FaultError::NotApplicable { fault, why });
+            return Err(FaultError::is_running(fault, id));
         }
         let started = self.start(id).await;
         let life = started.map_err(|error| FaultError::NotApplicable { fault, why: error.to_string() })?;

@@ -247,8 +247,7 @@ impl<R: Replica> ReplicaCluster<R> {
 
     async fn crash(&self, fault: Fault, id: ReplicaId) -> Result<(), FaultError> {
         let Some(task) = self.tasks.lock().await[id.index()].take() else {
-            let why = format!("replica {id} is down already");
-            return Err(FaultError::NotApplicable { fault, why });
+            return Err(FaultError::is_down(fault, id));
         };
         let node = &self.nodes[id.index()];
         node.live.store(false, Relaxed);
@@ -265,13 +264,11 @@ impl<R: Replica> ReplicaCluster<R> {
 
     async fn restart(&self, fault: Fault, id: ReplicaId) -> Result<(), FaultError> {
         if self.storage == StorageSpec::Memory {
-            let why = "memory storage forgets what a replica promised; use wal storage".to_string();
-            return Err(FaultError::Unsupported { fault, why });
+            return Err(FaultError::forgotten(fault));
         }
         let mut tasks = self.tasks.lock().await;
         if tasks[id.index()].is_some() {
-            let why = format!("replica {id} is running");
-            return Err(FaultError::NotApplicable { fault, why });
+            return Err(FaultError::is_running(fault, id));
         }
         let task =
             self.boot(id).map_err(|error| FaultError::NotApplicable { fault, why: error.to_string() })?;
