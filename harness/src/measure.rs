@@ -63,6 +63,8 @@ pub fn disturbances(metrics: &[Metric]) -> Vec<String> {
 /// The interval as results show it.
 pub fn interval(record: &IntervalRecord, phase_start_ns: u64) -> Interval {
     let recorder = &record.recorder;
+    let spent = spent(record);
+    let protocol = spent.of(MessageKind::Protocol);
     Interval {
         start_s: (record.start_ns - phase_start_ns) as f64 / 1e9,
         duration_s: record.duration_ns as f64 / 1e9,
@@ -73,6 +75,11 @@ pub fn interval(record: &IntervalRecord, phase_start_ns: u64) -> Interval {
         mean_ns: if recorder.response.is_empty() { 0.0 } else { recorder.response.mean() },
         p95_ns: recorder.response.value_at_quantile(0.95),
         p99_ns: recorder.response.value_at_quantile(0.99),
+        p50_ns: recorder.response.value_at_quantile(0.5),
+        cpu_ns: record.cpu.map(|cpu| cpu.process_ns.saturating_sub(cpu.thread_ns)),
+        messages: protocol.messages,
+        bytes: protocol.bytes,
+        syncs: spent.syncs,
     }
 }
 

@@ -2,10 +2,18 @@
 //!
 //! The JSON Schema of [`RunResults`] is committed as `harness/results.schema.json`.
 
+mod faults;
+mod scalability;
+mod throughput;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use faults::{FaultCycle, FaultResult};
+pub use scalability::{Estimate, Scalability, ScalabilityCell, UslFit};
+pub use throughput::{CurvePoint, Knee, KneeLimit, ThroughputSummary};
 
 use crate::scenario::{PhaseKind, Scenario};
 
@@ -93,6 +101,15 @@ pub struct ScenarioResult {
     pub phases: Vec<PhaseResult>,
     /// Time of one `fdatasync` of a small append where the logs are; none without logs.
     pub fsync: Option<FsyncCalibration>,
+    /// What the throughput measurement found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throughput: Option<ThroughputSummary>,
+    /// What the scalability measurement found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scalability: Option<Scalability>,
+    /// What the fault-tolerance measurement found.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<FaultResult>,
 }
 
 /// Failure-detection times, in milliseconds.
@@ -178,6 +195,22 @@ pub struct Interval {
     pub p95_ns: u64,
     /// 99th percentile of the response time.
     pub p99_ns: u64,
+    /// Median of the response time.
+    #[serde(default)]
+    pub p50_ns: u64,
+    /// CPU time of the process without the load generator's thread, in nanoseconds; none where the
+    /// system does not tell.
+    #[serde(default)]
+    pub cpu_ns: Option<u64>,
+    /// Protocol messages that replicas sent.
+    #[serde(default)]
+    pub messages: u64,
+    /// Their bytes.
+    #[serde(default)]
+    pub bytes: u64,
+    /// Flushes to stable storage.
+    #[serde(default)]
+    pub syncs: u64,
 }
 
 /// A number with its interval.

@@ -134,6 +134,9 @@ impl Pair {
             metrics: Vec::new(),
             phases: Vec::new(),
             fsync: None,
+            throughput: None,
+            scalability: None,
+            faults: Vec::new(),
         }
     }
 
