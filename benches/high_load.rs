@@ -1,5 +1,5 @@
 //! The scenario `high_load`: closed loop under Criterion, then its phases in an open loop.
 
 fn main() -> std::process::ExitCode {
-    consensus_bench::bench::scenario("high_load", &consensus_bench_suite::protocols())
+    consensus_bench::bench::scenarios(&["high_load"], &consensus_bench_suite::suite())
 }

@@ -1,5 +1,5 @@
-//! The scenario `stress`: closed loop under Criterion, then its phases in an open loop.
+//! The scenario `stress`: closed loop under Criterion, then all five phases, breaking point and recovery.
 
 fn main() -> std::process::ExitCode {
-    consensus_bench::bench::scenario("stress", &consensus_bench_suite::protocols())
+    consensus_bench::bench::scenarios(&["stress"], &consensus_bench_suite::suite())
 }

@@ -8,11 +8,9 @@ mod bare_openraft;
 mod bare_raft_rs;
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use consensus_bench::bench::{BenchArgs, commit_closed_loop, criterion};
 use criterion::{BenchmarkId, Throughput};
-use protocol_core::Protocol;
 
 const GROUP: &str = "overhead";
 /// Clients of every loop.
@@ -21,8 +19,8 @@ pub const CLIENTS: usize = 256;
 pub const PAYLOAD: usize = 128;
 
 fn main() -> ExitCode {
-    let raft_rs: Arc<dyn Protocol> = Arc::new(protocol_raft_rs::RaftRs);
-    let openraft: Arc<dyn Protocol> = Arc::new(protocol_openraft::Openraft);
+    let suite = consensus_bench_suite::suite();
+    let protocol = |name: &str| suite.get(name).expect("the suite has it");
     let mut criterion = criterion();
     let args = BenchArgs::from_env();
     let mut group = criterion.benchmark_group(GROUP);
@@ -32,12 +30,12 @@ fn main() -> ExitCode {
         let bare = bare_raft_rs::Bare::launch(CLIENTS, PAYLOAD);
         bencher.iter_custom(|commands| bare.commit(commands));
     });
-    let mut outcome = commit_closed_loop(&mut group, GROUP, &args, &raft_rs, CLIENTS);
+    let mut outcome = commit_closed_loop(&mut group, GROUP, &args, protocol("raft-rs"), CLIENTS);
     group.bench_function(BenchmarkId::new("bare-openraft", &parameter), |bencher| {
         let bare = bare_openraft::Bare::launch(CLIENTS, PAYLOAD);
         bencher.iter_custom(|commands| bare.commit(commands));
     });
-    outcome = outcome.and(commit_closed_loop(&mut group, GROUP, &args, &openraft, CLIENTS));
+    outcome = outcome.and(commit_closed_loop(&mut group, GROUP, &args, protocol("openraft"), CLIENTS));
     group.finish();
     criterion.final_summary();
     match outcome {

@@ -2,9 +2,15 @@
 
 use std::sync::Arc;
 
+use consensus_bench::suite::Suite;
 use protocol_core::Protocol;
 
 /// Every protocol that the bench targets and the command line know, in the order of tables.
-pub fn protocols() -> Vec<Arc<dyn Protocol>> {
-    vec![Arc::new(protocol_raft_rs::RaftRs), Arc::new(protocol_openraft::Openraft)]
+pub fn suite() -> Suite {
+    let protocols: [Arc<dyn Protocol>; 2] =
+        [Arc::new(protocol_raft_rs::RaftRs), Arc::new(protocol_openraft::Openraft)];
+    match Suite::of(protocols) {
+        Ok(suite) => suite,
+        Err(error) => unreachable!("the list above names each protocol once: {error}"),
+    }
 }

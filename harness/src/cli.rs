@@ -3,21 +3,23 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use protocol_core::{Descriptor, Protocol, Settings};
 use thiserror::Error;
 
 use crate::compare::compare;
 use crate::exit::{EXIT_BASELINE, EXIT_OK, EXIT_TOOL, EXIT_USAGE, exit_code_of};
+use crate::history::{HistoryError, Retention};
 use crate::interrupt;
 use crate::machine;
 use crate::output::say;
-use crate::run::{Limits, Pair};
+use crate::progress::Verbosity;
+use crate::run::Limits;
 use crate::scenario::{self, Scenario, ScenarioError, StorageConfig, TransportKind};
-use crate::session::{Baselines, Session, SessionError, print_saved};
+use crate::session::{Baselines, Report, Session, SessionError, SessionOptions, print_saved};
 use crate::store::{Store, StoreError};
+use crate::suite::{Suite, SuiteError};
 use crate::table::scenario_table;
 
 /// Benchmarks for distributed consensus protocols.
@@ -156,17 +158,30 @@ struct Run {
     /// No progress on standard error
     #[arg(long, short)]
     quiet: bool,
+    /// How results are printed at the end
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Under which name the results are kept in the history
+    #[arg(long, value_name = "NAME")]
+    namespace: Option<String>,
+    /// How long the history keeps the results
+    #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration, conflicts_with = "pin")]
+    keep_for: Option<Duration>,
+    /// The history keeps the results for good
+    #[arg(long)]
+    pin: bool,
+    /// Keeps the results out of the history
+    #[arg(long, conflicts_with_all = ["namespace", "keep_for", "pin"])]
+    no_history: bool,
 }
 
 /// What went wrong, with the exit code it leads to.
 #[derive(Debug, Error)]
 enum CliError {
-    #[error("no protocol `{name}`; there are: {known}")]
-    UnknownProtocol { name: String, known: String },
+    #[error(transparent)]
+    Suite(#[from] SuiteError),
     #[error("`--set {0}` is not NAME=VALUE with a number as the value")]
     Setting(String),
-    #[error(transparent)]
-    Launch(#[from] protocol_core::LaunchError),
     #[error(transparent)]
     Scenario(#[from] ScenarioError),
     #[error(transparent)]
@@ -188,10 +203,10 @@ impl CliError {
 }
 
 /// Runs the command line of a suite of protocols.
-pub fn main(protocols: &[Arc<dyn Protocol>]) -> ExitCode {
+pub fn main(suite: &Suite) -> ExitCode {
     let outcome = match Arguments::parse().command {
-        Subcommands::List { source, format } => list(protocols, &source, format),
-        Subcommands::Run(run) => run.run(protocols),
+        Subcommands::List { source, format } => list(suite, &source, format),
+        Subcommands::Run(run) => run.run(suite),
         Subcommands::Compare { a, b, format } => compare_two(&a, &b, format),
         Subcommands::Baseline(command) => baseline(command),
     };
@@ -202,37 +217,37 @@ pub fn main(protocols: &[Arc<dyn Protocol>]) -> ExitCode {
 }
 
 impl Run {
-    fn run(&self, protocols: &[Arc<dyn Protocol>]) -> Result<u8, CliError> {
-        let scenarios = self.chosen_scenarios()?;
-        let protocols = chosen_protocols(protocols, &self.protocol)?;
-        let settings = self.settings()?;
-        let mut pairs = Vec::new();
-        for scenario in &scenarios {
-            for protocol in &protocols {
-                let descriptor = protocol.descriptor();
-                protocol_core::check_size(&descriptor, scenario.replicas)?;
-                Settings::checked(settings.clone(), &descriptor)?;
-                pairs.push(Pair {
-                    protocol: protocol.clone(),
-                    scenario: scenario.clone(),
-                    settings: settings.clone(),
-                    limits: Limits::default(),
-                });
-            }
-        }
+    fn run(&self, suite: &Suite) -> Result<u8, CliError> {
+        let suite = suite.select(&self.protocol)?.with_settings(&self.settings()?)?;
+        let pairs = suite.pairs(&self.chosen_scenarios()?, Limits::default())?;
+        let options = self.session_options()?;
         if let Err(error) = interrupt::listen() {
             eprintln!("Ctrl-C will lose results: {error}");
         }
-        let baselines = Baselines { save: self.save.clone(), compare: self.baseline.clone(), lenient: false };
-        let mut session = Session::start("run", baselines)?.quiet(self.quiet);
-        for pair in pairs {
-            if interrupt::requested() {
-                break;
-            }
-            let id = format!("{}/{}", pair.scenario.name, pair.protocol.descriptor().name);
-            session.run(&id, &pair);
-        }
+        let mut session = Session::start("run", options)?;
+        session.run_all(&pairs);
         Ok(session.finish())
+    }
+
+    fn session_options(&self) -> Result<SessionOptions, CliError> {
+        let baselines = Baselines { save: self.save.clone(), compare: self.baseline.clone(), lenient: false };
+        let history = if self.no_history {
+            None
+        } else {
+            let mut retention = Retention::from_environment()?;
+            if let Some(namespace) = &self.namespace {
+                retention = retention.in_namespace(namespace)?;
+            }
+            retention.keep_for = self.keep_for.unwrap_or(retention.keep_for);
+            retention.pinned = self.pin;
+            Some(retention)
+        };
+        Ok(SessionOptions {
+            baselines,
+            verbosity: if self.quiet { Verbosity::Quiet } else { Verbosity::Normal },
+            report: if self.format == Format::Json { Report::Json } else { Report::Tables },
+            history,
+        })
     }
 
     fn chosen_scenarios(&self) -> Result<Vec<Scenario>, CliError> {
@@ -272,38 +287,21 @@ impl Run {
     }
 }
 
-fn chosen_protocols(
-    protocols: &[Arc<dyn Protocol>],
-    names: &[String],
-) -> Result<Vec<Arc<dyn Protocol>>, CliError> {
-    if names.is_empty() {
-        return Ok(protocols.to_vec());
-    }
-    let find = |name: &String| {
-        let found = protocols.iter().find(|protocol| protocol.descriptor().name == name);
-        found.cloned().ok_or_else(|| CliError::UnknownProtocol {
-            name: name.clone(),
-            known: protocols.iter().map(|protocol| protocol.descriptor().name).collect::<Vec<_>>().join(", "),
-        })
-    };
-    names.iter().map(find).collect()
-}
-
-fn list(protocols: &[Arc<dyn Protocol>], source: &Source, format: Format) -> Result<u8, CliError> {
+fn list(suite: &Suite, source: &Source, format: Format) -> Result<u8, CliError> {
     let scenarios = source.scenarios()?;
-    let descriptors: Vec<Descriptor> = protocols.iter().map(|protocol| protocol.descriptor()).collect();
     match format {
-        Format::Json => say!("{}", serde_json::to_string_pretty(&list_json(&descriptors, &scenarios))?),
-        Format::Text => print_list(&descriptors, &scenarios),
+        Format::Json => say!("{}", serde_json::to_string_pretty(&list_json(suite, &scenarios))?),
+        Format::Text => print_list(suite, &scenarios),
     }
     Ok(EXIT_OK)
 }
 
-fn print_list(descriptors: &[Descriptor], scenarios: &[Scenario]) {
+fn print_list(suite: &Suite, scenarios: &[Scenario]) {
     say!("Protocols");
-    for protocol in descriptors {
+    for registration in suite.all() {
+        let protocol = registration.protocol.descriptor();
         let (low, high) = protocol.cluster_sizes;
-        say!("  {} ({}): {}", protocol.name, protocol.family.name(), protocol.implementation);
+        say!("  {} ({}): {}", registration.name, protocol.family.name(), protocol.implementation);
         say!("      commit: {}", protocol.commit_means);
         say!(
             "      {low} to {high} replicas; 3 tolerate {}, 5 tolerate {}",
@@ -317,14 +315,16 @@ fn print_list(descriptors: &[Descriptor], scenarios: &[Scenario]) {
     }
     say!("Scenarios");
     for scenario in scenarios {
-        say!("  {}: {}", scenario.name, scenario.about);
+        say!("  {} ({}): {}", scenario.name, scenario.measure.name(), scenario.about);
     }
 }
 
-fn list_json(descriptors: &[Descriptor], scenarios: &[Scenario]) -> serde_json::Value {
-    let protocols: Vec<_> = descriptors
+fn list_json(suite: &Suite, scenarios: &[Scenario]) -> serde_json::Value {
+    let protocols: Vec<_> = suite
+        .all()
         .iter()
-        .map(|protocol| {
+        .map(|registration| {
+            let protocol = registration.protocol.descriptor();
             let tunables: Vec<_> = protocol
                 .tunables
                 .iter()
@@ -336,7 +336,7 @@ fn list_json(descriptors: &[Descriptor], scenarios: &[Scenario]) -> serde_json::
                 })
                 .collect();
             serde_json::json!({
-                "name": protocol.name, "family": protocol.family.name(),
+                "name": registration.name, "family": protocol.family.name(),
                 "implementation": protocol.implementation, "commit_means": protocol.commit_means,
                 "smallest": protocol.cluster_sizes.0, "largest": protocol.cluster_sizes.1,
                 "tunables": tunables,

@@ -4,9 +4,9 @@
 //! A library author implements [`protocol_core::Protocol`], and writes a bench target of one call:
 //!
 //! ```no_run
-//! # fn protocols() -> Vec<std::sync::Arc<dyn protocol_core::Protocol>> { Vec::new() }
+//! # fn suite() -> consensus_bench::suite::Suite { Default::default() }
 //! fn main() -> std::process::ExitCode {
-//!     consensus_bench::bench::scenario("high_load", &protocols())
+//!     consensus_bench::bench::scenarios(&["high_load"], &suite())
 //! }
 //! ```
 //!
@@ -20,12 +20,14 @@ pub mod compare;
 pub mod exit;
 pub mod files;
 pub mod histogram_log;
+pub mod hooks;
 pub mod host;
 pub mod interrupt;
 pub mod load;
 pub mod machine;
 pub mod measure;
 pub mod output;
+pub mod progress;
 pub mod results;
 pub mod run;
 pub mod safety;
@@ -33,4 +35,5 @@ pub mod scenario;
 pub mod session;
 pub mod stats;
 pub mod store;
+pub mod suite;
 pub mod table;

@@ -157,6 +157,28 @@ pub struct Safety {
     pub duplicates: u64,
     /// Replicas that were compared.
     pub replicas: usize,
+    /// Acknowledged commands that a replica did not apply, on the replica that missed most.
+    #[serde(default)]
+    pub lost: u64,
+    /// Commands delivered again without a client having sent them again.
+    #[serde(default)]
+    pub applied_twice: u64,
+}
+
+impl Safety {
+    /// Takes in the check of another cluster of the same result.
+    pub fn include(&mut self, other: Safety) {
+        let first = !self.checked && self.violations.is_empty();
+        self.checked = other.checked && (first || self.checked);
+        self.violations.extend(other.violations);
+        self.submitted += other.submitted;
+        self.acknowledged += other.acknowledged;
+        self.applied += other.applied;
+        self.duplicates += other.duplicates;
+        self.replicas = self.replicas.max(other.replicas);
+        self.lost += other.lost;
+        self.applied_twice += other.applied_twice;
+    }
 }
 
 /// One phase of a scenario.
@@ -275,6 +297,16 @@ impl ScenarioResult {
     /// How a table names it: network and durability are part of the name.
     pub fn row_name(&self) -> String {
         format!("{} [{}, {}]", self.protocol, self.scenario.network.kind.name(), self.scenario.storage.name())
+    }
+
+    /// Takes back all numbers of a run that was unsafe or did not come to its end. What was found
+    /// about single faults stays: it says which of them it was.
+    pub fn withhold(&mut self) {
+        self.metrics.clear();
+        self.phases.clear();
+        self.throughput = None;
+        self.scalability = None;
+        self.faults.iter_mut().for_each(|fault| fault.metrics.clear());
     }
 
     /// One of the measured phase's metrics.

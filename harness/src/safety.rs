@@ -50,6 +50,7 @@ pub fn stopped(observation: &Observation) -> Option<String> {
 /// Checks the logs of live replicas.
 pub fn check(logs: &[(ReplicaId, AppliedLog)], observation: &Observation, claims: &Claims) -> Safety {
     let mut violations = Vec::new();
+    let (mut lost, mut applied_twice) = (0, 0);
     let longest = logs.iter().max_by_key(|(_, log)| log.delivered());
     for (id, log) in logs {
         violations.extend(log.violations().iter().map(|what| format!("replica {id}: {what}")));
@@ -57,6 +58,7 @@ pub fn check(logs: &[(ReplicaId, AppliedLog)], observation: &Observation, claims
             violations.extend(disagreement(*id, log, *reference_id, reference));
         }
         let missing = claims.acknowledged.difference(log.ids());
+        lost = lost.max(claims.acknowledged.difference(log.ids()).count() as u64);
         if let Some(names) = named(missing) {
             violations.push(format!("replica {id} did not apply acknowledged {names}"));
         }
@@ -64,6 +66,7 @@ pub fn check(logs: &[(ReplicaId, AppliedLog)], observation: &Observation, claims
         if let Some(names) = named(log.ids().difference(&IdSet::default()).filter(sent)) {
             violations.push(format!("replica {id} applied what no client sent: {names}"));
         }
+        applied_twice = applied_twice.max(log.duplicates().saturating_sub(observation.resubmissions));
         if log.duplicates() > observation.resubmissions {
             violations.push(format!(
                 "replica {id} delivered {} commands again, but clients sent only {} again",
@@ -80,6 +83,8 @@ pub fn check(logs: &[(ReplicaId, AppliedLog)], observation: &Observation, claims
         applied: logs.iter().map(|(_, log)| log.ids().len()).max().unwrap_or(0),
         duplicates: logs.iter().map(|(_, log)| log.duplicates()).max().unwrap_or(0),
         replicas: logs.len(),
+        lost,
+        applied_twice,
     }
 }
 

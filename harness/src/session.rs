@@ -7,16 +7,20 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use thiserror::Error;
 
+use crate::analysis::compare_protocols;
 use crate::bench::BenchArgs;
 use crate::compare::compare;
+use crate::history::{History, Retention};
+use crate::hooks;
 use crate::exit::{EXIT_OK, EXIT_TOOL, EXIT_UNSAFE, print_violations};
 use crate::interrupt;
 use crate::machine;
 use crate::output::say;
-use crate::results::{Manifest, Outcome, RunResults, SCHEMA_VERSION};
+use crate::progress::{Line, Progress, Verbosity};
+use crate::results::{Manifest, Outcome, RunResults, SCHEMA_VERSION, ScenarioResult};
 use crate::run::Pair;
 use crate::store::{Recorded, RunFolder, SaveReport, Store, StoreError, check_name};
-use crate::table::scenario_table;
+use crate::table::{ranking_table, scenario_table};
 
 /// Why a run did not start.
 #[derive(Debug, Error)]
@@ -46,23 +50,47 @@ impl From<&BenchArgs> for Baselines {
     }
 }
 
+/// How a run ends on standard output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Report {
+    /// Tables.
+    #[default]
+    Tables,
+    /// The results as one JSON document, and nothing else.
+    Json,
+}
+
+/// How a run behaves, beside what it measures.
+#[derive(Clone, Debug, Default)]
+pub struct SessionOptions {
+    /// What it does with baselines.
+    pub baselines: Baselines,
+    /// How much it says while it goes on.
+    pub verbosity: Verbosity,
+    /// How it ends.
+    pub report: Report,
+    /// How its results are kept in the history; none keeps them out, as for a mere test.
+    pub history: Option<Retention>,
+}
+
 /// A run in progress.
 pub struct Session {
     store: Store,
     /// Made with the first pair: a target that only lists leaves nothing behind.
     folder: Option<RunFolder>,
+    history: Option<History>,
     label: String,
-    save: Option<String>,
+    options: SessionOptions,
     baseline: Option<Recorded>,
     results: RunResults,
-    quiet: bool,
+    stopped: bool,
     worst: u8,
 }
 
 impl Session {
     /// Starts a run called `label`; finds the baseline to compare with before anything is measured.
-    pub fn start(label: &str, baselines: impl Into<Baselines>) -> Result<Session, SessionError> {
-        let baselines = baselines.into();
+    pub fn start(label: &str, options: SessionOptions) -> Result<Session, SessionError> {
+        let baselines = &options.baselines;
         let machine = machine::describe();
         let store = Store::from_environment(&machine.fingerprint);
         if let Some(name) = &baselines.save {
@@ -87,36 +115,50 @@ impl Session {
                 client_placement: "with the leader: latency holds no hop between client and replica".into(),
             },
             results: Vec::new(),
+            analysis: None,
         };
         Ok(Session {
             store,
             folder: None,
+            history: None,
             label: label.into(),
-            save: baselines.save,
+            options,
             baseline,
             results,
-            quiet: false,
+            stopped: false,
             worst: EXIT_OK,
         })
     }
 
-    /// Says nothing on standard error while it runs.
-    pub fn quiet(mut self, quiet: bool) -> Self {
-        self.quiet = quiet;
-        self
+    /// Runs pairs one after the other, whatever becomes of each, until the run is stopped.
+    pub fn run_all(&mut self, pairs: &[Pair]) {
+        for pair in pairs {
+            if self.is_over() {
+                break;
+            }
+            self.run(&pair.id(), pair);
+        }
     }
 
-    /// Runs one pair, and puts its result on disk at once.
+    /// Whether nothing more is to run: someone interrupted the run, or a hook stopped it.
+    pub fn is_over(&self) -> bool {
+        self.stopped || interrupt::requested()
+    }
+
+    /// Runs one pair, and puts its result on disk and into the history at once.
     pub fn run(&mut self, id: &str, pair: &Pair) {
         let folder = match self.folder() {
             Ok(folder) => folder,
             Err(error) => return self.failed(id, &error.to_string()),
         };
-        if !self.quiet {
-            let seconds: f64 = pair.scenario.phases.iter().map(|phase| phase.duration_s).sum();
-            eprintln!("{id}: running {seconds:.1} s of load");
+        if let Err(error) = hooks::before(pair, &folder.path) {
+            self.stopped = true;
+            return self.failed(id, &format!("{error}\nnothing more runs"));
         }
-        let result = pair.run(&folder.path);
+        let progress = Progress::default();
+        let line = Line::show(id, &progress, self.options.verbosity);
+        let result = pair.run(&folder.path, &progress);
+        drop(line);
         match &result.outcome {
             Outcome::Unsafe => {
                 print_violations(id, &result.safety.violations);
@@ -125,8 +167,32 @@ impl Session {
             Outcome::Failed { reason } => self.failed(id, reason),
             Outcome::Completed | Outcome::Interrupted => {}
         }
-        self.results.results.push(result);
+        self.results.results.push(result.clone());
         self.write(id, &folder);
+        self.remember(id, &result);
+        if let Err(error) = hooks::after(pair, &folder.path, &folder.results_path(), &result) {
+            self.failed(id, &error.to_string());
+        }
+    }
+
+    /// Adds a result to the history. A history that can't be written fails the run, but loses nothing
+    /// else.
+    fn remember(&mut self, id: &str, result: &ScenarioResult) {
+        let Some(retention) = self.options.history.clone() else { return };
+        if self.history.is_none() {
+            match History::open(&self.store.history_path()) {
+                Ok(history) => self.history = Some(history),
+                Err(error) => {
+                    // Said once, not for every pair.
+                    self.options.history = None;
+                    return self.failed("history", &error.to_string());
+                }
+            }
+        }
+        let recorded = self.history.as_mut().map(|history| history.record(&self.results, result, &retention));
+        if let Some(Err(error)) = recorded {
+            self.failed(id, &format!("history: {error}"));
+        }
     }
 
     /// Notes that something did not run.
@@ -143,16 +209,31 @@ impl Session {
     /// Ends the run: final results on disk, tables, baselines. Returns the exit code.
     pub fn finish(mut self) -> u8 {
         if let Some(folder) = self.folder.clone() {
-            self.results.complete = !interrupt::requested();
+            self.results.complete = !self.is_over();
+            self.results.analysis = Some(compare_protocols(&self.results.results));
             self.write("results", &folder);
-            say!("\n{}", scenario_table(&self.results.results));
-            say!("results: {}", folder.path.display());
+            match self.options.report {
+                Report::Tables => self.show(&folder),
+                Report::Json => match serde_json::to_string_pretty(&self.results) {
+                    Ok(json) => say!("{json}"),
+                    Err(error) => self.failed("results as JSON", &error.to_string()),
+                },
+            }
             self.use_baselines();
         }
         if interrupt::requested() {
             return self.worst.max(interrupt::EXIT_INTERRUPTED);
         }
         self.worst
+    }
+
+    fn show(&self, folder: &RunFolder) {
+        say!("\n{}", scenario_table(&self.results.results));
+        let ranking = self.results.analysis.as_ref().map(ranking_table).unwrap_or_default();
+        if !ranking.is_empty() {
+            say!("\n{ranking}");
+        }
+        say!("results: {}", folder.path.display());
     }
 
     fn folder(&mut self) -> Result<RunFolder, StoreError> {
@@ -172,13 +253,22 @@ impl Session {
     }
 
     fn use_baselines(&mut self) {
+        let tables = self.options.report == Report::Tables;
         if let Some(baseline) = &self.baseline {
             let now = Recorded { name: "this run".into(), runs: vec![self.results.clone()] };
-            say!("\n{}", compare(baseline, &now));
+            let comparison = compare(baseline, &now);
+            if tables {
+                say!("\n{comparison}");
+            } else {
+                eprintln!("{comparison}");
+            }
         }
-        if let Some(name) = self.save.clone() {
+        if let Some(name) = self.options.baselines.save.clone() {
             match self.store.save_baseline(&name, &self.results) {
-                Ok(report) => print_saved(&name, &report),
+                Ok(report) if tables => print_saved(&name, &report),
+                Ok(report) => report.not_saved.iter().for_each(|row| {
+                    eprintln!("baseline `{name}`: {} not saved: {}", row.row, row.reason);
+                }),
                 Err(error) => self.failed("save-baseline", &error.to_string()),
             }
         }

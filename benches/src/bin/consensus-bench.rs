@@ -1,5 +1,5 @@
-//! The command line.
+//! The command line over the suite's protocols.
 
 fn main() -> std::process::ExitCode {
-    consensus_bench::cli::main(&consensus_bench_suite::protocols())
+    consensus_bench::cli::main(&consensus_bench_suite::suite())
 }

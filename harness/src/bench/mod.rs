@@ -7,25 +7,23 @@ mod args;
 mod closed;
 mod profiler;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput};
-use protocol_core::Protocol;
-
 pub use args::BenchArgs;
 pub use profiler::PprofProfiler;
 
 use crate::exit::{EXIT_BASELINE, EXIT_USAGE, exit_code_of};
 use crate::interrupt;
-use crate::run::{Limits, Pair};
-use crate::scenario::{self, Scenario, ScenarioError};
-use crate::session::{Baselines, Session, SessionError};
+use crate::history::{HistoryError, Retention};
+use crate::run::Limits;
+use crate::scenario::{self, Measure, Scenario, ScenarioError};
+use crate::session::{Baselines, Session, SessionError, SessionOptions};
 use crate::store::Store;
+use crate::suite::{Registration, Suite};
 
 /// Chooses the profile of the scenario targets; the default is `quick`.
 pub const PROFILE_VARIABLE: &str = "CONSENSUS_BENCH_PROFILE";
@@ -34,14 +32,11 @@ pub const FILE_VARIABLE: &str = "CONSENSUS_BENCH_SCENARIOS";
 
 /// Clients of the `commit` target.
 const COMMIT_CLIENTS: [usize; 3] = [1, 64, 256];
-/// Phases of a scenario under `--test`: long enough to send something.
-const TEST_PHASE_S: f64 = 0.2;
-const TEST_RATE_PER_S: f64 = 1_000.0;
 
 /// The target `commit`: the closed loop alone, with 1, 64 and 256 clients.
-pub fn commit(protocols: &[Arc<dyn Protocol>]) -> ExitCode {
+pub fn commit(suite: &Suite) -> ExitCode {
     match commit_scenario() {
-        Ok(scenario) => target(protocols, &scenario, &COMMIT_CLIENTS, false),
+        Ok(scenario) => target("commit", suite, &[scenario], Closed::Only(&COMMIT_CLIENTS)),
         Err(error) => usage(&error),
     }
 }
@@ -51,12 +46,12 @@ pub fn commit_closed_loop(
     group: &mut BenchmarkGroup<'_, WallTime>,
     name: &str,
     args: &BenchArgs,
-    protocol: &Arc<dyn Protocol>,
+    protocol: &Registration,
     clients: usize,
 ) -> Result<(), String> {
     let scenario = commit_scenario().map_err(|error| error.to_string())?;
     let scenario = Scenario { name: name.into(), ..scenario };
-    closed::closed_loop(group, args, &pair(protocol, scenario), clients)
+    closed::closed_loop(group, args, &protocol.pair(&scenario, Limits::default()), clients)
 }
 
 fn commit_scenario() -> Result<Scenario, ScenarioError> {
@@ -64,13 +59,21 @@ fn commit_scenario() -> Result<Scenario, ScenarioError> {
     scenario::find(&scenarios, "commit").cloned()
 }
 
-/// The target of a scenario: the closed loop with the scenario's clients, then its phases.
-pub fn scenario(name: &str, protocols: &[Arc<dyn Protocol>]) -> ExitCode {
-    match configured_scenario(name) {
-        Ok(scenario) => {
-            let clients = [scenario.clients];
-            target(protocols, &scenario, &clients, true)
-        }
+/// The target of some scenarios: where one is about load, the closed loop with its clients under
+/// Criterion; then what the harness measures of it.
+pub fn scenarios(names: &[&str], suite: &Suite) -> ExitCode {
+    let chosen = configured_scenarios()
+        .and_then(|all| names.iter().map(|name| scenario::find(&all, name).cloned()).collect());
+    match chosen {
+        Ok(scenarios) => target(names.first().unwrap_or(&"scenarios"), suite, &scenarios, Closed::Scenario),
+        Err(error) => usage(&error),
+    }
+}
+
+/// Every scenario of the profile over every protocol, without Criterion.
+pub fn comprehensive(suite: &Suite) -> ExitCode {
+    match configured_scenarios() {
+        Ok(scenarios) => target("comprehensive", suite, &scenarios, Closed::Nothing),
         Err(error) => usage(&error),
     }
 }
@@ -86,12 +89,11 @@ pub fn criterion() -> Criterion {
         .configure_from_args()
 }
 
-fn configured_scenario(name: &str) -> Result<Scenario, ScenarioError> {
-    let scenarios = match std::env::var_os(FILE_VARIABLE) {
-        Some(path) => scenario::read(&from_where_cargo_was_called(path.into()))?,
-        None => scenario::profile(&std::env::var(PROFILE_VARIABLE).unwrap_or_else(|_| "quick".into()))?,
-    };
-    scenario::find(&scenarios, name).cloned()
+fn configured_scenarios() -> Result<Vec<Scenario>, ScenarioError> {
+    match std::env::var_os(FILE_VARIABLE) {
+        Some(path) => scenario::read(&from_where_cargo_was_called(path.into())),
+        None => scenario::profile(&std::env::var(PROFILE_VARIABLE).unwrap_or_else(|_| "quick".into())),
+    }
 }
 
 /// Cargo runs a bench target in its package's folder, but leaves `PWD` as the shell set it.
@@ -100,21 +102,36 @@ fn from_where_cargo_was_called(path: PathBuf) -> PathBuf {
     if path.is_file() { path } else { called_from.join(path) }
 }
 
-fn target(protocols: &[Arc<dyn Protocol>], scenario: &Scenario, clients: &[usize], phases: bool) -> ExitCode {
+/// What a target times under Criterion.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Closed {
+    /// Nothing.
+    Nothing,
+    /// Each scenario about load, with its own number of clients.
+    Scenario,
+    /// These numbers of clients, and nothing else: the harness measures nothing.
+    Only(&'static [usize]),
+}
+
+fn target(label: &str, suite: &Suite, scenarios: &[Scenario], closed_loops: Closed) -> ExitCode {
     // First, because it ends the process with an explanation when a flag is wrong.
     let mut criterion = criterion();
     let args = BenchArgs::from_env();
     if let Err(error) = interrupt::listen() {
         eprintln!("Ctrl-C will lose results: {error}");
     }
-    let baselines = if phases { Baselines::from(&args) } else { Baselines::default() };
-    let mut session = match Session::start(&scenario.name, baselines) {
+    let measures = !matches!(closed_loops, Closed::Only(_));
+    let options = match session_options(&args, measures) {
+        Ok(options) => options,
+        Err(error) => return usage(&error),
+    };
+    let mut session = match Session::start(label, options) {
         Ok(session) => session,
         Err(SessionError::Baseline(error) | SessionError::Folder(error)) => {
             return failed(&error, exit_code_of(&error));
         }
     };
-    if let Some(missing) = missing_in_criterion(&args, &scenario.name).filter(|_| !phases) {
+    if let Some(missing) = missing_in_criterion(&args, label).filter(|_| !measures) {
         return failed(&missing, EXIT_BASELINE);
     }
     if let Some(baseline) = &args.baseline {
@@ -122,68 +139,68 @@ fn target(protocols: &[Arc<dyn Protocol>], scenario: &Scenario, clients: &[usize
         // does not hold.
         criterion = criterion.retain_baseline(baseline.clone(), false);
     }
-    for protocol in protocols {
-        for &clients in clients {
-            closed(&mut criterion, &mut session, &args, protocol, scenario, clients);
+    for scenario in scenarios {
+        let own_clients = [scenario.clients];
+        let clients = match closed_loops {
+            Closed::Only(clients) => clients,
+            Closed::Scenario if scenario.measure == Measure::Load => &own_clients,
+            Closed::Scenario | Closed::Nothing => &[],
+        };
+        for protocol in suite.all() {
+            for &clients in clients {
+                closed(&mut criterion, &mut session, &args, protocol, scenario, clients);
+            }
+        }
+        if measures {
+            open(&mut session, &args, suite, scenario);
         }
     }
-    if phases {
-        open(&mut session, &args, protocols, scenario);
-    }
     ExitCode::from(session.finish())
+}
+
+fn session_options(args: &BenchArgs, measures: bool) -> Result<SessionOptions, HistoryError> {
+    Ok(SessionOptions {
+        baselines: if measures { Baselines::from(args) } else { Baselines::default() },
+        // A mere test is no measurement to remember.
+        history: if args.test { None } else { Some(Retention::from_environment()?) },
+        ..SessionOptions::default()
+    })
 }
 
 fn closed(
     criterion: &mut Criterion,
     session: &mut Session,
     args: &BenchArgs,
-    protocol: &Arc<dyn Protocol>,
+    protocol: &Registration,
     scenario: &Scenario,
     clients: usize,
 ) {
     let mut group = criterion.benchmark_group(&scenario.name);
     group.throughput(Throughput::Elements(1));
-    let pair = pair(protocol, scenario.clone());
+    let pair = protocol.pair(scenario, Limits::default());
     if let Err(reason) = closed::closed_loop(&mut group, args, &pair, clients) {
-        let id = format!("{}/{}/clients={clients}", scenario.name, protocol.descriptor().name);
-        session.failed(&id, &reason);
+        session.failed(&format!("{}/clients={clients}", pair.id()), &reason);
     }
     group.finish();
 }
 
-fn open(session: &mut Session, args: &BenchArgs, protocols: &[Arc<dyn Protocol>], scenario: &Scenario) {
+fn open(session: &mut Session, args: &BenchArgs, suite: &Suite, scenario: &Scenario) {
     if args.profile {
         return;
     }
-    for protocol in protocols {
-        let id = format!("{}/{}/open_loop", scenario.name, protocol.descriptor().name);
-        if !args.wants(&id) || interrupt::requested() {
+    for protocol in suite.all() {
+        let scenario = if args.test { scenario.brief() } else { scenario.clone() };
+        let pair = protocol.pair(&scenario, Limits::default());
+        let id = format!("{}/{}", pair.id(), scenario.measure.id());
+        if !args.wants(&id) || session.is_over() {
             continue;
         }
         if args.list {
             println!("{id}: benchmark");
             continue;
         }
-        let scenario = if args.test { brief(scenario.clone()) } else { scenario.clone() };
-        session.run(&id, &pair(protocol, scenario));
+        session.run(&id, &pair);
     }
-}
-
-fn pair(protocol: &Arc<dyn Protocol>, scenario: Scenario) -> Pair {
-    Pair { protocol: protocol.clone(), scenario, settings: BTreeMap::new(), limits: Limits::default() }
-}
-
-/// The scenario's shape in a fraction of a second per phase.
-fn brief(mut scenario: Scenario) -> Scenario {
-    for phase in &mut scenario.phases {
-        phase.duration_s = phase.duration_s.min(TEST_PHASE_S);
-        phase.rate_per_s = phase.rate_per_s.min(TEST_RATE_PER_S);
-        if let Some(ramp) = &mut phase.ramp {
-            ramp.interval_s = ramp.interval_s.min(TEST_PHASE_S / 2.0);
-            ramp.increment_per_s = ramp.increment_per_s.min(TEST_RATE_PER_S);
-        }
-    }
-    scenario
 }
 
 /// What to say when Criterion has no baseline of the name asked for in a group. Its folders are

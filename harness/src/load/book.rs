@@ -7,7 +7,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use protocol_core::{Answers, CommandId, Committed, IdSet, SubmitError};
+use protocol_core::{Answers, CommandId, Committed, IdSet, Phases, SubmitError};
+
+use super::PartTimes;
 
 /// Significant decimal digits of every histogram.
 const PRECISION: u8 = 3;
@@ -20,8 +22,12 @@ pub struct Recorder {
     pub response: Histogram<u64>,
     /// From sent to answered, of those that succeeded.
     pub service: Histogram<u64>,
+    /// Sum of those, exact.
+    pub service_total_ns: u64,
     /// From intended to sent.
     pub queue_delay: Histogram<u64>,
+    /// Where the service time went.
+    pub parts: PartTimes,
     /// Requests sent.
     pub sent: u64,
     /// Requests acknowledged.
@@ -47,7 +53,9 @@ impl Recorder {
         Recorder {
             response: histogram(),
             service: histogram(),
+            service_total_ns: 0,
             queue_delay: histogram(),
+            parts: PartTimes::new(highest),
             sent: 0,
             succeeded: 0,
             refused: 0,
@@ -58,10 +66,13 @@ impl Recorder {
     }
 
     /// Records a request that was acknowledged; nanoseconds on one clock.
-    pub fn succeed(&mut self, intended: u64, sent: u64, now: u64) {
+    pub fn succeed(&mut self, intended: u64, sent: u64, now: u64, phases: &Phases) {
         self.succeeded += 1;
+        let service = now.saturating_sub(sent);
         self.response.saturating_record(now.saturating_sub(intended));
-        self.service.saturating_record(now.saturating_sub(sent));
+        self.service.saturating_record(service);
+        self.service_total_ns += service;
+        self.parts.record(phases, service);
     }
 
     /// Requests that ended without success.
@@ -115,10 +126,30 @@ impl Window {
     }
 }
 
+/// The end of one request, in nanoseconds since the book's epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// When it was due.
+    pub intended_ns: u64,
+    /// When it was answered or given up.
+    pub ended_ns: u64,
+    /// Whether it was acknowledged.
+    pub acknowledged: bool,
+}
+
 struct Pages {
     window: Window,
     recorder: Recorder,
     acknowledged: IdSet,
+    trace: Option<Vec<Ended>>,
+}
+
+impl Pages {
+    fn trace(&mut self, intended_ns: u64, ended_ns: u64, acknowledged: bool) {
+        if let Some(trace) = &mut self.trace {
+            trace.push(Ended { intended_ns, ended_ns, acknowledged });
+        }
+    }
 }
 
 /// The book of one run. Shared by the thread that sends and those that answer.
@@ -137,8 +168,20 @@ impl Book {
             window: Window::default(),
             recorder: Recorder::new(timeout),
             acknowledged: IdSet::default(),
+            trace: None,
         };
         Book { epoch, timeout, max_in_flight, pages: Mutex::new(pages), submitted: AtomicU64::new(0) }
+    }
+
+    /// Also keeps the end of every single request, for [`take_trace`](Book::take_trace).
+    pub fn traced(self) -> Self {
+        self.pages().trace = Some(Vec::new());
+        self
+    }
+
+    /// The ends of requests so far, in the order in which they came; none when they are not kept.
+    pub fn take_trace(&self) -> Vec<Ended> {
+        self.pages().trace.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Enters a request that is sent now; none when too many are in flight, and then it counts as
@@ -151,6 +194,7 @@ impl Book {
             pages.recorder.shed += 1;
             let given_up = late + self.timeout.as_nanos() as u64;
             pages.recorder.response.saturating_record(given_up);
+            pages.trace(intended, now, false);
             return None;
         }
         pages.recorder.sent += 1;
@@ -167,6 +211,7 @@ impl Book {
         while let Some((intended, _)) = pages.window.take_sent_before(limit) {
             pages.recorder.timed_out += 1;
             pages.recorder.response.saturating_record(now - intended);
+            pages.trace(intended, now, false);
         }
     }
 
@@ -216,8 +261,9 @@ impl Answers for Book {
             pages.recorder.late += 1;
             return;
         };
+        pages.trace(intended, now, outcome.is_ok());
         match outcome {
-            Ok(_) => pages.recorder.succeed(intended, sent, now),
+            Ok(committed) => pages.recorder.succeed(intended, sent, now, &committed.phases),
             Err(error) => {
                 match error {
                     SubmitError::TimedOut => pages.recorder.timed_out += 1,

@@ -11,9 +11,11 @@ mod book;
 mod closed_loop;
 mod open_loop;
 mod pacer;
+mod parts;
 
 pub use arrivals::Schedule;
-pub use book::{Book, Recorder, Window};
+pub use book::{Book, Ended, Recorder, Window};
 pub use closed_loop::{ClosedLoop, ClosedLoopError};
 pub use open_loop::{IntervalRecord, OpenLoop, PhaseRecord, run_phase};
 pub use pacer::Pacer;
+pub use parts::{Part, PartTimes};

@@ -10,10 +10,15 @@ use super::book::{Book, Recorder};
 use super::{Pacer, Schedule};
 use crate::interrupt;
 use crate::machine::{CpuTimes, run_delay_ns};
-use crate::scenario::{Arrivals, Phase, Ramp};
+use crate::progress::Progress;
+use crate::scenario::{Arrivals, Phase, PhaseKind, Ramp};
 
 /// A phase without a ramp is cut into this many intervals, the blocks of its statistics.
 const BLOCKS: f64 = 12.0;
+/// One of so many requests is cut finer: they divide evenly, and its percentiles are what it is for.
+const BLOCKS_OF_REQUESTS: f64 = 20.0;
+/// Recovery is looked for in time, so its intervals are short.
+const BLOCKS_OF_RECOVERY: f64 = 40.0;
 /// Requests that wait for their time-out are looked for this often.
 const GIVE_UP_EVERY_NS: u64 = 10_000_000;
 /// The ramp rises above this share of success, and falls below that one.
@@ -65,11 +70,14 @@ pub struct OpenLoop<'a> {
     pub timeout: Duration,
     /// Seed of the arrivals.
     pub seed: u64,
+    /// Who wants to know how it goes.
+    pub progress: &'a Progress,
 }
 
 /// Runs one phase on this thread. Ends early, with what it has, when the run is interrupted.
 pub fn run_phase(pacer: &Pacer, load: &OpenLoop<'_>, phase: &Phase) -> PhaseRecord {
-    let length = phase.ramp.map_or(phase.duration_s / BLOCKS, |ramp| ramp.interval_s);
+    let length = interval_length(phase);
+    load.progress.phase(phase.kind.name(), Duration::from_secs_f64(phase.duration_s));
     let count = (phase.duration_s / length).round().max(1.0) as usize;
     // Allocated ahead: an interval must not begin with a page fault.
     let mut spare: Vec<Recorder> = (0..=count).map(|_| Recorder::new(load.timeout)).collect();
@@ -93,6 +101,7 @@ pub fn run_phase(pacer: &Pacer, load: &OpenLoop<'_>, phase: &Phase) -> PhaseReco
         let recorder = load.book.turn(spare.pop().unwrap_or_else(|| Recorder::new(load.timeout)));
         let (end_ns, observed_now, cpu_now) = (pacer.now_ns(), load.cluster.observe(), CpuTimes::now());
         let success = ramp_success(&recorder);
+        load.progress.interval(rate, &recorder, end_ns - start_ns);
         intervals.push(IntervalRecord {
             start_ns,
             duration_ns: end_ns - start_ns,
@@ -116,6 +125,16 @@ pub fn run_phase(pacer: &Pacer, load: &OpenLoop<'_>, phase: &Phase) -> PhaseReco
         lateness,
         run_delay_ratio: waited.map(|waited| waited as f64 / elapsed as f64),
     }
+}
+
+fn interval_length(phase: &Phase) -> f64 {
+    let blocks = match phase {
+        Phase { ramp: Some(ramp), .. } => return ramp.interval_s,
+        Phase { requests: Some(_), .. } => BLOCKS_OF_REQUESTS,
+        Phase { kind: PhaseKind::Recovery, .. } => BLOCKS_OF_RECOVERY,
+        _ => BLOCKS,
+    };
+    phase.duration_s / blocks
 }
 
 /// Sends what is due, on time or as soon after as possible, but for no longer than twice the interval:

@@ -1,6 +1,9 @@
 //! Ranges of every value of a scenario, with errors that name file, key and range on one line.
 
-use super::{NetworkConfig, Phase, Scenario, ScenarioError, TimingConfig};
+use super::{
+    FaultConfig, FaultKind, FaultPlan, FaultTarget, Hooks, KneeSearch, Measure, NetworkConfig, Phase,
+    Scenario, ScenarioError, StorageConfig, Sweep, Target, TimingConfig,
+};
 
 /// Intervals of one phase, at most.
 const MOST_INTERVALS: f64 = 500.0;
@@ -30,9 +33,22 @@ impl Checker<'_> {
         if let Some(timing) = &scenario.timing {
             self.check_timing(timing)?;
         }
-        self.require(!scenario.phases.is_empty(), "phase", "[]", "at least one phase")?;
-        let measured = scenario.measured_phase().is_some();
-        self.require(measured, "phase", "none measured", "at least one `steady` or `stress` phase")?;
+        self.check_target(&scenario.target)?;
+        self.check_hooks(&scenario.hooks)?;
+        match &scenario.measure {
+            Measure::Load | Measure::Latency | Measure::Resources => {}
+            Measure::Throughput(search) => self.check_knee_search(search)?,
+            Measure::Scalability(sweep) => self.check_sweep(sweep)?,
+            Measure::FaultTolerance(plan) => self.check_faults(scenario, plan)?,
+        }
+        if scenario.measure.needs_phases() {
+            self.require(!scenario.phases.is_empty(), "phase", "[]", "at least one phase")?;
+            let measured = scenario.measured_phase().is_some();
+            self.require(measured, "phase", "none measured", "at least one `steady` or `stress` phase")?;
+        } else {
+            let none = scenario.phases.is_empty();
+            self.require(none, "phase", "given", "none: this kind of measure makes its own load")?;
+        }
         scenario.phases.iter().enumerate().try_for_each(|(index, phase)| self.check_phase(index, phase))
     }
 
@@ -65,8 +81,77 @@ impl Checker<'_> {
         )
     }
 
+    fn check_target(&self, target: &Target) -> Result<(), ScenarioError> {
+        self.within("target.response_p99_ms", target.response_p99_ms, 0.001, 3.6e6, "0.001 to 3600000")?;
+        self.within("target.success", target.success, 0.01, 1.0, "0.01 to 1")
+    }
+
+    fn check_hooks(&self, hooks: &Hooks) -> Result<(), ScenarioError> {
+        self.within("hooks.timeout_s", hooks.timeout_s, 0.1, 86_400.0, "0.1 to 86400")
+    }
+
+    fn check_knee_search(&self, search: &KneeSearch) -> Result<(), ScenarioError> {
+        let (low, high) = (search.start_per_s, search.highest_per_s);
+        self.within("measure.start_per_s", low, 1.0, 1e7, "1 to 10000000")?;
+        self.require(high >= low && high <= 1e7, "measure.highest_per_s", high, "start_per_s to 10000000")?;
+        self.within("measure.probe_s", search.probe_s, 0.05, 3_600.0, "0.05 to 3600")?;
+        self.within("measure.confirm_s", search.confirm_s, 0.05, 3_600.0, "0.05 to 3600")?;
+        self.within("measure.precision", search.precision, 0.005, 1.0, "0.005 to 1")
+    }
+
+    fn check_sweep(&self, sweep: &Sweep) -> Result<(), ScenarioError> {
+        for (key, values, most) in
+            [("measure.replicas", &sweep.replicas, 1_000), ("measure.clients", &sweep.clients, 1_000_000)]
+        {
+            let ascending = values.windows(2).all(|pair| pair[0] < pair[1]);
+            let sizes = !values.is_empty() && values[0] >= 1 && values[values.len() - 1] <= most;
+            self.require(ascending && sizes, key, format!("{values:?}"), "ascending numbers from 1")?;
+        }
+        self.within("measure.rounds", sweep.rounds as f64, 2.0, 10_000.0, "2 to 10000")?;
+        self.within("measure.round_s", sweep.round_s, 0.001, 3_600.0, "0.001 to 3600")
+    }
+
+    fn check_faults(&self, scenario: &Scenario, plan: &FaultPlan) -> Result<(), ScenarioError> {
+        self.within("measure.rate_per_s", plan.rate_per_s, 10.0, 1e6, "10 to 1000000")?;
+        self.within("measure.before_s", plan.before_s, 0.1, 3_600.0, "0.1 to 3600")?;
+        self.within("measure.for_s", plan.for_s, 0.05, 3_600.0, "0.05 to 3600")?;
+        self.within("measure.after_s", plan.after_s, 0.1, 3_600.0, "0.1 to 3600")?;
+        self.within("measure.cycles", plan.cycles as f64, 1.0, 100_000.0, "1 to 100000")?;
+        self.require(!plan.faults.is_empty(), "measure.fault", "[]", "at least one fault")?;
+        let names: Vec<String> = plan.faults.iter().map(FaultConfig::name).collect();
+        for (index, fault) in plan.faults.iter().enumerate() {
+            let key = |name: &str| format!("fault {} ({}): {name}", index + 1, names[index]);
+            let again = names[..index].contains(&names[index]);
+            self.require(!again, &key("kind"), fault.kind.name(), "each kind and target once")?;
+            self.check_fault(&key, scenario, fault)?;
+        }
+        Ok(())
+    }
+
+    fn check_fault(
+        &self,
+        key: &dyn Fn(&str) -> String,
+        scenario: &Scenario,
+        fault: &FaultConfig,
+    ) -> Result<(), ScenarioError> {
+        let durable = fault.kind != FaultKind::Crash || scenario.storage == StorageConfig::Wal;
+        self.require(durable, &key("kind"), "crash", "`storage = \"wal\"`: a restart needs a log")?;
+        let one = fault.kind != FaultKind::PartialConnectivity || fault.target == FaultTarget::Leader;
+        self.require(one, &key("target"), fault.target.name(), "leader: the hub is another replica")?;
+        let replicas = fault.replicas.unwrap_or(scenario.replicas);
+        self.within(&key("replicas"), replicas as f64, 3.0, 1_000.0, "3 to 1000")?;
+        self.within(&key("for_s"), fault.for_s.unwrap_or(1.0), 0.05, 3_600.0, "0.05 to 3600")?;
+        self.within(&key("cycles"), fault.cycles.unwrap_or(1) as f64, 1.0, 100_000.0, "1 to 100000")?;
+        self.within(&key("loss"), fault.loss, 0.0, 1.0, "0 to 1")?;
+        self.within(&key("extra_delay_ms"), fault.extra_delay_ms, 0.0, 60_000.0, "0 to 60000")
+    }
+
     fn check_phase(&self, index: usize, phase: &Phase) -> Result<(), ScenarioError> {
         let key = |name: &str| format!("phase {} ({}): {name}", index + 1, phase.kind.name());
+        if let Some(requests) = phase.requests {
+            let same = (phase.duration_s * phase.rate_per_s / requests as f64 - 1.0).abs() < 1e-6;
+            self.require(same, &key("requests"), requests, "either `requests` or `duration_s`")?;
+        }
         self.within(&key("duration_s"), phase.duration_s, 0.01, 86_400.0, "0.01 to 86400")?;
         self.within(&key("rate_per_s"), phase.rate_per_s, 1.0, 1e7, "1 to 10000000")?;
         match &phase.ramp {

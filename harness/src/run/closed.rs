@@ -1,0 +1,49 @@
+//! A closed loop on stage: rounds of so many commands with so many clients.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::stage::Stage;
+use super::{Pair, RunError};
+use crate::load::ClosedLoop;
+use crate::results::Safety;
+use crate::safety::Claims;
+use crate::scenario::Scenario;
+
+/// A cluster with its closed loop.
+pub struct ClosedStage {
+    stage: Stage,
+    clients: Arc<ClosedLoop>,
+}
+
+impl ClosedStage {
+    /// Launches the pair's protocol for a scenario.
+    pub fn launch(pair: &Pair, scenario: &Scenario, folder: &Path) -> Result<ClosedStage, RunError> {
+        let stage = Stage::launch(pair, scenario, folder)?;
+        let (cluster, runtime) = (stage.cluster().clone(), stage.runtime().clone());
+        let clients =
+            Arc::new(ClosedLoop::new(cluster, runtime, scenario.payload_bytes, scenario.timeout()));
+        Ok(ClosedStage { stage, clients })
+    }
+
+    /// Commits `commands` with `clients` requests in flight, within `limit`; how long that took.
+    pub fn round(&self, clients: usize, commands: u64, limit: Duration) -> Result<Duration, RunError> {
+        let closed_loop = self.clients.clone();
+        let round = async move { closed_loop.round(clients, commands, limit).await };
+        let took = self.stage.call("closed loop", limit + Duration::from_secs(1), round)?;
+        took.map_err(|error| self.stage.cause_of(error.into()))
+    }
+
+    /// Checks what the cluster did in all rounds so far.
+    pub fn check(&self) -> Result<Safety, RunError> {
+        let claims =
+            Claims { submitted: self.clients.submitted(), acknowledged: self.clients.acknowledged() };
+        self.stage.check(claims)
+    }
+
+    /// The stage below.
+    pub fn stage(&self) -> &Stage {
+        &self.stage
+    }
+}

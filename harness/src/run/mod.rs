@@ -1,0 +1,198 @@
+//! One protocol under one scenario: launch, load, drain, safety check, numbers, clean-up.
+
+mod closed;
+mod faults;
+mod knee;
+mod phases;
+mod stage;
+mod sweep;
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol_core::{
+    Descriptor, FaultError, LaunchError, LaunchSpec, Protocol, Settings, StorageSpec,
+};
+use thiserror::Error;
+
+pub use closed::ClosedStage;
+pub use stage::Stage;
+
+use crate::histogram_log::LogError;
+use crate::host::HostError;
+use crate::load::ClosedLoopError;
+use crate::progress::Progress;
+use crate::results::{Outcome, Safety, ScenarioResult, TimingUsed};
+use crate::scenario::{Measure, Scenario, StorageConfig};
+
+/// How long a cluster may go without a sign of life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// For the launch, and then for the first commit.
+    pub start: Duration,
+    /// For replicas that are behind to catch up after the last request.
+    pub settle: Duration,
+    /// For anything else, beyond the time that it should take, before it counts as hung.
+    pub grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let ten = Duration::from_secs(10);
+        Limits { start: ten, settle: ten, grace: ten }
+    }
+}
+
+/// Why a pair did not run to its end.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The cluster did not do what it was asked.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// Settings that the protocol does not have or allow.
+    #[error(transparent)]
+    Settings(#[from] LaunchError),
+    /// Nothing was committed.
+    #[error("no command was acknowledged within {0:?} of the launch")]
+    NoFirstCommit(Duration),
+    /// The closed loop did not end.
+    #[error(transparent)]
+    ClosedLoop(#[from] ClosedLoopError),
+    /// The histograms were not written.
+    #[error("histograms: {0}")]
+    Histograms(#[from] LogError),
+    /// A replica gave up.
+    #[error("{0}")]
+    ReplicaStopped(String),
+    /// The load did not end: the cluster blocks whoever submits.
+    #[error("the load did not end within {0:?}: submitting blocks")]
+    LoadHung(Duration),
+    /// The cluster can't be given a fault.
+    #[error(transparent)]
+    Fault(#[from] FaultError),
+    /// The cluster did not come back from a fault.
+    #[error("replicas did not catch up within {0:?} of the fault's end")]
+    NotCaughtUp(Duration),
+    /// No one leads, and a fault was meant for the leader.
+    #[error("no leader within {0:?}")]
+    NoLeader(Duration),
+    /// The system refused a file or a thread.
+    #[error("{what} {}: {source}", path.display())]
+    Io {
+        /// What for.
+        what: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Cause.
+        source: std::io::Error,
+    },
+}
+
+/// What to run.
+pub struct Pair {
+    /// The name under which the protocol runs.
+    pub name: String,
+    /// The protocol.
+    pub protocol: Arc<dyn Protocol>,
+    /// The scenario.
+    pub scenario: Scenario,
+    /// Values for the protocol's tunables.
+    pub settings: BTreeMap<String, f64>,
+    /// How long to wait for it.
+    pub limits: Limits,
+}
+
+impl Pair {
+    /// How the pair is called: `scenario/protocol`.
+    pub fn id(&self) -> String {
+        format!("{}/{}", self.scenario.name, self.name)
+    }
+
+    /// Runs the pair; histograms and logs go to `folder`. Whatever fails, a panic of the adapter
+    /// included, is in the outcome, and the cluster is stopped in every case.
+    pub fn run(&self, folder: &Path, progress: &Progress) -> ScenarioResult {
+        let mut result = self.blank();
+        let measured = catch_unwind(AssertUnwindSafe(|| self.measure(folder, progress, &mut result)));
+        match measured {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => result.outcome = Outcome::Failed { reason: error.to_string() },
+            Err(panic) => result.outcome = Outcome::Failed { reason: panic_message(&*panic) },
+        }
+        if !result.safety.violations.is_empty() {
+            result.outcome = Outcome::Unsafe;
+        }
+        if matches!(result.outcome, Outcome::Unsafe | Outcome::Failed { .. }) {
+            result.withhold();
+        }
+        result
+    }
+
+    fn measure(
+        &self,
+        folder: &Path,
+        progress: &Progress,
+        result: &mut ScenarioResult,
+    ) -> Result<(), RunError> {
+        match &self.scenario.measure {
+            Measure::Scalability(sweep) => sweep::run(self, sweep, folder, progress, result),
+            Measure::FaultTolerance(plan) => faults::run(self, plan, folder, progress, result),
+            Measure::Load | Measure::Throughput(_) | Measure::Latency | Measure::Resources => {
+                phases::run(self, folder, progress, result)
+            }
+        }
+    }
+
+    /// The spec to launch with, with logs in `folder` when there are any.
+    pub fn launch_spec(&self, scenario: &Scenario, folder: &Path) -> Result<LaunchSpec, RunError> {
+        let storage = match scenario.storage {
+            StorageConfig::Memory => StorageSpec::Memory,
+            StorageConfig::Wal => StorageSpec::Wal { folder: folder.into() },
+        };
+        Ok(LaunchSpec {
+            replicas: scenario.replicas,
+            network: scenario.network_spec(),
+            storage,
+            timing: scenario.timing(),
+            settings: Settings::checked(self.settings.clone(), &self.protocol.descriptor())?,
+            seed: scenario.seed,
+        })
+    }
+
+    fn blank(&self) -> ScenarioResult {
+        let Descriptor { family, implementation, commit_means, .. } = self.protocol.descriptor();
+        let timing = self.scenario.timing();
+        let millis = |time: Duration| time.as_secs_f64() * 1e3;
+        ScenarioResult {
+            protocol: self.name.clone(),
+            implementation: implementation.into(),
+            family: family.name().into(),
+            commit_means: commit_means.into(),
+            scenario: self.scenario.clone(),
+            settings: self.settings.clone(),
+            timing: TimingUsed {
+                heartbeat_ms: millis(timing.heartbeat),
+                election_min_ms: millis(timing.election_min),
+                election_max_ms: millis(timing.election_max),
+            },
+            outcome: Outcome::Completed,
+            disturbed: Vec::new(),
+            safety: Safety::default(),
+            metrics: Vec::new(),
+            phases: Vec::new(),
+            fsync: None,
+            throughput: None,
+            scalability: None,
+            faults: Vec::new(),
+        }
+    }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    format!("panicked: {}", text.unwrap_or_else(|| "its message is on standard error".into()))
+}

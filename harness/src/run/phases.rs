@@ -1,0 +1,255 @@
+//! Phases of open-loop load on one cluster, and the search for the knee behind them.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use protocol_core::{Answers, Cluster, Command, Floors, Reply, Request};
+
+use super::knee::{self, Verdict};
+use super::stage::Stage;
+use super::{Pair, RunError};
+use crate::histogram_log;
+use crate::interrupt;
+use crate::load::{Book, OpenLoop, Pacer, PhaseRecord, Recorder, run_phase};
+use crate::machine::{Side, keep_to_cores_of};
+use crate::measure::{Steadiness, derived_metrics, disturbances, interval, latency_metrics, phase_metrics};
+use crate::progress::Progress;
+use crate::results::{CurvePoint, Knee, Outcome, PhaseResult, ScenarioResult};
+use crate::safety::Claims;
+use crate::scenario::{KneeSearch, Measure, Phase, PhaseKind, Scenario};
+
+/// Rates that are probed besides those of the search, as shares of the knee: the curve below it.
+const CURVE_SHARES: [f64; 4] = [0.1, 0.25, 0.5, 0.75];
+
+/// Runs the scenario's phases, and fills the result with what came of them.
+pub(super) fn run(
+    pair: &Pair,
+    folder: &Path,
+    progress: &Progress,
+    result: &mut ScenarioResult,
+) -> Result<(), RunError> {
+    let stage = Stage::launch(pair, &pair.scenario, folder)?;
+    result.fsync = stage.fsync();
+    let (scenario, start, progress) = (pair.scenario.clone(), pair.limits.start, progress.clone());
+    let load = stage.start_load(move |cluster| drive(cluster, &scenario, start, &progress))?;
+    let load = load.wait(limit(pair)).map_err(|error| stage.cause_of(error))?;
+    result.safety = stage.check(load.claims())?;
+    let stopped = stage.replica_stopped();
+    drop(stage);
+    match stopped {
+        Some(stopped) if result.safety.violations.is_empty() => Err(stopped),
+        _ => report(pair, load, folder, result),
+    }
+}
+
+/// How long the load may take before it counts as hung. A generator that can't keep up takes up to
+/// twice the time.
+fn limit(pair: &Pair) -> Duration {
+    let planned: f64 = pair.scenario.phases.iter().map(|phase| phase.duration_s).sum();
+    let search = match &pair.scenario.measure {
+        Measure::Throughput(search) => 2.0 * search.longest_s(pair.scenario.timeout().as_secs_f64()),
+        _ => 0.0,
+    };
+    Duration::from_secs_f64(2.0 * planned + search)
+        + pair.scenario.timeout() * 2
+        + pair.limits.start
+        + pair.limits.grace
+}
+
+struct LoadRecord {
+    book: Arc<Book>,
+    phases: Vec<(PhaseKind, PhaseRecord)>,
+    knee: Option<(Knee, Vec<CurvePoint>)>,
+}
+
+impl LoadRecord {
+    fn claims(&self) -> Claims {
+        Claims { submitted: self.book.submitted(), acknowledged: self.book.acknowledged() }
+    }
+}
+
+/// Everything that the load does, on its own thread.
+fn drive(
+    cluster: &Arc<dyn Cluster>,
+    scenario: &Scenario,
+    start_limit: Duration,
+    progress: &Progress,
+) -> Result<LoadRecord, RunError> {
+    keep_to_cores_of(Side::Generator);
+    let pacer = Pacer::start();
+    let book = Arc::new(Book::new(pacer.epoch(), scenario.timeout(), scenario.max_in_flight));
+    let payload = vec![0x5A; scenario.payload_bytes];
+    await_first_commit(&pacer, cluster, &book, &payload, start_limit)?;
+    let load = |seed_offset: u64| OpenLoop {
+        cluster,
+        book: &book,
+        arrivals: scenario.arrivals,
+        payload: &payload,
+        timeout: scenario.timeout(),
+        // Phases must not repeat each other's arrivals.
+        seed: scenario.seed.wrapping_add(seed_offset << 32),
+        progress,
+    };
+    let mut phases = Vec::with_capacity(scenario.phases.len());
+    for (index, phase) in scenario.phases.iter().enumerate() {
+        if interrupt::requested() {
+            break;
+        }
+        phases.push((phase.kind, run_phase(&pacer, &load(index as u64), phase)));
+    }
+    drain(&pacer, &book);
+    if let Some((_, last)) = phases.last_mut() {
+        last.tail = Some(book.turn(Recorder::new(scenario.timeout())));
+    }
+    let knee = match &scenario.measure {
+        Measure::Throughput(search) => {
+            let first_seed = scenario.phases.len() as u64;
+            Some(find_knee(&pacer, scenario, search, |probe| load(first_seed + probe)))
+        }
+        _ => None,
+    };
+    Ok(LoadRecord { book, phases, knee })
+}
+
+/// Sends one command after the other until one is acknowledged: then there is a leader.
+pub(super) fn await_first_commit(
+    pacer: &Pacer,
+    cluster: &Arc<dyn Cluster>,
+    book: &Arc<Book>,
+    payload: &[u8],
+    limit: Duration,
+) -> Result<(), RunError> {
+    let deadline = Instant::now() + limit;
+    while Instant::now() < deadline {
+        let now = pacer.now_ns();
+        if let Some(id) = book.send(now, now) {
+            let answers: Arc<dyn Answers> = book.clone();
+            cluster.submit(Request {
+                command: Command::new(id, payload),
+                sent: Instant::now(),
+                deadline,
+                reply: Reply::new(id, answers),
+            });
+        }
+        while book.open() > 0 && Instant::now() < deadline {
+            pacer.sleep_until(pacer.now_ns() + 200_000);
+        }
+        if book.counts().1 > 0 {
+            return Ok(());
+        }
+    }
+    Err(RunError::NoFirstCommit(limit))
+}
+
+/// Waits until every request ended, by an answer or its time-out.
+pub(super) fn drain(pacer: &Pacer, book: &Book) {
+    while book.open() > 0 {
+        pacer.sleep_until(pacer.now_ns() + 1_000_000);
+        book.give_up_overdue();
+    }
+}
+
+/// Searches for the knee, and draws the curve below it.
+fn find_knee<'a>(
+    pacer: &Pacer,
+    scenario: &Scenario,
+    search: &KneeSearch,
+    load: impl Fn(u64) -> OpenLoop<'a>,
+) -> (Knee, Vec<CurvePoint>) {
+    let mut curve: Vec<CurvePoint> = Vec::new();
+    let mut probe = |rate: f64, confirming: bool| {
+        if interrupt::requested() {
+            return None;
+        }
+        let load = load(curve.len() as u64);
+        let duration_s = if confirming { search.confirm_s } else { search.probe_s };
+        let phase =
+            Phase { kind: PhaseKind::Stress, duration_s, requests: None, rate_per_s: rate, ramp: None };
+        let mut record = run_phase(pacer, &load, &phase);
+        // The next probe must find the system idle.
+        drain(pacer, load.book);
+        record.tail = Some(load.book.turn(Recorder::new(load.timeout)));
+        let point = probe_point(&record, rate, confirming, scenario);
+        curve.push(point);
+        Some(match point {
+            CurvePoint { generator_kept_up: false, .. } => Verdict::NotSent,
+            CurvePoint { held: true, .. } => Verdict::Held,
+            _ => Verdict::Broke,
+        })
+    };
+    let bracket = knee::find(search, &mut probe);
+    if let Some(held) = bracket.held {
+        CURVE_SHARES.iter().for_each(|share| drop(probe((held * share).max(1.0), false)));
+    }
+    curve.sort_by(|a, b| a.offered_per_s.total_cmp(&b.offered_per_s));
+    let knee = Knee {
+        target_p99_ms: scenario.target.response_p99_ms,
+        target_success: scenario.target.success,
+        sustainable_per_s: bracket.held,
+        broke_at_per_s: bracket.broke,
+        limit: bracket.limit,
+    };
+    (knee, curve)
+}
+
+fn probe_point(record: &PhaseRecord, rate: f64, confirming: bool, scenario: &Scenario) -> CurvePoint {
+    let steadiness = Steadiness::of(record);
+    CurvePoint {
+        offered_per_s: rate,
+        achieved_per_s: steadiness.achieved_per_s,
+        success: steadiness.success_within,
+        p50_ns: steadiness.p50_ns,
+        p99_ns: steadiness.p99_ns,
+        held: scenario.target.holds(steadiness.p99_ns, steadiness.success_within),
+        generator_kept_up: steadiness.generator_kept_up,
+        confirming,
+    }
+}
+
+fn report(
+    pair: &Pair,
+    load: LoadRecord,
+    folder: &Path,
+    result: &mut ScenarioResult,
+) -> Result<(), RunError> {
+    if interrupt::requested() {
+        result.outcome = Outcome::Interrupted;
+    }
+    if !result.safety.violations.is_empty() {
+        return Ok(());
+    }
+    let scenario = &pair.scenario;
+    let floors = (pair.protocol.descriptor().floors)(scenario.replicas);
+    let measured = scenario.measured_phase();
+    for (index, (kind, record)) in load.phases.iter().enumerate() {
+        let name = format!("{}.{}.{index}-{}.hlog", scenario.name, result.protocol, kind.name());
+        histogram_log::write(&folder.join(&name), record)?;
+        result.phases.push(phase_result(*kind, record, floors, scenario, name));
+        if Some(index) == measured {
+            let metrics = result.phases[index].metrics.clone();
+            result.disturbed = disturbances(&metrics);
+            result.metrics.extend(metrics);
+            result.metrics.extend(latency_metrics(record, scenario.seed));
+        }
+    }
+    derived_metrics(scenario, load.knee, result);
+    Ok(())
+}
+
+fn phase_result(
+    kind: PhaseKind,
+    record: &PhaseRecord,
+    floors: Floors,
+    scenario: &Scenario,
+    log_name: String,
+) -> PhaseResult {
+    let start_ns = record.intervals.first().map_or(0, |first| first.start_ns);
+    PhaseResult {
+        phase: kind,
+        duration_s: record.intervals.iter().map(|block| block.duration_ns as f64 / 1e9).sum(),
+        intervals: record.intervals.iter().map(|block| interval(block, start_ns)).collect(),
+        metrics: phase_metrics(record, floors, scenario.seed),
+        histograms: histogram_log::TAGS.map(|tag| (tag.into(), log_name.clone())).into(),
+    }
+}

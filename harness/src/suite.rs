@@ -1,0 +1,145 @@
+//! The registry: protocols by name, each with its configuration, run in any set against any set of
+//! scenarios.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use protocol_core::{LaunchError, Protocol, Settings, check_size};
+use thiserror::Error;
+
+use crate::run::{Limits, Pair};
+use crate::scenario::{Measure, Scenario};
+
+/// A protocol as it is registered.
+#[derive(Clone)]
+pub struct Registration {
+    /// The name in `--protocol`, in results and in tables.
+    pub name: String,
+    /// The protocol.
+    pub protocol: Arc<dyn Protocol>,
+    /// Values for its tunables; those missing have their defaults.
+    pub settings: BTreeMap<String, f64>,
+}
+
+/// Why a protocol is not registered, not found, or can't run a scenario.
+#[derive(Debug, Error)]
+pub enum SuiteError {
+    /// No protocol has this name.
+    #[error("no protocol `{name}`; there are: {known}")]
+    UnknownProtocol {
+        /// Asked for.
+        name: String,
+        /// All names.
+        known: String,
+    },
+    /// The name is taken.
+    #[error("protocol `{0}` is registered already; register it under another name")]
+    Taken(String),
+    /// The configuration, or the size of a cluster, is not the protocol's.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+}
+
+/// Protocols by name, in the order of tables.
+#[derive(Clone, Default)]
+pub struct Suite {
+    registered: Vec<Registration>,
+}
+
+impl Suite {
+    /// A suite of protocols under their own names, with their default settings.
+    pub fn of(protocols: impl IntoIterator<Item = Arc<dyn Protocol>>) -> Result<Suite, SuiteError> {
+        let mut suite = Suite::default();
+        for protocol in protocols {
+            let name = protocol.descriptor().name;
+            suite.register(name, protocol, BTreeMap::new())?;
+        }
+        Ok(suite)
+    }
+
+    /// Adds a protocol with its configuration. One protocol may come several times, under different
+    /// names and with different settings.
+    pub fn register(
+        &mut self,
+        name: &str,
+        protocol: Arc<dyn Protocol>,
+        settings: BTreeMap<String, f64>,
+    ) -> Result<&mut Self, SuiteError> {
+        if self.registered.iter().any(|known| known.name == name) {
+            return Err(SuiteError::Taken(name.into()));
+        }
+        Settings::checked(settings.clone(), &protocol.descriptor())?;
+        self.registered.push(Registration { name: name.into(), protocol, settings });
+        Ok(self)
+    }
+
+    /// All protocols.
+    pub fn all(&self) -> &[Registration] {
+        &self.registered
+    }
+
+    /// One protocol.
+    pub fn get(&self, name: &str) -> Result<&Registration, SuiteError> {
+        self.registered.iter().find(|known| known.name == name).ok_or_else(|| {
+            let known: Vec<&str> = self.registered.iter().map(|known| known.name.as_str()).collect();
+            SuiteError::UnknownProtocol { name: name.into(), known: known.join(", ") }
+        })
+    }
+
+    /// The protocols of these names, or all when none is given.
+    pub fn select(&self, names: &[String]) -> Result<Suite, SuiteError> {
+        if names.is_empty() {
+            return Ok(self.clone());
+        }
+        let registered = names.iter().map(|name| self.get(name).cloned()).collect::<Result<_, _>>()?;
+        Ok(Suite { registered })
+    }
+
+    /// Changes settings of every protocol; each must have all of them.
+    pub fn with_settings(mut self, settings: &BTreeMap<String, f64>) -> Result<Suite, SuiteError> {
+        for registration in &mut self.registered {
+            registration.settings.extend(settings.clone());
+            Settings::checked(registration.settings.clone(), &registration.protocol.descriptor())?;
+        }
+        Ok(self)
+    }
+
+    /// Every protocol under every scenario, scenario by scenario; refused before anything runs when a
+    /// protocol can't have the size of a scenario's cluster.
+    pub fn pairs(&self, scenarios: &[Scenario], limits: Limits) -> Result<Vec<Pair>, SuiteError> {
+        let mut pairs = Vec::with_capacity(scenarios.len() * self.registered.len());
+        for scenario in scenarios {
+            for registration in &self.registered {
+                for replicas in sizes(scenario) {
+                    check_size(&registration.protocol.descriptor(), replicas)?;
+                }
+                pairs.push(registration.pair(scenario, limits));
+            }
+        }
+        Ok(pairs)
+    }
+}
+
+impl Registration {
+    /// The protocol under a scenario.
+    pub fn pair(&self, scenario: &Scenario, limits: Limits) -> Pair {
+        Pair {
+            name: self.name.clone(),
+            protocol: self.protocol.clone(),
+            scenario: scenario.clone(),
+            settings: self.settings.clone(),
+            limits,
+        }
+    }
+}
+
+/// Sizes of all clusters that a scenario launches.
+fn sizes(scenario: &Scenario) -> Vec<usize> {
+    match &scenario.measure {
+        Measure::Scalability(sweep) => sweep.replicas.clone(),
+        Measure::FaultTolerance(plan) => {
+            plan.faults.iter().map(|fault| fault.replicas.unwrap_or(scenario.replicas)).collect()
+        }
+        _ => vec![scenario.replicas],
+    }
+}
