@@ -282,7 +282,13 @@ mod tests {
 
     const COMMITTED: Result<Committed, SubmitError> = Ok(Committed {
         slot: Slot(1),
-        phases: Phases { submission_ns: 0, consensus_ns: 0, application_ns: 0 },
+        phases: Phases {
+            submission_ns: 0,
+            replication_ns: 0,
+            quorum_wait_ns: 0,
+            application_ns: 0,
+            fsync_ns: 0,
+        },
     });
 
     #[test]

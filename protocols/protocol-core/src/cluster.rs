@@ -9,19 +9,8 @@ use thiserror::Error;
 use crate::applied::AppliedLog;
 use crate::command::{Command, CommandId};
 use crate::counters::Counters;
+use crate::phases::Phases;
 use crate::replica::{Misbehaviour, ReplicaId, Slot, View};
-
-/// Where the time of one command went, in nanoseconds. The three add up to the time from
-/// [`Request::sent`] to the answer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Phases {
-    /// From the client until a replica took it up.
-    pub submission_ns: u64,
-    /// From there until that replica knew it was committed.
-    pub consensus_ns: u64,
-    /// From there until it was applied and the client answered.
-    pub application_ns: u64,
-}
 
 /// A command took effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

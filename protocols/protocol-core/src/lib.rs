@@ -115,6 +115,7 @@ mod command;
 mod counters;
 mod id_set;
 mod network;
+mod phases;
 mod protocol;
 mod replica;
 mod replica_cluster;
@@ -125,13 +126,13 @@ mod wire;
 pub use applied::{Application, Applied, AppliedLog};
 pub use client::{LeaderClient, Offer};
 pub use cluster::{
-    Answers, Cluster, Committed, Fault, FaultError, Observation, Phases, ReplicaStatus, Reply, Request,
-    SubmitError,
+    Answers, Cluster, Committed, Fault, FaultError, Observation, ReplicaStatus, Reply, Request, SubmitError,
 };
 pub use command::{Command, CommandId, CommandSource};
 pub use counters::{CounterCell, Counters, Traffic};
 pub use id_set::IdSet;
 pub use network::{FRAME_HEADER_BYTES, Fate, Inbox, LinkSpec, LinkState, Network, NetworkKind, NetworkSpec};
+pub use phases::{Flush, Milestones, Phases};
 pub use protocol::{
     Descriptor, Family, FaultModel, Floors, LaunchError, LaunchSpec, Protocol, Scale, Settings, Timing,
     Tunable, check_size,

@@ -132,6 +132,7 @@ where
         }
         let sequence = self.sent;
         self.sent += 1;
+        self.endpoint.note_sent(&request);
         self.endpoint.send(self.to, Rpc::Append { stream: self.stream, sequence, request });
     }
 }

@@ -12,6 +12,7 @@
 mod append_stream;
 mod cluster;
 mod log_store;
+mod marks;
 mod network;
 mod replica;
 mod responder;

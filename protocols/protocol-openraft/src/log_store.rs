@@ -18,6 +18,7 @@ use protocol_core::{CounterCell, Recovered, ReplicaId, Wal, Wire, WireError};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
+use crate::marks::Marks;
 use crate::types::{Entry, LogId, SnapshotMeta, TypeConfig, Vote, decode, encode, entries_len, serde_len};
 
 /// A snapshot as it is kept and sent.
@@ -60,6 +61,8 @@ pub struct LogStore {
     id: u64,
     counters: Arc<CounterCell>,
     log: Arc<Mutex<Log>>,
+    /// Entries that this replica appended as leader and that are durable.
+    flushed: Arc<Marks>,
 }
 
 #[derive(Default)]
@@ -86,7 +89,7 @@ enum Disk {
 impl LogStore {
     /// A log that forgets everything in a crash. `counters` count what would have been written.
     pub fn in_memory(id: ReplicaId, counters: Arc<CounterCell>) -> Self {
-        LogStore { id: u64::from(id.0), counters, log: Arc::default() }
+        LogStore { id: u64::from(id.0), counters, log: Arc::default(), flushed: Arc::default() }
     }
 
     /// Opens or creates the write-ahead log at `path`, and recovers what it holds.
@@ -97,13 +100,19 @@ impl LogStore {
             log.replay(record)?;
         }
         log.disk = Disk::Wal(wal);
-        Ok(LogStore { id: u64::from(id.0), counters, log: Arc::new(Mutex::new(log)) })
+        let (id, log) = (u64::from(id.0), Arc::new(Mutex::new(log)));
+        Ok(LogStore { id, counters, log, flushed: Arc::default() })
     }
 
     /// Whether the log holds nothing, as before a cluster's first launch.
     pub(crate) fn is_pristine(&self) -> bool {
         let log = self.log();
         log.next_index() == 0 && log.vote.is_none()
+    }
+
+    /// When entries were durable, if the log is on disk.
+    pub(crate) fn flushed(&self) -> Option<Arc<Marks>> {
+        matches!(self.log().disk, Disk::Wal(_)).then(|| self.flushed.clone())
     }
 
     /// Closes the write-ahead log once it wrote what it was given; later writes are lost.
@@ -153,14 +162,20 @@ impl LogStore {
         }
     }
 
-    /// Counts the commands of an append that this replica makes as leader.
-    fn count_proposal<'a>(&self, vote: Option<&Vote>, entries: impl Iterator<Item = &'a Entry>) {
-        if vote.is_some_and(|vote| vote.committed && vote.leader_id.voted_for == self.id) {
-            let commands = entries.filter(|entry| matches!(entry.payload, EntryPayload::Normal(_))).count();
-            if commands > 0 {
-                self.counters.proposed(1, commands as u64);
-            }
+    /// Counts the commands of an append that this replica makes as leader. Returns the last entry of
+    /// such an append.
+    fn count_proposal<'a>(
+        &self,
+        vote: Option<&Vote>,
+        mut entries: impl DoubleEndedIterator<Item = &'a Entry> + Clone,
+    ) -> Option<LogId> {
+        vote.filter(|vote| vote.committed && vote.leader_id.voted_for == self.id)?;
+        let is_command = |entry: &&Entry| matches!(entry.payload, EntryPayload::Normal(_));
+        let commands = entries.clone().filter(is_command).count();
+        if commands > 0 {
+            self.counters.proposed(1, commands as u64);
         }
+        entries.next_back().map(|entry| entry.log_id)
     }
 
     fn log(&self) -> MutexGuard<'_, Log> {
@@ -304,7 +319,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             Ok(added) => log.entries.range(added),
             Err((last, first)) => unreachable!("the library appends entry {first} after entry {last}"),
         };
-        self.count_proposal(log.vote.as_ref(), added.clone());
+        let proposed = self.count_proposal(log.vote.as_ref(), added.clone());
         self.counters.synced();
         match &log.disk {
             Disk::Memory => {
@@ -314,7 +329,13 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             }
             Disk::Wal(wal) => {
                 self.counters.logged(wal.append(&[Record::Entries(added.cloned().collect())]));
-                wal.sync(move |result| callback.io_completed(result));
+                let flushed = self.flushed.clone();
+                wal.sync(move |result| {
+                    if let Some(last) = proposed {
+                        flushed.passed(last);
+                    }
+                    callback.io_completed(result);
+                });
             }
             Disk::Closed => callback.io_completed(Err(closed())),
         }

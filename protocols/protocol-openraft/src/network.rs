@@ -25,6 +25,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::append_stream::{Incoming, Outgoing, Reply};
+use crate::marks::Marks;
 use crate::types::{Answer, Question, Raft, Rpc, Snapshot, TypeConfig};
 
 pub(crate) type CallError = RPCError<TypeConfig>;
@@ -52,6 +53,8 @@ pub(crate) struct Endpoint {
     pub(crate) carriage: Carriage,
     runtime: Handle,
     raft: OnceLock<Raft>,
+    /// Entries that were sent to a first peer.
+    pub(crate) sent: Arc<Marks>,
     open: AtomicBool,
     asked: Mutex<BTreeMap<u64, oneshot::Sender<Answer>>>,
     outgoing: Mutex<BTreeMap<u64, mpsc::UnboundedSender<Reply>>>,
@@ -67,6 +70,7 @@ impl Endpoint {
             carriage,
             runtime: Handle::current(),
             raft: OnceLock::new(),
+            sent: Arc::default(),
             open: AtomicBool::new(true),
             asked: Mutex::default(),
             outgoing: Mutex::default(),
@@ -90,6 +94,13 @@ impl Endpoint {
     pub(crate) fn send(&self, to: ReplicaId, message: Rpc) {
         if self.open.load(Relaxed) {
             self.network.send(self.id, to, message);
+        }
+    }
+
+    /// To be called before a request to append is sent, so that no answer to it is earlier.
+    pub(crate) fn note_sent(&self, request: &AppendEntriesRequest<TypeConfig>) {
+        if let Some(last) = request.entries.last() {
+            self.sent.passed(last.log_id);
         }
     }
 
@@ -278,6 +289,7 @@ impl RaftNetworkV2<TypeConfig> for Link {
             Answer::Append(response) => Some(response),
             _ => None,
         };
+        self.endpoint.note_sent(&request);
         self.ask(Question::Append(request), RPCTypes::AppendEntries, option.soft_ttl(), expected).await
     }
 

@@ -143,7 +143,7 @@ impl Life {
         endpoint.serve_with(raft.clone());
         raft.run();
 
-        let waiting = Arc::new(Waiting::new(id, origin.client.clone()));
+        let waiting = Arc::new(Waiting::new(id, origin.client.clone(), endpoint.sent.clone(), log.flushed()));
         let (sender, requests) = mpsc::unbounded_channel();
         *held(&node.application) = application;
         *held(&node.failure) = None;

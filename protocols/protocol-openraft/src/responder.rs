@@ -12,14 +12,19 @@ use std::time::{Duration, Instant};
 use openraft::OptionalSend;
 use openraft::errors::ClientWriteError;
 use openraft::raft::ClientWriteResult;
-use protocol_core::{Committed, LeaderClient, Phases, ReplicaId, Request, Slot, SubmitError};
+use protocol_core::{Committed, Flush, LeaderClient, Milestones, ReplicaId, Request, Slot, SubmitError};
 
+use crate::marks::Marks;
 use crate::types::{LogId, Proposal, TypeConfig};
 
 /// The requests that one life of a replica has taken up.
 pub(crate) struct Waiting {
     id: ReplicaId,
     client: Arc<LeaderClient>,
+    /// Entries that were sent to a first peer.
+    sent: Arc<Marks>,
+    /// Entries that are durable in the replica's own log, when that is on disk.
+    flushed: Option<Arc<Marks>>,
     table: Mutex<Table>,
 }
 
@@ -48,8 +53,13 @@ struct Key {
 }
 
 impl Waiting {
-    pub(crate) fn new(id: ReplicaId, client: Arc<LeaderClient>) -> Self {
-        Waiting { id, client, table: Mutex::default() }
+    pub(crate) fn new(
+        id: ReplicaId,
+        client: Arc<LeaderClient>,
+        sent: Arc<Marks>,
+        flushed: Option<Arc<Marks>>,
+    ) -> Self {
+        Waiting { id, client, sent, flushed, table: Mutex::default() }
     }
 
     /// Takes up requests, and gives what the library is asked to write for each.
@@ -80,6 +90,21 @@ impl Waiting {
         let now = Instant::now();
         for waiter in self.remove_where(|waiter| waiter.request.deadline <= now) {
             waiter.request.reply.answer(Err(SubmitError::TimedOut));
+        }
+    }
+
+    fn milestones(&self, waiter: &Waiter, entry: LogId, committed: Instant, applied: Instant) -> Milestones {
+        let since_sent = |at: Instant| nanos(at.saturating_duration_since(waiter.request.sent));
+        let flush = self.flushed.as_ref().map_or(Flush::None, |flushed| {
+            flushed.time_of(entry).map_or(Flush::Pending, |at| Flush::Done(since_sent(at)))
+        });
+        Milestones {
+            sent: 0,
+            taken_up: since_sent(waiter.taken_up),
+            replicated: self.sent.time_of(entry).map(since_sent),
+            flush,
+            committed: since_sent(committed),
+            applied: since_sent(applied),
         }
     }
 
@@ -161,7 +186,10 @@ impl Ticket {
         match result {
             Ok(written) => {
                 let applied = written.data.time.unwrap_or_else(Instant::now);
-                waiter.answer(Slot(written.log_id.index), committed.unwrap_or(applied), applied);
+                let committed = committed.unwrap_or(applied);
+                let milestones = self.waiting.milestones(&waiter, written.log_id, committed, applied);
+                let (slot, phases) = (Slot(written.log_id.index), milestones.phases());
+                waiter.request.reply.answer(Ok(Committed { slot, phases }));
             }
             Err(error) => {
                 let leader = match error {
@@ -185,17 +213,6 @@ impl Drop for Ticket {
         if let Some(waiter) = self.claim() {
             self.waiting.client.refused(self.waiting.id, waiter.request, None);
         }
-    }
-}
-
-impl Waiter {
-    fn answer(self, slot: Slot, committed: Instant, applied: Instant) {
-        let phases = Phases {
-            submission_ns: nanos(self.taken_up.saturating_duration_since(self.request.sent)),
-            consensus_ns: nanos(committed.saturating_duration_since(self.taken_up)),
-            application_ns: nanos(applied.saturating_duration_since(committed)),
-        };
-        self.request.reply.answer(Ok(Committed { slot, phases }));
     }
 }
 
@@ -236,7 +253,7 @@ mod tests {
             let offer = move |to, request| offered.send((to, request)).map_err(|error| error.0.1);
             let (client, _) = LeaderClient::start(3, Box::new(offer));
             let (sender, outcomes) = mpsc::unbounded_channel();
-            let waiting = Arc::new(Waiting::new(ReplicaId(0), client));
+            let waiting = Arc::new(Waiting::new(ReplicaId(0), client, Arc::default(), None));
             Bench { waiting, answers: Arc::new(Record(sender)), outcomes, offers }
         }
 

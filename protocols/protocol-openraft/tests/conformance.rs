@@ -109,7 +109,7 @@ async fn commands_commit_once_on_every_network_and_storage() {
         for storage in [StorageSpec::Memory, wal] {
             let cluster = launch(LaunchSpec { timing: PATIENT, ..on(network, storage) }).await;
             let committed = commit(&*cluster, 0..2000).await;
-            assert!(committed.iter().all(|one| one.phases.consensus_ns > 0));
+            assert!(committed.iter().all(|one| one.phases.consensus_ns() > 0));
             assert_eq!(converge(&*cluster, 2000).await, 0, "no command was retried");
             let seen = cluster.observe();
             assert_eq!(seen.leader, Some(FIRST), "the first replica leads first");
@@ -188,7 +188,7 @@ async fn a_commit_takes_one_round_trip_over_slow_links() {
     submit(&*cluster, 0).await.unwrap();
     let mut consensus = Vec::new();
     for id in 1..=21 {
-        consensus.push(Duration::from_nanos(submit(&*cluster, id).await.unwrap().phases.consensus_ns));
+        consensus.push(Duration::from_nanos(submit(&*cluster, id).await.unwrap().phases.consensus_ns()));
     }
     consensus.sort();
     // How many round trips fit into the median says how many the protocol made.

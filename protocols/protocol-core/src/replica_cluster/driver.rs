@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedMutexGuard, mpsc};
 use tokio::time::Sleep;
 
-use super::waiting::{Waiter, Waiting};
+use super::waiting::Waiting;
 use super::{Event, Node};
 use crate::applied::Application;
 use crate::client::LeaderClient;
-use crate::cluster::{Committed, Phases, Request, SubmitError};
+use crate::cluster::{Committed, Request, SubmitError};
 use crate::command::{Command, CommandId};
 use crate::network::Network;
 use crate::replica::{
@@ -90,7 +90,10 @@ impl<R: Replica> Driver<R> {
                 Event::Request(request) => requests.push(request),
                 // An earlier life's log may still have had something to say.
                 Event::Synced(life, ..) if life != self.life => {}
-                Event::Synced(_, token, Ok(())) => self.synced(now, token),
+                Event::Synced(_, token, Ok(at)) => {
+                    self.waiting.batches.flushed(token, at);
+                    self.synced(now, token);
+                }
                 Event::Synced(_, _, Err(error)) => return Err(error),
                 Event::Link(peer, up) => {
                     self.replica.step(now, Input::Link { peer, up }, &mut self.effects);
@@ -117,14 +120,13 @@ impl<R: Replica> Driver<R> {
     /// Passes waiting clients' commands on as one batch, or several when it is too large.
     fn propose(&mut self, now: Time, requests: &mut Vec<Request>) {
         while !requests.is_empty() {
-            let taken_up = Instant::now();
+            self.waiting.batches.begin(self.now());
             let batch = requests.len().min(self.largest_proposal);
             let mut commands: Vec<Command> = Vec::with_capacity(batch);
             for request in requests.drain(..batch) {
-                let submission_ns = nanos(taken_up.saturating_duration_since(request.sent));
                 commands.push(request.command.clone());
-                if let Some(twice) = self.waiting.insert(Waiter { request, submission_ns }) {
-                    twice.request.reply.answer(Err(SubmitError::Unavailable));
+                if let Some(twice) = self.waiting.insert(request) {
+                    twice.reply.answer(Err(SubmitError::Unavailable));
                 }
             }
             let before = self.effects.proposals;
@@ -141,6 +143,10 @@ impl<R: Replica> Driver<R> {
             self.network.send(self.id, to, message);
         }
         self.write_records();
+        if self.waiting.batches.any_unsent() {
+            let flushing = self.effects.sync.filter(|_| self.wal.is_some());
+            self.waiting.batches.sent(self.now(), flushing);
+        }
         self.held.extend(self.effects.held.drain(..));
         self.change_timers();
         if let Some((view, leader)) = self.effects.view.take() {
@@ -155,9 +161,10 @@ impl<R: Replica> Driver<R> {
         let Some(token) = self.effects.sync.take() else { return Ok(None) };
         self.node.counters.synced();
         let Some(wal) = &self.wal else { return Ok(Some(token)) };
-        let (inbox, life) = (self.node.inbox.clone(), self.life);
+        let (inbox, life, epoch) = (self.node.inbox.clone(), self.life, self.epoch);
         wal.sync(move |result| {
-            let result = result.map_err(|error| error.to_string());
+            let at = Time(nanos(epoch.elapsed()));
+            let result = result.map(|()| at).map_err(|error| error.to_string());
             inbox.send(Event::Synced(life, token, result)).ok();
         });
         Ok(None)
@@ -191,7 +198,7 @@ impl<R: Replica> Driver<R> {
         if self.effects.deliveries.is_empty() {
             return Ok(());
         }
-        let committed = Instant::now();
+        let committed = self.now();
         let anyone_waits = !self.waiting.is_empty();
         let mut log = self.application.log();
         for delivery in self.effects.deliveries.drain(..) {
@@ -210,15 +217,11 @@ impl<R: Replica> Driver<R> {
             }
         }
         drop(log);
-        let application_ns = nanos(committed.elapsed());
+        let applied = self.now();
         for (slot, id) in self.delivered.drain(..) {
-            let Some(Waiter { request, submission_ns }) = self.waiting.take(id) else { continue };
-            let until_committed = nanos(committed.saturating_duration_since(request.sent));
-            let phases = Phases {
-                submission_ns,
-                consensus_ns: until_committed.saturating_sub(submission_ns),
-                application_ns,
-            };
+            let Some((request, stamps)) = self.waiting.take(id) else { continue };
+            let sent = Time(nanos(request.sent.saturating_duration_since(self.epoch)));
+            let phases = stamps.milestones(sent, committed, applied).phases();
             request.reply.answer(Ok(Committed { slot, phases }));
         }
         Ok(())
@@ -229,8 +232,8 @@ impl<R: Replica> Driver<R> {
         let led_by_another = leader != Some(self.id);
         if led_by_another && !self.led_by_another {
             // This replica may never learn the fate of what it proposed; the next leader decides it.
-            for waiter in self.waiting.take_all() {
-                self.client.refused(self.id, waiter.request, leader);
+            for request in self.waiting.take_all() {
+                self.client.refused(self.id, request, leader);
             }
         }
         if !led_by_another {
@@ -241,8 +244,8 @@ impl<R: Replica> Driver<R> {
 
     fn pass_on_rejections(&mut self) {
         for rejection in self.effects.rejections.drain(..) {
-            if let Some(waiter) = self.waiting.take(rejection.command) {
-                self.client.refused(self.id, waiter.request, rejection.leader);
+            if let Some((request, _)) = self.waiting.take(rejection.command) {
+                self.client.refused(self.id, request, rejection.leader);
             }
         }
     }
@@ -269,8 +272,8 @@ impl<R: Replica> Driver<R> {
     }
 
     fn expire(&mut self) {
-        for waiter in self.waiting.take_expired(Instant::now()) {
-            waiter.request.reply.answer(Err(SubmitError::TimedOut));
+        for request in self.waiting.take_expired(Instant::now()) {
+            request.reply.answer(Err(SubmitError::TimedOut));
         }
     }
 
@@ -294,8 +297,8 @@ impl<R: Replica> Drop for Driver<R> {
         if std::thread::panicking() {
             self.node.fail("the replica panicked; its message is on standard error".into());
         }
-        for waiter in self.waiting.take_all() {
-            self.client.refused(self.id, waiter.request, None);
+        for request in self.waiting.take_all() {
+            self.client.refused(self.id, request, None);
         }
     }
 }

@@ -9,6 +9,7 @@
 //! [`Input::Requests`]: crate::Input::Requests
 #![allow(clippy::disallowed_methods, reason = "the driver is where real time comes from")]
 
+mod batches;
 mod driver;
 mod waiting;
 
@@ -28,7 +29,7 @@ use crate::cluster::{Cluster, Fault, FaultError, Observation, ReplicaStatus, Req
 use crate::counters::CounterCell;
 use crate::network::{Inbox, Network};
 use crate::protocol::{LaunchError, LaunchSpec};
-use crate::replica::{Effects, Misbehaviour, Replica, ReplicaId, SyncToken, View};
+use crate::replica::{Effects, Misbehaviour, Replica, ReplicaId, SyncToken, Time, View};
 use crate::storage::{StorageSpec, Wal};
 use driver::{Driver, refuse_all};
 use waiting::Waiting;
@@ -64,7 +65,8 @@ enum Event<R: Replica> {
     /// those.
     Message(Box<(ReplicaId, R::Message)>),
     Request(Request),
-    Synced(u64, SyncToken, Result<(), String>),
+    /// Which life asked, what is durable, and since when.
+    Synced(u64, SyncToken, Result<Time, String>),
     Link(ReplicaId, bool),
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::batches::{Batches, Stamps};
 use crate::cluster::Request;
 use crate::command::CommandId;
 
@@ -12,20 +13,22 @@ pub(super) struct Waiting {
     first: u64,
     slots: VecDeque<Option<Waiter>>,
     count: usize,
+    /// The batches that the requests were taken up in.
+    pub(super) batches: Batches,
 }
 
-/// One waiting request.
 #[derive(Debug)]
-pub(super) struct Waiter {
-    pub(super) request: Request,
-    /// Nanoseconds from the request's `sent` until the replica took it up.
-    pub(super) submission_ns: u64,
+struct Waiter {
+    request: Request,
+    /// Number of its batch.
+    batch: u64,
 }
 
 impl Waiting {
-    /// Adds a waiter, and gives back the one that had the same id (a client that asked twice).
-    pub(super) fn insert(&mut self, waiter: Waiter) -> Option<Waiter> {
-        let id = waiter.request.command.id().0;
+    /// Adds a request to the latest batch, and gives back the one that had the same id (a client that
+    /// asked twice).
+    pub(super) fn insert(&mut self, request: Request) -> Option<Request> {
+        let id = request.command.id().0;
         if self.slots.is_empty() {
             self.first = id;
         }
@@ -37,13 +40,17 @@ impl Waiting {
         if index >= self.slots.len() {
             self.slots.resize_with(index + 1, || None);
         }
+        let waiter = Waiter { request, batch: self.batches.enter() };
         let before = self.slots[index].replace(waiter);
         self.count += usize::from(before.is_none());
-        before
+        before.map(|waiter| {
+            self.batches.leave(waiter.batch);
+            waiter.request
+        })
     }
 
-    /// Takes the waiter of a command, if one waits here.
-    pub(super) fn take(&mut self, id: CommandId) -> Option<Waiter> {
+    /// Takes the request for a command, if one waits here, and what is known of its batch.
+    pub(super) fn take(&mut self, id: CommandId) -> Option<(Request, Stamps)> {
         let index = id.0.checked_sub(self.first)?;
         let waiter = self.slots.get_mut(usize::try_from(index).ok()?)?.take()?;
         self.count -= 1;
@@ -51,17 +58,23 @@ impl Waiting {
             self.slots.pop_front();
             self.first += 1;
         }
-        Some(waiter)
+        Some((waiter.request, self.batches.leave(waiter.batch)))
     }
 
-    /// Takes every waiter, oldest id first.
-    pub(super) fn take_all(&mut self) -> impl Iterator<Item = Waiter> + use<> {
+    /// Takes every request, oldest id first.
+    pub(super) fn take_all(&mut self) -> Vec<Request> {
         self.count = 0;
-        std::mem::take(&mut self.slots).into_iter().flatten()
+        let waiters = std::mem::take(&mut self.slots).into_iter().flatten();
+        waiters
+            .map(|waiter| {
+                self.batches.leave(waiter.batch);
+                waiter.request
+            })
+            .collect()
     }
 
-    /// Takes the waiters whose deadline passed.
-    pub(super) fn take_expired(&mut self, now: std::time::Instant) -> Vec<Waiter> {
+    /// Takes the requests whose deadline passed.
+    pub(super) fn take_expired(&mut self, now: std::time::Instant) -> Vec<Request> {
         if self.count == 0 {
             return Vec::new();
         }
@@ -72,7 +85,7 @@ impl Waiting {
             .filter(|waiter| waiter.request.deadline <= now)
             .map(|waiter| waiter.request.command.id())
             .collect();
-        expired.into_iter().filter_map(|id| self.take(id)).collect()
+        expired.into_iter().filter_map(|id| self.take(id)).map(|(request, _)| request).collect()
     }
 
     /// Whether no one waits.
@@ -87,6 +100,7 @@ mod tests {
     use super::*;
     use crate::cluster::{Answers, Committed, Reply, SubmitError};
     use crate::command::Command;
+    use crate::replica::Time;
     use std::sync::Arc;
     use std::time::{Duration, Instant};
 
@@ -96,30 +110,26 @@ mod tests {
         fn answer(&self, _: CommandId, _: Result<Committed, SubmitError>) {}
     }
 
-    fn waiter(id: u64, deadline: Instant) -> Waiter {
+    fn request(id: u64, deadline: Instant) -> Request {
         let id = CommandId(id);
-        let request = Request {
-            command: Command::new(id, b""),
-            sent: deadline,
-            deadline,
-            reply: Reply::new(id, Arc::new(Ignore)),
-        };
-        Waiter { request, submission_ns: 0 }
+        let reply = Reply::new(id, Arc::new(Ignore));
+        Request { command: Command::new(id, b""), sent: deadline, deadline, reply }
     }
 
     #[test]
     fn takes_by_id_in_any_order_and_expires_by_deadline() {
         let (mut waiting, now) = (Waiting::default(), Instant::now());
+        waiting.batches.begin(Time(0));
         for id in [10, 14, 12, 9] {
             let late = now + Duration::from_secs(u64::from(id != 12));
-            assert!(waiting.insert(waiter(id, late)).is_none());
+            assert!(waiting.insert(request(id, late)).is_none());
         }
-        assert!(waiting.insert(waiter(14, now + Duration::from_secs(1))).is_some());
+        assert!(waiting.insert(request(14, now + Duration::from_secs(1))).is_some());
         assert!(waiting.take(CommandId(11)).is_none() && waiting.take(CommandId(100)).is_none());
         assert!(waiting.take(CommandId(9)).is_some() && waiting.take(CommandId(9)).is_none());
-        let ids = |waiters: Vec<Waiter>| waiters.iter().map(|w| w.request.command.id().0).collect::<Vec<_>>();
+        let ids = |taken: Vec<Request>| taken.iter().map(|one| one.command.id().0).collect::<Vec<_>>();
         assert_eq!(ids(waiting.take_expired(now)), [12]);
-        assert_eq!(ids(waiting.take_all().collect()), [10, 14]);
+        assert_eq!(ids(waiting.take_all()), [10, 14]);
         assert!(waiting.is_empty());
     }
 }

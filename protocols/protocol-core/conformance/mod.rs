@@ -1,0 +1,140 @@
+//! What every adapter's tests check in the same words: phases and faults. Not a part of the crate;
+//! an adapter's tests include it by its path and call each check with their protocol.
+
+pub mod phases;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use protocol_core::{
+    Answers, Cluster, Command, CommandId, Committed, IdSet, LaunchSpec, Observation, Protocol, Reply,
+    Request, StorageSpec, SubmitError,
+};
+use tempfile::TempDir;
+
+/// A look at the cluster every so often, and this many looks before a check gives up.
+const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+const LOOKS: usize = 6_000;
+
+/// Patience of a request: longer than any fault of these checks lasts.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+type Outcome = Result<Committed, SubmitError>;
+
+/// What was answered, and when, by the clock of whoever was answered.
+#[derive(Default)]
+pub struct Answered {
+    outcomes: Mutex<BTreeMap<CommandId, (Instant, Outcome)>>,
+}
+
+impl Answers for Answered {
+    fn answer(&self, id: CommandId, outcome: Outcome) {
+        let now = Instant::now();
+        let twice = self.outcomes.lock().unwrap().insert(id, (now, outcome));
+        assert!(twice.is_none(), "{id:?} was answered twice");
+    }
+}
+
+/// A cluster and its client, who gives every command an id of its own.
+pub struct Bench {
+    pub cluster: Arc<dyn Cluster>,
+    answered: Arc<Answered>,
+    sent: Mutex<Vec<Instant>>,
+    _folder: Option<TempDir>,
+}
+
+impl Bench {
+    pub async fn launch(protocol: &dyn Protocol, spec: LaunchSpec) -> Self {
+        let cluster = protocol.launch(spec).await.unwrap();
+        Bench { cluster, answered: Arc::default(), sent: Mutex::default(), _folder: None }
+    }
+
+    /// A cluster with its logs in a folder that lasts as long as the bench.
+    pub async fn launch_on_disk(protocol: &dyn Protocol, spec: LaunchSpec) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = StorageSpec::Wal { folder: folder.path().into() };
+        let bench = Bench::launch(protocol, LaunchSpec { storage, ..spec }).await;
+        Bench { _folder: Some(folder), ..bench }
+    }
+
+    /// Submits so many commands at once, without waiting, and returns their ids.
+    pub fn submit(&self, count: u64) -> std::ops::Range<u64> {
+        let mut sent = self.sent.lock().unwrap();
+        let first = sent.len() as u64;
+        for id in (first..first + count).map(CommandId) {
+            let now = Instant::now();
+            sent.push(now);
+            let reply = Reply::new(id, self.answered.clone());
+            let command = Command::new(id, &id.0.to_be_bytes().repeat(16));
+            self.cluster.submit(Request { command, sent: now, deadline: now + PATIENCE, reply });
+        }
+        first..first + count
+    }
+
+    /// Waits until each of these commands was answered, and returns how, with the time that it took.
+    pub async fn outcomes(&self, ids: std::ops::Range<u64>) -> Vec<(Duration, Outcome)> {
+        self.until("all answered", |_| {
+            let outcomes = self.answered.outcomes.lock().unwrap();
+            ids.clone().all(|id| outcomes.contains_key(&CommandId(id)))
+        })
+        .await;
+        let (outcomes, sent) = (self.answered.outcomes.lock().unwrap(), self.sent.lock().unwrap());
+        ids.map(|id| {
+            let (answered, outcome) = outcomes[&CommandId(id)];
+            (answered - sent[id as usize], outcome)
+        })
+        .collect()
+    }
+
+    /// Submits so many commands and waits until all are committed.
+    pub async fn commit(&self, count: u64) -> Vec<(Duration, Committed)> {
+        let outcomes = self.outcomes(self.submit(count)).await;
+        outcomes.into_iter().map(|(took, outcome)| (took, outcome.unwrap())).collect()
+    }
+
+    /// The commands acknowledged so far.
+    pub fn acknowledged(&self) -> IdSet {
+        let outcomes = self.answered.outcomes.lock().unwrap();
+        outcomes.iter().filter(|(_, (_, outcome))| outcome.is_ok()).map(|(&id, _)| id).collect()
+    }
+
+    pub async fn until(&self, what: &str, holds: impl Fn(&Observation) -> bool) {
+        for _ in 0..LOOKS {
+            if holds(&self.cluster.observe()) {
+                return;
+            }
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+        panic!("never {what}: {:#?}", self.cluster.observe());
+    }
+
+    /// Waits until so many live replicas applied the same, then checks that this is everything that
+    /// was acknowledged, nothing that was not submitted, and each command once.
+    pub async fn agree(&self, live: usize) {
+        self.until("all the same", |seen| {
+            let known: Vec<_> = seen.replicas.iter().filter(|replica| replica.live).collect();
+            known.len() == live
+                && known.iter().all(|replica| {
+                    (replica.delivered, replica.digest) == (known[0].delivered, known[0].digest)
+                })
+                && self.acknowledged().len() <= known[0].delivered
+        })
+        .await;
+        let (logs, acknowledged) = (self.cluster.audit(), self.acknowledged());
+        let resubmissions = self.cluster.observe().resubmissions;
+        let submitted: IdSet = (0..self.sent.lock().unwrap().len() as u64).map(CommandId).collect();
+        for (id, log) in &logs {
+            assert_eq!(log.violations(), [] as [String; 0], "replica {id}");
+            assert_eq!(log.agrees_with(&logs[0].1), Ok(true), "replica {id}");
+            assert_eq!(acknowledged.difference(log.ids()).next(), None, "replica {id} misses a command");
+            assert_eq!(log.ids().difference(&submitted).next(), None, "replica {id} invented a command");
+            assert_eq!(log.delivered(), log.ids().len() + log.duplicates(), "replica {id}");
+            assert!(log.duplicates() <= resubmissions, "replica {id} delivered twice what was sent once");
+        }
+    }
+
+    pub async fn stop(self) {
+        self.cluster.stop().await;
+    }
+}

@@ -1,0 +1,28 @@
+//! The checks that every adapter passes.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests in real time fail by panicking")]
+
+#[path = "../../protocol-core/conformance/mod.rs"]
+mod conformance;
+
+use conformance::phases;
+use protocol_openraft::Openraft;
+
+#[tokio::test]
+async fn without_a_disk_nothing_is_flushed() {
+    phases::without_a_disk_nothing_is_flushed(&Openraft).await;
+}
+
+#[tokio::test]
+async fn a_log_on_disk_is_waited_for() {
+    phases::a_log_on_disk_is_waited_for(&Openraft).await;
+}
+
+#[tokio::test]
+async fn a_replica_alone_has_phases_too() {
+    phases::a_replica_alone_has_phases_too(&Openraft).await;
+}
+
+#[tokio::test]
+async fn a_quorum_takes_a_round_trip() {
+    phases::a_quorum_takes_a_round_trip(&Openraft).await;
+}
