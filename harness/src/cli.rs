@@ -188,6 +188,8 @@ enum CliError {
     Session(#[from] SessionError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    History(#[from] HistoryError),
     #[error("results as JSON: {0}")]
     Json(#[from] serde_json::Error),
 }

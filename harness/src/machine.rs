@@ -13,6 +13,8 @@ use crate::results::{FsyncCalibration, Machine};
 
 /// Flushes of one calibration.
 const CALIBRATION_FLUSHES: u64 = 40;
+/// A flush that takes longer counts as this.
+const LONGEST_FLUSH_NS: u64 = 60_000_000_000;
 
 /// CPU time spent, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default)]
@@ -139,7 +141,8 @@ fn fingerprint(machine: &Machine) -> String {
 pub fn calibrate_fsync(folder: &Path) -> std::io::Result<FsyncCalibration> {
     let path = folder.join("fsync-calibration");
     let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
-    let mut times = Histogram::<u64>::new(3).map_err(std::io::Error::other)?;
+    let mut times =
+        Histogram::<u64>::new_with_bounds(1, LONGEST_FLUSH_NS, 3).map_err(std::io::Error::other)?;
     for _ in 0..CALIBRATION_FLUSHES {
         let started = Instant::now();
         file.write_all(&[0; 256])?;
@@ -164,6 +167,15 @@ mod tests {
         let machine = describe();
         assert_eq!(machine, describe());
         assert!(machine.cores > 0 && machine.fingerprint.len() == 12);
+    }
+
+    #[test]
+    fn a_flush_takes_longer_than_a_clock_can_tell_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let fsync = calibrate_fsync(folder.path()).unwrap();
+        // A system call alone takes longer than this.
+        assert!(fsync.p50_ns > 50 && fsync.p99_ns >= fsync.p50_ns && fsync.n == CALIBRATION_FLUSHES);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     #[test]

@@ -62,9 +62,10 @@ fn commit_scenario() -> Result<Scenario, ScenarioError> {
 /// The target of some scenarios: where one is about load, the closed loop with its clients under
 /// Criterion; then what the harness measures of it.
 pub fn scenarios(names: &[&str], suite: &Suite) -> ExitCode {
-    let chosen = configured_scenarios()
-        .and_then(|all| names.iter().map(|name| scenario::find(&all, name).cloned()).collect());
-    match chosen {
+    let find = |all: Vec<Scenario>| -> Result<Vec<Scenario>, ScenarioError> {
+        names.iter().map(|name| scenario::find(&all, name).cloned()).collect()
+    };
+    match configured_scenarios().and_then(find) {
         Ok(scenarios) => target(names.first().unwrap_or(&"scenarios"), suite, &scenarios, Closed::Scenario),
         Err(error) => usage(&error),
     }

@@ -50,9 +50,14 @@ impl RunFolder {
         }
     }
 
+    /// Where the results are.
+    pub fn results_path(&self) -> PathBuf {
+        self.path.join(RESULTS_FILE)
+    }
+
     /// Writes the results so far, whole or not at all.
     pub fn write_results(&self, results: &RunResults) -> Result<(), StoreError> {
-        Ok(files::write_results(&self.path.join(RESULTS_FILE), results)?)
+        Ok(files::write_results(&self.results_path(), results)?)
     }
 }
 

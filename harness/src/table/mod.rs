@@ -4,9 +4,13 @@
 use comfy_table::{Cell, CellAlignment, Table, TableComponent, presets};
 
 use crate::results::{Metric, Outcome, ScenarioResult};
-use crate::scenario::{Arrivals, Scenario};
+use crate::scenario::{Arrivals, Measure, Scenario};
 
+mod faults;
+mod latency;
+mod phases;
 pub mod quantity;
+mod throughput;
 
 use quantity::NOTHING;
 
@@ -38,8 +42,26 @@ pub fn scenario_table(results: &[ScenarioResult]) -> String {
             None => tables.push((heading, vec![result])),
         }
     }
-    let shown = |(heading, rows): &(String, Vec<_>)| format!("{heading}\n{}{}", table(rows), notes(rows));
+    let shown = |(heading, rows): &(String, Vec<_>)| format!("{heading}\n{}{}", body(rows), notes(rows));
     tables.iter().map(shown).collect::<Vec<_>>().join("\n\n")
+}
+
+/// What is shown depends on what was measured.
+fn body(rows: &[&ScenarioResult]) -> String {
+    let parts = match &rows[0].scenario.measure {
+        Measure::Load => vec![table(rows), phases::phases_table(rows)],
+        Measure::Throughput(_) => vec![table(rows), throughput::throughput_table(rows)],
+        Measure::Latency => vec![latency::latency_table(rows)],
+        Measure::Resources => vec![table(rows), resources::resources_table(rows)],
+        Measure::Scalability(_) => vec![scalability::scalability_table(rows)],
+        Measure::FaultTolerance(_) => vec![faults::faults_table(rows)],
+    };
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n\n")
+}
+
+/// The rows whose numbers may be seen.
+pub(crate) fn shown_rows<'a>(rows: &'a [&ScenarioResult]) -> impl Iterator<Item = &'a ScenarioResult> {
+    rows.iter().copied().filter(|result| no_numbers(result).is_none())
 }
 
 /// An empty table with the given heads, its first column to the left and the others to the right.
@@ -200,7 +222,8 @@ fn with_spread(shown: String, metric: &Metric) -> String {
 fn notes(rows: &[&ScenarioResult]) -> String {
     let mut notes = String::new();
     let mut note = |line: String| notes += &format!("\n{line}");
-    if rows.iter().any(|result| no_numbers(result).is_none()) {
+    let loads = rows[0].scenario.measure.needs_phases();
+    if loads && rows.iter().any(|result| no_numbers(result).is_none()) {
         note("Response times; below a value its 95 % interval (± its wider side); - is not measured.".into());
         note(format!(
             "Commands per proposal, messages per wake-up: {}",

@@ -3,4 +3,5 @@
 
 mod run;
 mod schema;
+mod suite;
 mod toys;

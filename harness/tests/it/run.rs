@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use consensus_bench::progress::Progress;
 use consensus_bench::results::{Outcome, ScenarioResult};
 use consensus_bench::run::{Limits, Pair};
 use consensus_bench::scenario;
@@ -31,8 +32,9 @@ fn run(conduct: Conduct) -> ScenarioResult {
     let folder = tempfile::tempdir().unwrap();
     let second = Duration::from_secs(1);
     let limits = Limits { start: second, settle: second, grace: 3 * second };
-    let pair = Pair { protocol: Arc::new(Toy(conduct)), scenario, settings: BTreeMap::new(), limits };
-    pair.run(folder.path())
+    let protocol = Arc::new(Toy::new(conduct));
+    let pair = Pair { name: "toy".into(), protocol, scenario, settings: BTreeMap::new(), limits };
+    pair.run(folder.path(), &Progress::default())
 }
 
 fn reason(result: &ScenarioResult) -> &str {

@@ -30,12 +30,25 @@ pub enum Conduct {
     Reorders,
     /// Applies what no client sent.
     Invents,
+    /// Panics when it is looked at from the hundredth command on.
+    PanicsWhenObserved,
 }
 
 /// A toy protocol of three replicas.
-pub struct Toy(pub Conduct);
+pub struct Toy {
+    conduct: Conduct,
+    /// Clusters that were stopped.
+    pub stopped: Arc<AtomicU64>,
+}
+
+impl Toy {
+    pub fn new(conduct: Conduct) -> Self {
+        Toy { conduct, stopped: Arc::default() }
+    }
+}
 
 struct ToyCluster {
+    stopped: Arc<AtomicU64>,
     conduct: Conduct,
     slots: AtomicU64,
     logs: Vec<Mutex<AppliedLog>>,
@@ -59,11 +72,12 @@ impl Protocol for Toy {
     }
 
     async fn launch(&self, spec: LaunchSpec) -> Result<Arc<dyn Cluster>, LaunchError> {
-        match self.0 {
+        match self.conduct {
             Conduct::NeverLaunches => std::future::pending().await,
             Conduct::Panics => panic!("this toy panics on purpose"),
             conduct => Ok(Arc::new(ToyCluster {
                 conduct,
+                stopped: self.stopped.clone(),
                 slots: AtomicU64::new(0),
                 logs: (0..spec.replicas).map(|_| Mutex::default()).collect(),
                 held_back: Mutex::new(None),
@@ -130,6 +144,9 @@ impl Cluster for ToyCluster {
     }
 
     fn observe(&self) -> Observation {
+        if self.conduct == Conduct::PanicsWhenObserved && self.slots.load(SeqCst) >= 100 {
+            panic!("this toy panics when it is observed, on purpose");
+        }
         let status = |log: &Mutex<AppliedLog>| {
             let log = log.lock().unwrap();
             ReplicaStatus {
@@ -149,5 +166,7 @@ impl Cluster for ToyCluster {
             .collect()
     }
 
-    async fn stop(&self) {}
+    async fn stop(&self) {
+        self.stopped.fetch_add(1, SeqCst);
+    }
 }
