@@ -1,5 +1,7 @@
 //! The command line: everything that is not `cargo bench`.
 
+mod history;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -60,6 +62,9 @@ enum Subcommands {
     /// Baselines by name
     #[command(subcommand, after_help = "Example: consensus-bench baseline list")]
     Baseline(BaselineCommand),
+    /// Results of earlier runs: a list, a metric over time, an export
+    #[command(subcommand, after_help = "Example: consensus-bench history list")]
+    History(history::HistoryCommand),
 }
 
 #[derive(Subcommand)]
@@ -189,7 +194,7 @@ enum CliError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
-    History(#[from] HistoryError),
+    History(#[from] history::HistoryCommandError),
     #[error("results as JSON: {0}")]
     Json(#[from] serde_json::Error),
 }
@@ -199,6 +204,7 @@ impl CliError {
         match self {
             CliError::Session(SessionError::Folder(_)) | CliError::Json(_) => EXIT_TOOL,
             CliError::Session(SessionError::Baseline(error)) | CliError::Store(error) => exit_code_of(error),
+            CliError::History(error) => error.exit_code(),
             _ => EXIT_USAGE,
         }
     }
@@ -211,6 +217,7 @@ pub fn main(suite: &Suite) -> ExitCode {
         Subcommands::Run(run) => run.run(suite),
         Subcommands::Compare { a, b, format } => compare_two(&a, &b, format),
         Subcommands::Baseline(command) => baseline(command),
+        Subcommands::History(command) => history::run(command).map_err(CliError::from),
     };
     ExitCode::from(outcome.unwrap_or_else(|error| {
         eprintln!("error: {error}");

@@ -20,6 +20,7 @@ pub mod compare;
 pub mod exit;
 pub mod files;
 pub mod histogram_log;
+pub mod history;
 pub mod hooks;
 pub mod host;
 pub mod interrupt;

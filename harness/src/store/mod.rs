@@ -19,13 +19,16 @@ pub use run_folder::RunFolder;
 /// The results of a run, within its folder.
 pub const RESULTS_FILE: &str = "results.json";
 
+/// The history of all runs, within the home.
+const HISTORY_FILE: &str = "history.sqlite";
+
 /// How many runs an error lists.
 const RUNS_LISTED: usize = 5;
 
 /// The folders that hold runs and baselines.
 #[derive(Clone, Debug)]
 pub struct Store {
-    /// Runs and local baselines: `target/consensus-bench`, or `CONSENSUS_BENCH_HOME`.
+    /// Runs, local baselines and the history: `target/consensus-bench`, or `CONSENSUS_BENCH_HOME`.
     pub home: PathBuf,
     /// The committed `baselines` folder of the workspace we are in; none outside one.
     pub committed: Option<PathBuf>,
@@ -159,6 +162,11 @@ impl Store {
     /// Makes the folder of a run that starts now.
     pub fn create_run(&self, label: &str) -> Result<RunFolder, StoreError> {
         RunFolder::create(&self.home, label)
+    }
+
+    /// Where the history of all runs is.
+    pub fn history_path(&self) -> PathBuf {
+        self.home.join(HISTORY_FILE)
     }
 
     /// The newest run with readable results. Runs that were killed before they wrote any are passed over.

@@ -111,6 +111,11 @@ fn no_numbers(result: &ScenarioResult) -> Option<NoNumbers> {
     }
 }
 
+/// Whether a result's numbers are for anyone to see.
+pub(crate) fn shows_numbers(result: &ScenarioResult) -> bool {
+    no_numbers(result).is_none()
+}
+
 fn heading(scenario: &Scenario) -> String {
     let arrivals = match scenario.arrivals {
         Arrivals::Constant => "constant",
