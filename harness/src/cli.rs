@@ -5,14 +5,15 @@ mod history;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use thiserror::Error;
 
+use history::HistoryCommandError;
+
 use crate::compare::compare;
 use crate::exit::{EXIT_BASELINE, EXIT_OK, EXIT_TOOL, EXIT_USAGE, exit_code_of};
-use crate::history::{HistoryError, Retention};
+use crate::history::Retention;
 use crate::interrupt;
 use crate::machine;
 use crate::output::say;
@@ -170,8 +171,8 @@ struct Run {
     #[arg(long, value_name = "NAME")]
     namespace: Option<String>,
     /// How long the history keeps the results
-    #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration, conflicts_with = "pin")]
-    keep_for: Option<Duration>,
+    #[arg(long, value_name = "AGE", conflicts_with = "pin")]
+    keep_for: Option<String>,
     /// The history keeps the results for good
     #[arg(long)]
     pin: bool,
@@ -194,7 +195,7 @@ enum CliError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
-    History(#[from] history::HistoryCommandError),
+    History(#[from] HistoryCommandError),
     #[error("results as JSON: {0}")]
     Json(#[from] serde_json::Error),
 }
@@ -243,13 +244,7 @@ impl Run {
         let history = if self.no_history {
             None
         } else {
-            let mut retention = Retention::from_environment()?;
-            if let Some(namespace) = &self.namespace {
-                retention = retention.in_namespace(namespace)?;
-            }
-            retention.keep_for = self.keep_for.unwrap_or(retention.keep_for);
-            retention.pinned = self.pin;
-            Some(retention)
+            Some(self.retention()?)
         };
         Ok(SessionOptions {
             baselines,
@@ -257,6 +252,18 @@ impl Run {
             report: if self.format == Format::Json { Report::Json } else { Report::Tables },
             history,
         })
+    }
+
+    fn retention(&self) -> Result<Retention, HistoryCommandError> {
+        let mut retention = match &self.namespace {
+            Some(name) => Retention::default().in_namespace(name)?,
+            None => Retention::from_environment()?,
+        };
+        if let Some(text) = &self.keep_for {
+            retention.keep_for = Some(history::age("--keep-for", text)?);
+        }
+        retention.pinned = self.pin;
+        Ok(retention)
     }
 
     fn chosen_scenarios(&self) -> Result<Vec<Scenario>, CliError> {

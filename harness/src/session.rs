@@ -10,7 +10,7 @@ use thiserror::Error;
 use crate::analysis::compare_protocols;
 use crate::bench::BenchArgs;
 use crate::compare::compare;
-use crate::history::{HISTORY_FILE, History, Retention};
+use crate::history::{History, Retention};
 use crate::hooks;
 use crate::exit::{EXIT_OK, EXIT_TOOL, EXIT_UNSAFE, print_violations};
 use crate::interrupt;
@@ -180,7 +180,7 @@ impl Session {
     fn remember(&mut self, id: &str, result: &ScenarioResult) {
         let Some(retention) = self.options.history.clone() else { return };
         if self.history.is_none() {
-            match History::open(&self.store.home.join(HISTORY_FILE)) {
+            match History::open(&self.store.history_path()) {
                 Ok(history) => self.history = Some(history),
                 Err(error) => {
                     // Said once, not for every pair.

@@ -266,7 +266,7 @@ fn recorded() -> Result<History, HistoryCommandError> {
     History::open_existing(&path)?.ok_or(HistoryCommandError::NothingRecorded { path })
 }
 
-fn age(flag: &'static str, text: &str) -> Result<Duration, HistoryCommandError> {
+pub(super) fn age(flag: &'static str, text: &str) -> Result<Duration, HistoryCommandError> {
     humantime::parse_duration(text).map_err(|_| HistoryCommandError::Age { flag, text: text.into() })
 }
 

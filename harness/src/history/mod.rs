@@ -33,6 +33,9 @@ pub const DEFAULT_RETENTION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// The namespace of entries unless another is asked for.
 pub const DEFAULT_NAMESPACE: &str = "default";
 
+/// Names the namespace of entries, where no flag does.
+pub const NAMESPACE_VARIABLE: &str = "CONSENSUS_BENCH_NAMESPACE";
+
 /// An open history.
 #[derive(Debug)]
 pub struct History {
@@ -59,6 +62,22 @@ pub struct Retention {
 impl Default for Retention {
     fn default() -> Self {
         Retention { namespace: DEFAULT_NAMESPACE.into(), keep_for: Some(DEFAULT_RETENTION), pinned: false }
+    }
+}
+
+impl Retention {
+    /// The default, in the namespace that `CONSENSUS_BENCH_NAMESPACE` names, if it does.
+    pub fn from_environment() -> Result<Self, HistoryError> {
+        match std::env::var(NAMESPACE_VARIABLE) {
+            Ok(name) => Retention::default().in_namespace(&name),
+            Err(_) => Ok(Retention::default()),
+        }
+    }
+
+    /// The same in another namespace.
+    pub fn in_namespace(self, name: &str) -> Result<Self, HistoryError> {
+        check_namespace(name)?;
+        Ok(Retention { namespace: name.into(), ..self })
     }
 }
 
@@ -228,18 +247,9 @@ pub fn now_unix_ms() -> i64 {
     milliseconds(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
-/// The metrics of an entry: those of the measured phase, and those of each fault as `fault/metric`.
-/// None where tables withhold the numbers.
-pub(crate) fn metrics_of(result: &ScenarioResult) -> Vec<Metric> {
-    if !shows_numbers(result) {
-        return Vec::new();
-    }
-    let of_faults = result.faults.iter().flat_map(|fault| {
-        let named =
-            |metric: &Metric| Metric { name: format!("{}/{}", fault.fault, metric.name), ..metric.clone() };
-        fault.metrics.iter().map(named)
-    });
-    result.metrics.iter().cloned().chain(of_faults).collect()
+/// The metrics of an entry; none where tables withhold the numbers.
+pub(crate) fn metrics_of(result: &ScenarioResult) -> &[Metric] {
+    if shows_numbers(result) { &result.metrics } else { &[] }
 }
 
 fn milliseconds(duration: Duration) -> i64 {
