@@ -1,0 +1,6 @@
+//! What several measurements say together: throughput by size and clients, and protocols against
+//! each other.
+
+mod scalability;
+
+pub use scalability::{Rounds, scalability};
