@@ -12,8 +12,9 @@
 //!
 //! The way of a number: a [`scenario`] says what to do, [`load`] does it to a cluster on its
 //! [`host`], [`safety`] checks what came of it, [`measure`] makes [`results`] of what was recorded,
-//! and a [`session`] keeps them.
+//! a [`session`] keeps them, and [`analysis`] sets them side by side.
 
+pub mod analysis;
 pub mod bench;
 pub mod cli;
 pub mod compare;

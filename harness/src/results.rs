@@ -3,6 +3,7 @@
 //! The JSON Schema of [`RunResults`] is committed as `harness/results.schema.json`.
 
 mod faults;
+mod ranking;
 mod scalability;
 mod throughput;
 
@@ -12,7 +13,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use faults::{FaultCycle, FaultResult};
-pub use scalability::{Estimate, Scalability, ScalabilityCell, UslFit};
+pub use ranking::{
+    Analysis, Basis, Cost, Costs, Crossing, CurveComparison, CurveOutcome, NotRanked, Place, Ranking, Ratio,
+};
+pub use scalability::{Estimate, NotFitted, Scalability, ScalabilityCell, UslFit};
 pub use throughput::{CurvePoint, Knee, KneeLimit, ThroughputSummary};
 
 use crate::scenario::{PhaseKind, Scenario};

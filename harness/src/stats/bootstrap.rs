@@ -17,20 +17,26 @@ pub fn bootstrap_interval<T>(
     seed: u64,
     mut statistic: impl FnMut(&[&T]) -> f64,
 ) -> Option<(f64, f64)> {
-    if blocks.len() < 2 || resamples == 0 {
+    if blocks.len() < 2 {
         return None;
     }
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let mut estimates: Vec<f64> = (0..resamples)
+    let estimates = (0..resamples)
         .map(|_| {
             let drawn: Vec<&T> =
                 (0..blocks.len()).map(|_| &blocks[random.random_range(0..blocks.len())]).collect();
             statistic(&drawn)
         })
         .collect();
+    percentile_interval(estimates)
+}
+
+/// The middle [`INTERVAL_LEVEL`] of the estimates from all resamples; none without any.
+pub(super) fn percentile_interval(mut estimates: Vec<f64>) -> Option<(f64, f64)> {
+    let last = estimates.len().checked_sub(1)?;
     estimates.sort_by(f64::total_cmp);
     let tail = (1.0 - INTERVAL_LEVEL) / 2.0;
-    let at = |share: f64| estimates[(share * (resamples - 1) as f64).round() as usize];
+    let at = |share: f64| estimates[(share * last as f64).round() as usize];
     Some((at(tail), at(1.0 - tail)))
 }
 

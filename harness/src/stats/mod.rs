@@ -1,7 +1,13 @@
 //! Statistics: pure functions over samples, in one place.
 
 mod bootstrap;
+mod harmonic;
+mod paired;
 mod ratio;
+mod usl;
 
 pub use bootstrap::{INTERVAL_LEVEL, bootstrap_interval};
+pub use harmonic::harmonic_mean;
+pub use paired::{FEWEST_PAIRS, PairedRatio, paired_ratio, signed_rank_p};
 pub use ratio::{Estimate, ratio, relative_change};
+pub use usl::{BEYOND_DATA, Interval, LoadPoint, Usl, UslError, UslFit, UslIntervals, fit_usl};
