@@ -22,7 +22,7 @@ pub use throughput::{CurvePoint, Knee, KneeLimit, ThroughputSummary};
 use crate::scenario::{PhaseKind, Scenario};
 
 /// Version of the schema of [`RunResults`]. Files of a later version are refused.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// One run: one manifest, and a result for every pair of protocol and scenario.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -39,6 +39,9 @@ pub struct RunResults {
     pub manifest: Manifest,
     /// One per protocol and scenario, in the order they ran.
     pub results: Vec<ScenarioResult>,
+    /// The protocols against each other; none until the run ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub analysis: Option<Analysis>,
 }
 
 /// Everything about a run that is the same for all its results.
