@@ -7,6 +7,11 @@ use crate::results::{Metric, Outcome, ScenarioResult};
 use crate::scenario::{Arrivals, Scenario};
 
 pub mod quantity;
+mod ranking;
+mod scalability;
+
+pub use ranking::ranking_table;
+pub use scalability::scalability_table;
 
 use quantity::NOTHING;
 
