@@ -11,6 +11,11 @@ mod latency;
 mod phases;
 pub mod quantity;
 mod throughput;
+mod ranking;
+mod scalability;
+
+pub use ranking::ranking_table;
+pub use scalability::scalability_table;
 
 use quantity::NOTHING;
 
