@@ -26,6 +26,7 @@ pub mod load;
 pub mod machine;
 pub mod measure;
 pub mod output;
+pub mod resources;
 pub mod results;
 pub mod run;
 pub mod safety;
