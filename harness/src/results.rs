@@ -3,6 +3,7 @@
 //! The JSON Schema of [`RunResults`] is committed as `harness/results.schema.json`.
 
 mod faults;
+mod resources;
 mod scalability;
 mod throughput;
 
@@ -12,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use faults::{FaultCycle, FaultResult};
+pub use resources::{Bottleneck, MemoryLevel, Resource, ResourceSample, ResourceUse, Severity};
 pub use scalability::{Estimate, Scalability, ScalabilityCell, UslFit};
 pub use throughput::{CurvePoint, Knee, KneeLimit, ThroughputSummary};
 
@@ -110,6 +112,9 @@ pub struct ScenarioResult {
     /// What the fault-tolerance measurement found.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<FaultResult>,
+    /// What the run took from its machine, and what held it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<ResourceUse>,
 }
 
 /// Failure-detection times, in milliseconds.

@@ -137,6 +137,7 @@ impl Pair {
             throughput: None,
             scalability: None,
             faults: Vec::new(),
+            resources: None,
         }
     }
 
