@@ -7,8 +7,10 @@ use crate::results::{Metric, Outcome, ScenarioResult};
 use crate::scenario::{Arrivals, Scenario};
 
 pub mod quantity;
+mod resources;
 
 use quantity::NOTHING;
+pub use resources::resources_table;
 
 /// Heads of the columns.
 const HEADS: [&str; 10] = [
