@@ -22,7 +22,8 @@ const MOST_READINGS: usize = 1_000;
 ///
 /// Start it on a thread that is not kept to one side's cores, because its own thread inherits them. It
 /// works on files that stay open and into memory that is there already: the allocations that it adds
-/// to those of the process are a handful per sample, most of them the caller's `totals`.
+/// to those of the process are a handful per sample, most of them the caller's `totals`. Dropped without
+/// a stop, it ends by itself, and its samples are lost.
 #[derive(Debug)]
 pub struct Sampler {
     stop: SyncSender<()>,
