@@ -2,8 +2,13 @@
 
 use std::sync::Arc;
 
+use consensus_bench::resources::CountingAllocator;
 use consensus_bench::suite::Suite;
 use protocol_core::Protocol;
+
+/// Counts what a commit takes from the heap, in every bench target and the binary.
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 /// Every protocol that the bench targets and the command line know, in the order of tables.
 pub fn suite() -> Suite {

@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::machine::{Side, keep_to_cores_of};
+use crate::resources::CLUSTER_THREAD;
 
 /// How long a cluster may take to stop before it is left behind.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
@@ -56,7 +57,7 @@ impl Host {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
         let (quit, quitting) = oneshot::channel::<()>();
-        let thread = std::thread::Builder::new().name("cluster".into()).spawn(move || {
+        let thread = std::thread::Builder::new().name(CLUSTER_THREAD.into()).spawn(move || {
             keep_to_cores_of(Side::Cluster);
             runtime.block_on(async { quitting.await.ok() });
             // Tasks that block must not block the end.

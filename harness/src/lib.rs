@@ -30,6 +30,7 @@ pub mod machine;
 pub mod measure;
 pub mod output;
 pub mod progress;
+pub mod resources;
 pub mod results;
 pub mod run;
 pub mod safety;

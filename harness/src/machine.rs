@@ -1,5 +1,9 @@
 //! The machine: what it is, and what the kernel says about this process.
 
+#[cfg(target_os = "linux")]
+pub(crate) mod proc_file;
+mod threads;
+
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::ops::Sub;
@@ -8,6 +12,8 @@ use std::time::Instant;
 
 use hdrhistogram::Histogram;
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
+
+pub use threads::{ThreadTimes, Threads};
 
 use crate::results::{FsyncCalibration, Machine};
 
@@ -60,17 +66,10 @@ impl Sub for CpuTimes {
 
 /// Nanoseconds that this process's threads were ready to run and had no core; none where the system
 /// does not tell. The best sign of a disturbed run.
-#[cfg(target_os = "linux")]
 pub fn run_delay_ns() -> Option<u64> {
-    let tasks = procfs::process::Process::myself().ok()?.tasks().ok()?;
-    // A thread that ends while we look has nothing to say.
-    Some(tasks.flatten().filter_map(|task| task.schedstat().ok()).map(|stat| stat.run_delay).sum())
-}
-
-/// Nanoseconds that this process's threads were ready to run and had no core.
-#[cfg(not(target_os = "linux"))]
-pub fn run_delay_ns() -> Option<u64> {
-    None
+    let mut threads = Threads::default();
+    let times = threads.read(None);
+    (!times.is_empty()).then(|| times.iter().map(|times| times.run_delay_ns).sum())
 }
 
 /// Whose thread a thread is, where there are cores enough to keep the two apart.

@@ -4,6 +4,7 @@
 
 mod faults;
 mod ranking;
+mod resources;
 mod scalability;
 mod throughput;
 
@@ -17,6 +18,7 @@ pub use ranking::{
     Analysis, Basis, Cost, Costs, Crossing, CurveComparison, CurveOutcome, NotRanked, Place, Ranking, Ratio,
 };
 pub use scalability::{Estimate, NotFitted, Scalability, ScalabilityCell, UslFit};
+pub use resources::{Bottleneck, MemoryLevel, Resource, ResourceSample, ResourceUse, Severity};
 pub use throughput::{CurvePoint, Knee, KneeLimit, ThroughputSummary};
 
 use crate::scenario::{PhaseKind, Scenario};
@@ -117,6 +119,9 @@ pub struct ScenarioResult {
     /// What the fault-tolerance measurement found.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<FaultResult>,
+    /// What the run took from its machine, and what held it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<ResourceUse>,
 }
 
 /// Failure-detection times, in milliseconds.

@@ -24,8 +24,8 @@ const RESAMPLES: usize = 200;
 /// Wall-clock numbers are not to be trusted beyond these.
 const LATENESS_FLOOR_NS: f64 = 100_000.0;
 const LATENESS_SHARE_OF_P50: f64 = 0.1;
-const ACHIEVED_AT_LEAST: f64 = 0.995;
-const RUN_DELAY_AT_MOST: f64 = 0.02;
+pub(crate) const ACHIEVED_AT_LEAST: f64 = 0.995;
+pub(crate) const RUN_DELAY_AT_MOST: f64 = 0.02;
 
 /// The metrics of one phase.
 pub fn phase_metrics(record: &PhaseRecord, floors: Floors, seed: u64) -> Vec<Metric> {

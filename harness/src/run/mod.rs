@@ -187,6 +187,7 @@ impl Pair {
             throughput: None,
             scalability: None,
             faults: Vec::new(),
+            resources: None,
         }
     }
 }

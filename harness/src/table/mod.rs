@@ -16,8 +16,10 @@ mod scalability;
 
 pub use ranking::ranking_table;
 pub use scalability::scalability_table;
+mod resources;
 
 use quantity::NOTHING;
+pub use resources::resources_table;
 
 /// Heads of the columns.
 const HEADS: [&str; 10] = [

@@ -24,6 +24,7 @@ pub fn in_unit(value: f64, unit: &str) -> String {
         "ns" => scaled(value, &TIMES),
         "1/s" => format!("{}/s", count(value)),
         "bytes" => format!("{} B", count(value)),
+        "bytes/s" => format!("{} B/s", count(value)),
         // Ratios and counts per commit need no unit: their names say what they are.
         "" | "1" => count(value),
         other => format!("{} {other}", count(value)),
@@ -32,7 +33,8 @@ pub fn in_unit(value: f64, unit: &str) -> String {
 
 /// A metric's value as people read it: shares in per cent, everything else in its unit.
 pub fn of_metric(name: &str, value: f64, unit: &str) -> String {
-    if SHARES.contains(&name) { share(value) } else { in_unit(value, unit) }
+    let is_share = SHARES.contains(&name) || name.ends_with("_share");
+    if is_share { share(value) } else { in_unit(value, unit) }
 }
 
 /// A share as `99.99 %`. It is cut and not rounded: 100 % means that nothing failed.
@@ -119,6 +121,7 @@ mod tests {
             (7.2e12, "ns", "7200 s"),
             (24_040.0, "1/s", "24.0k/s"),
             (389.6, "bytes", "390 B"),
+            (1_250_000.0, "bytes/s", "1.25M B/s"),
             (9.996, "1", "10.0"),
             (99.96, "1", "100"),
             (0.00412, "1", "0.00412"),
@@ -136,6 +139,13 @@ mod tests {
         {
             assert_eq!(share(value), expected);
         }
+    }
+
+    #[test]
+    fn a_name_tells_a_share() {
+        assert_eq!(of_metric("success_ratio", 0.5, "1"), "50 %");
+        assert_eq!(of_metric("io_pressure_share", 0.125, "1"), "12.50 %");
+        assert_eq!(of_metric("messages_per_commit", 0.5, "1"), "0.500");
     }
 
     #[test]

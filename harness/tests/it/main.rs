@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod history;
+mod heap;
 mod run;
 mod schema;
 mod suite;
