@@ -241,11 +241,7 @@ impl Run {
 
     fn session_options(&self) -> Result<SessionOptions, CliError> {
         let baselines = Baselines { save: self.save.clone(), compare: self.baseline.clone(), lenient: false };
-        let history = if self.no_history {
-            None
-        } else {
-            Some(self.retention()?)
-        };
+        let history = if self.no_history { None } else { Some(self.retention()?) };
         Ok(SessionOptions {
             baselines,
             verbosity: if self.quiet { Verbosity::Quiet } else { Verbosity::Normal },

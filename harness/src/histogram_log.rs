@@ -79,7 +79,7 @@ mod tests {
     fn what_is_written_reads_back() {
         let timeout = Duration::from_secs(1);
         let mut tail = Recorder::new(timeout);
-        tail.succeed(0, 1_000, 5_000_000);
+        tail.succeed(0, 1_000, 5_000_000, &protocol_core::Phases::default());
         let record = PhaseRecord {
             intervals: Vec::new(),
             tail: Some(tail.clone()),

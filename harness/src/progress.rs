@@ -148,7 +148,9 @@ mod tests {
     fn the_text_tells_phase_time_left_rates_and_p99() {
         let progress = Progress::default();
         progress.phase("steady", Duration::from_secs(3_600));
-        assert!(progress.text().starts_with("steady, 3600 s left") || progress.text().starts_with("steady, 3599"));
+        assert!(
+            progress.text().starts_with("steady, 3600 s left") || progress.text().starts_with("steady, 3599")
+        );
         let mut recorder = Recorder::new(Duration::from_secs(1));
         for _ in 0..50 {
             recorder.succeed(0, 0, 1_000_000, &protocol_core::Phases::default());

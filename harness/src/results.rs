@@ -17,8 +17,8 @@ pub use faults::{FaultCycle, FaultResult};
 pub use ranking::{
     Analysis, Basis, Cost, Costs, Crossing, CurveComparison, CurveOutcome, NotRanked, Place, Ranking, Ratio,
 };
-pub use scalability::{Estimate, NotFitted, Scalability, ScalabilityCell, UslFit};
 pub use resources::{Bottleneck, MemoryLevel, Resource, ResourceSample, ResourceUse, Severity};
+pub use scalability::{Estimate, NotFitted, Scalability, ScalabilityCell, UslFit};
 pub use throughput::{CurvePoint, Knee, KneeLimit, ThroughputSummary};
 
 use crate::scenario::{PhaseKind, Scenario};
@@ -318,6 +318,7 @@ impl ScenarioResult {
         self.phases.clear();
         self.throughput = None;
         self.scalability = None;
+        self.resources = None;
         self.faults.iter_mut().for_each(|fault| fault.metrics.clear());
     }
 

@@ -45,7 +45,9 @@ pub fn closed_loop(
     let logs = tempfile::tempdir().map_err(|error| format!("folder for logs: {error}"))?;
     // Launched before Criterion looks, because it would take the launch for the first sample.
     let stage = match wanted {
-        true => Some(ClosedStage::launch(pair, &pair.scenario, logs.path()).map_err(|error| error.to_string())?),
+        true => {
+            Some(ClosedStage::launch(pair, &pair.scenario, logs.path()).map_err(|error| error.to_string())?)
+        }
         false => None,
     };
     if let Some(stage) = &stage {

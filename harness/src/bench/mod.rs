@@ -11,14 +11,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+pub use args::BenchArgs;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput};
-pub use args::BenchArgs;
 pub use profiler::PprofProfiler;
 
 use crate::exit::{EXIT_BASELINE, EXIT_USAGE, exit_code_of};
-use crate::interrupt;
 use crate::history::{HistoryError, Retention};
+use crate::interrupt;
 use crate::run::Limits;
 use crate::scenario::{self, Measure, Scenario, ScenarioError};
 use crate::session::{Baselines, Session, SessionError, SessionOptions};

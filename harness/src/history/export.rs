@@ -70,7 +70,7 @@ fn csv(entries: &[Entry]) -> Result<String, HistoryError> {
         if metrics.is_empty() {
             writer.write_record(line(summary, None))?;
         }
-        for metric in &metrics {
+        for metric in metrics {
             writer.write_record(line(summary, Some(metric)))?;
         }
     }

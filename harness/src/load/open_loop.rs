@@ -11,6 +11,7 @@ use super::{Pacer, Schedule};
 use crate::interrupt;
 use crate::machine::{CpuTimes, run_delay_ns};
 use crate::progress::Progress;
+use crate::resources::{HeapCounts, HeapSpent};
 use crate::scenario::{Arrivals, Phase, PhaseKind, Ramp};
 
 /// A phase without a ramp is cut into this many intervals, the blocks of its statistics.
@@ -41,6 +42,8 @@ pub struct IntervalRecord {
     pub observed: (Observation, Observation),
     /// CPU time spent, with the sending thread as the thread; none where the system does not tell.
     pub cpu: Option<CpuTimes>,
+    /// What was taken from the heap, with the sending thread as the thread; none where nothing counts.
+    pub heap: Option<HeapSpent>,
 }
 
 /// What was recorded in one phase.
@@ -86,7 +89,7 @@ pub fn run_phase(pacer: &Pacer, load: &OpenLoop<'_>, phase: &Phase) -> PhaseReco
     let mut rate = phase.rate_per_s;
     let run_delay = run_delay_ns();
     let mut observed = load.cluster.observe();
-    let mut cpu = CpuTimes::now();
+    let (mut cpu, mut heap) = (CpuTimes::now(), HeapCounts::now());
     let mut start_ns = pacer.now_ns();
     let phase_start = start_ns;
     load.book.turn(spare.pop().unwrap_or_else(|| Recorder::new(load.timeout)));
@@ -100,6 +103,7 @@ pub fn run_phase(pacer: &Pacer, load: &OpenLoop<'_>, phase: &Phase) -> PhaseReco
         load.book.give_up_overdue();
         let recorder = load.book.turn(spare.pop().unwrap_or_else(|| Recorder::new(load.timeout)));
         let (end_ns, observed_now, cpu_now) = (pacer.now_ns(), load.cluster.observe(), CpuTimes::now());
+        let heap_now = HeapCounts::now();
         let success = ramp_success(&recorder);
         load.progress.interval(rate, &recorder, end_ns - start_ns);
         intervals.push(IntervalRecord {
@@ -110,8 +114,9 @@ pub fn run_phase(pacer: &Pacer, load: &OpenLoop<'_>, phase: &Phase) -> PhaseReco
             recorder,
             observed: (observed, observed_now.clone()),
             cpu: cpu_now.zip(cpu).map(|(now, before)| now - before),
+            heap: heap_now.zip(heap).map(|(now, before)| now - before),
         });
-        (start_ns, observed, cpu) = (end_ns, observed_now, cpu_now);
+        (start_ns, observed, cpu, heap) = (end_ns, observed_now, cpu_now, heap_now);
         rate = next_rate(rate, phase.ramp, success);
         if interrupt::requested() {
             break;

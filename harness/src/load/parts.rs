@@ -26,14 +26,8 @@ pub enum Part {
 
 impl Part {
     /// All parts, in the order of time.
-    pub const ALL: [Part; 6] = [
-        Part::Submission,
-        Part::Replication,
-        Part::QuorumWait,
-        Part::Application,
-        Part::Answer,
-        Part::Fsync,
-    ];
+    pub const ALL: [Part; 6] =
+        [Part::Submission, Part::Replication, Part::QuorumWait, Part::Application, Part::Answer, Part::Fsync];
 
     /// The name that metrics begin with.
     pub fn name(self) -> &'static str {

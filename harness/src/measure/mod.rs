@@ -16,6 +16,7 @@ use blocks::BlockCounts;
 
 use crate::load::{IntervalRecord, PhaseRecord, Recorder};
 use crate::machine::CpuTimes;
+use crate::resources::HeapSpent;
 use crate::results::{Better, Class, Interval, Metric};
 use crate::stats::bootstrap_interval;
 
@@ -208,6 +209,21 @@ impl PhaseTotals<'_> {
                 |block| spent(block).wake_ups as f64,
             ),
             self.ratio("syncs_per_commit", "1", less, |block| spent(block).syncs as f64, commits),
+            self.ratio("log_bytes_per_commit", "bytes", less, |block| spent(block).log_bytes as f64, commits),
+            self.ratio(
+                "allocations_per_commit",
+                "1",
+                less,
+                |block| heap(block, HeapSpent::allocations_of_others),
+                commits,
+            ),
+            self.ratio(
+                "allocated_bytes_per_commit",
+                "bytes",
+                less,
+                |block| heap(block, HeapSpent::allocated_bytes_of_others),
+                commits,
+            ),
             self.ratio(
                 "cpu_ns_per_commit",
                 "ns",
@@ -251,6 +267,11 @@ impl PhaseTotals<'_> {
 /// CPU time of an interval; not a number, and so no metric, where the system does not tell.
 fn cpu(block: &IntervalRecord, part: impl Fn(&CpuTimes) -> u64) -> f64 {
     block.cpu.as_ref().map_or(f64::NAN, |cpu| part(cpu) as f64)
+}
+
+/// What an interval took from the heap; not a number, and so no metric, where nothing counts.
+fn heap(block: &IntervalRecord, part: impl Fn(&HeapSpent) -> u64) -> f64 {
+    block.heap.as_ref().map_or(f64::NAN, |heap| part(heap) as f64)
 }
 
 /// What the cluster did during an interval.

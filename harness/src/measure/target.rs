@@ -114,15 +114,15 @@ fn throughput_summary(
 }
 
 fn summary_metrics(summary: &ThroughputSummary) -> Vec<Metric> {
-    let rate = |name: &str, value: f64, bounds| {
-        metric(name, "1/s", (Better::Higher, Class::Wall), value, bounds, 1)
-    };
+    let rate =
+        |name: &str, value: f64, bounds| metric(name, "1/s", (Better::Higher, Class::Wall), value, bounds, 1);
     let mut metrics = vec![rate("maximum_per_s", summary.maximum_per_s, None)];
     metrics.extend(summary.optimal_per_s.map(|value| rate("optimal_per_s", value, None)));
     let knee = &summary.knee;
     metrics.extend(knee.sustainable_per_s.map(|held| {
         // The bracket is the interval: the knee is somewhere in it.
-        let bounds = knee.broke_at_per_s.filter(|_| knee.limit == KneeLimit::Target).map(|broke| (held, broke));
+        let bounds =
+            knee.broke_at_per_s.filter(|_| knee.limit == KneeLimit::Target).map(|broke| (held, broke));
         rate("sustainable_per_s", held, bounds)
     }));
     metrics
@@ -181,8 +181,7 @@ mod tests {
     }
 
     fn phase(kind: PhaseKind, intervals: Vec<Interval>, p99: f64) -> PhaseResult {
-        let metrics =
-            vec![metric("response_ns_p99", "ns", (Better::Lower, Class::Wall), p99, None, 1)];
+        let metrics = vec![metric("response_ns_p99", "ns", (Better::Lower, Class::Wall), p99, None, 1)];
         PhaseResult { phase: kind, duration_s: 1.0, intervals, metrics, histograms: Default::default() }
     }
 

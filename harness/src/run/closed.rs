@@ -22,8 +22,7 @@ impl ClosedStage {
     pub fn launch(pair: &Pair, scenario: &Scenario, folder: &Path) -> Result<ClosedStage, RunError> {
         let stage = Stage::launch(pair, scenario, folder)?;
         let (cluster, runtime) = (stage.cluster().clone(), stage.runtime().clone());
-        let clients =
-            Arc::new(ClosedLoop::new(cluster, runtime, scenario.payload_bytes, scenario.timeout()));
+        let clients = Arc::new(ClosedLoop::new(cluster, runtime, scenario.payload_bytes, scenario.timeout()));
         Ok(ClosedStage { stage, clients })
     }
 

@@ -14,9 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol_core::{
-    Descriptor, FaultError, LaunchError, LaunchSpec, Protocol, Settings, StorageSpec,
-};
+use protocol_core::{Descriptor, FaultError, LaunchError, LaunchSpec, Protocol, Settings, StorageSpec};
 use thiserror::Error;
 
 pub use closed::ClosedStage;

@@ -10,14 +10,23 @@ use super::knee::{self, Verdict};
 use super::stage::Stage;
 use super::{Pair, RunError};
 use crate::histogram_log;
+use crate::host::HostError;
 use crate::interrupt;
 use crate::load::{Book, OpenLoop, Pacer, PhaseRecord, Recorder, run_phase};
 use crate::machine::{Side, keep_to_cores_of};
 use crate::measure::{Steadiness, derived_metrics, disturbances, interval, latency_metrics, phase_metrics};
 use crate::progress::Progress;
-use crate::results::{CurvePoint, Knee, Outcome, PhaseResult, ScenarioResult};
+use crate::resources::{
+    Facts, Sampler, bottlenecks, busiest_link_bytes_per_s, memory_growth, resource_metrics, within,
+};
+use crate::results::{
+    CurvePoint, Knee, Metric, Outcome, PhaseResult, ResourceSample, ResourceUse, ScenarioResult,
+};
 use crate::safety::Claims;
-use crate::scenario::{KneeSearch, Measure, Phase, PhaseKind, Scenario};
+use crate::scenario::{KneeSearch, Measure, Phase, PhaseKind, Scenario, StorageConfig};
+
+/// How often what the run takes is sampled.
+const SAMPLE_EVERY: Duration = Duration::from_millis(50);
 
 /// Rates that are probed besides those of the search, as shares of the knee: the curve below it.
 const CURVE_SHARES: [f64; 4] = [0.1, 0.25, 0.5, 0.75];
@@ -61,6 +70,8 @@ struct LoadRecord {
     book: Arc<Book>,
     phases: Vec<(PhaseKind, PhaseRecord)>,
     knee: Option<(Knee, Vec<CurvePoint>)>,
+    /// What the run took from the machine; empty when it was not sampled.
+    samples: Vec<ResourceSample>,
 }
 
 impl LoadRecord {
@@ -76,8 +87,10 @@ fn drive(
     start_limit: Duration,
     progress: &Progress,
 ) -> Result<LoadRecord, RunError> {
-    keep_to_cores_of(Side::Generator);
     let pacer = Pacer::start();
+    // Before this thread keeps to its core: the sampler would inherit that.
+    let sampler = sampler(cluster, scenario, pacer.epoch())?;
+    keep_to_cores_of(Side::Generator);
     let book = Arc::new(Book::new(pacer.epoch(), scenario.timeout(), scenario.max_in_flight));
     let payload = vec![0x5A; scenario.payload_bytes];
     await_first_commit(&pacer, cluster, &book, &payload, start_limit)?;
@@ -109,7 +122,22 @@ fn drive(
         }
         _ => None,
     };
-    Ok(LoadRecord { book, phases, knee })
+    Ok(LoadRecord { book, phases, knee, samples: sampler.map(Sampler::stop).unwrap_or_default() })
+}
+
+/// Samples what the run takes, where that is what the scenario is about: it costs little, but under a
+/// low load not little in comparison.
+fn sampler(
+    cluster: &Arc<dyn Cluster>,
+    scenario: &Scenario,
+    epoch: Instant,
+) -> Result<Option<Sampler>, RunError> {
+    if !matches!(scenario.measure, Measure::Resources | Measure::Throughput(_)) {
+        return Ok(None);
+    }
+    let cluster = cluster.clone();
+    let totals = move || cluster.observe().total();
+    Ok(Some(Sampler::start(epoch, SAMPLE_EVERY, totals).map_err(HostError::Thread)?))
 }
 
 /// Sends one command after the other until one is acknowledged: then there is a leader.
@@ -180,7 +208,9 @@ fn find_knee<'a>(
     };
     let bracket = knee::find(search, &mut probe);
     if let Some(held) = bracket.held {
-        CURVE_SHARES.iter().for_each(|share| drop(probe((held * share).max(1.0), false)));
+        for share in CURVE_SHARES {
+            probe((held * share).max(1.0), false);
+        }
     }
     curve.sort_by(|a, b| a.offered_per_s.total_cmp(&b.offered_per_s));
     let knee = Knee {
@@ -207,12 +237,7 @@ fn probe_point(record: &PhaseRecord, rate: f64, confirming: bool, scenario: &Sce
     }
 }
 
-fn report(
-    pair: &Pair,
-    load: LoadRecord,
-    folder: &Path,
-    result: &mut ScenarioResult,
-) -> Result<(), RunError> {
+fn report(pair: &Pair, load: LoadRecord, folder: &Path, result: &mut ScenarioResult) -> Result<(), RunError> {
     if interrupt::requested() {
         result.outcome = Outcome::Interrupted;
     }
@@ -231,10 +256,46 @@ fn report(
             result.disturbed = disturbances(&metrics);
             result.metrics.extend(metrics);
             result.metrics.extend(latency_metrics(record, scenario.seed));
+            result.resources = resource_use(scenario, record, &load.samples, &mut result.metrics);
         }
     }
     derived_metrics(scenario, load.knee, result);
     Ok(())
+}
+
+/// What the phase took, as samples and metrics, and what held it back; none when it was not sampled.
+fn resource_use(
+    scenario: &Scenario,
+    record: &PhaseRecord,
+    samples: &[ResourceSample],
+    metrics: &mut Vec<Metric>,
+) -> Option<ResourceUse> {
+    let (first, last) = (record.intervals.first()?, record.intervals.last()?);
+    let (from_s, until_s) = (first.start_ns as f64 / 1e9, (last.start_ns + last.duration_ns) as f64 / 1e9);
+    let samples = within(samples, from_s, until_s);
+    if samples.is_empty() {
+        return None;
+    }
+    metrics.extend(resource_metrics(samples, scenario.seed));
+    let mean = |name: &str| metrics.iter().find(|metric| metric.name == name).map(|metric| metric.value);
+    let one_way_ms = scenario.network.delay_ms + scenario.network.jitter_ms / 2.0;
+    let facts = Facts {
+        busiest_link_bytes_per_s: busiest_link_bytes_per_s(
+            &first.observed.0,
+            &last.observed.1,
+            until_s - from_s,
+        ),
+        bandwidth_bytes_per_s: scenario.network.bandwidth_bytes_per_s,
+        round_trip_ns: (one_way_ms > 0.0).then_some(2.0 * one_way_ms * 1e6),
+        fsync_ns_mean: (scenario.storage == StorageConfig::Wal).then(|| mean("fsync_ns_mean")).flatten(),
+        consensus_ns_mean: mean("consensus_ns_mean"),
+        ..Facts::of_metrics(metrics)
+    };
+    Some(ResourceUse {
+        samples: samples.to_vec(),
+        memory_growth_of: memory_growth(samples).map(|growth| growth.of),
+        bottlenecks: bottlenecks(&facts),
+    })
 }
 
 fn phase_result(

@@ -102,7 +102,8 @@ impl KneeSearch {
     /// The longest that a search may take, in seconds, with requests that time out after
     /// `timeout_s`.
     pub fn longest_s(&self, timeout_s: f64) -> f64 {
-        let doublings = (self.highest_per_s / self.start_per_s).log2().ceil() + self.start_per_s.log2().ceil();
+        let doublings =
+            (self.highest_per_s / self.start_per_s).log2().ceil() + self.start_per_s.log2().ceil();
         let bisections = (std::f64::consts::LN_2 / (1.0 + self.precision).ln()).log2().ceil();
         let probes = doublings.max(1.0) + bisections.max(1.0) + 6.0;
         // A probe is followed by the wait for what it left behind.

@@ -10,9 +10,9 @@ mod faults;
 mod latency;
 mod phases;
 pub mod quantity;
-mod throughput;
 mod ranking;
 mod scalability;
+mod throughput;
 
 pub use ranking::ranking_table;
 pub use scalability::scalability_table;
@@ -59,8 +59,8 @@ fn body(rows: &[&ScenarioResult]) -> String {
         Measure::Load => vec![table(rows), phases::phases_table(rows)],
         Measure::Throughput(_) => vec![table(rows), throughput::throughput_table(rows)],
         Measure::Latency => vec![latency::latency_table(rows)],
-        Measure::Resources => vec![table(rows), resources::resources_table(rows)],
-        Measure::Scalability(_) => vec![scalability::scalability_table(rows)],
+        Measure::Resources => vec![table(rows), resources_table(rows)],
+        Measure::Scalability(_) => vec![scalability_table(rows)],
         Measure::FaultTolerance(_) => vec![faults::faults_table(rows)],
     };
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n\n")

@@ -20,7 +20,7 @@ pub fn phases_table(rows: &[&ScenarioResult]) -> String {
     }
     let mut table = empty_table(&HEADS, false);
     for result in &rows {
-        result.phases.iter().for_each(|phase| drop(table.add_row(row(result, phase))));
+        table.add_rows(result.phases.iter().map(|phase| row(result, phase)));
     }
     let findings: Vec<String> = rows.iter().map(|result| findings(result)).collect();
     format!("Phases\n{}\n{}", lines_of(&table), findings.join("\n"))
@@ -32,9 +32,8 @@ fn row(result: &ScenarioResult, phase: &PhaseResult) -> Vec<String> {
     let time =
         |name: &str| metric(name).map_or_else(|| NOTHING.into(), |one| quantity::in_unit(one.value, "ns"));
     let offered = phase.intervals.iter().map(|interval| interval.offered_per_s);
-    let (low, high) = offered.fold((f64::INFINITY, 0.0), |(low, high): (f64, f64), rate| {
-        (low.min(rate), high.max(rate))
-    });
+    let (low, high) =
+        offered.fold((f64::INFINITY, 0.0), |(low, high): (f64, f64), rate| (low.min(rate), high.max(rate)));
     let offered = match phase.intervals.is_empty() {
         true => NOTHING.into(),
         false if low == high => quantity::count(low),

@@ -15,10 +15,10 @@ pub fn throughput_table(rows: &[&ScenarioResult]) -> String {
         .collect();
     let Some((_, first)) = rows.first() else { return String::new() };
     let mut summary = empty_table(&SUMMARY_HEADS, false);
-    rows.iter().for_each(|(name, found)| drop(summary.add_row(summary_row(name, found))));
+    summary.add_rows(rows.iter().map(|(name, found)| summary_row(name, found)));
     let mut curve = empty_table(&CURVE_HEADS, false);
     for (name, found) in &rows {
-        found.curve.iter().for_each(|point| drop(curve.add_row(curve_row(name, point))));
+        curve.add_rows(found.curve.iter().map(|point| curve_row(name, point)));
     }
     format!(
         "Commits per second\n{}\nSustainable: the highest rate at which p99 ≤ {} ms and {} succeed, by bisection, confirmed; the knee \

@@ -1,8 +1,8 @@
 //! The harness from outside: as a library author runs it, and as a program that reads its files sees it.
 #![allow(clippy::unwrap_used)]
 
-mod history;
 mod heap;
+mod history;
 mod run;
 mod schema;
 mod suite;

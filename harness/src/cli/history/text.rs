@@ -67,7 +67,7 @@ pub(super) fn entry(Entry { summary, result }: &Entry, now_ms: i64) -> String {
     let metrics = crate::history::metrics_of(result);
     if !metrics.is_empty() {
         let mut table = left_table(&["metric", "value", "95 % interval", "observations"], &[1, 2, 3]);
-        for metric in &metrics {
+        for metric in metrics {
             table.add_row([
                 metric.name.clone(),
                 quantity::of_metric(base(&metric.name), metric.value, &metric.unit),
