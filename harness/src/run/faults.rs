@@ -273,9 +273,7 @@ impl Conductor<'_> {
         };
         for (from, to) in links.into_iter().filter(|(from, to)| from != to) {
             self.stage.inject(match fault.kind {
-                FaultKind::Loss => {
-                    Fault::Degrade { from, to, extra_delay: Duration::ZERO, loss: fault.loss }
-                }
+                FaultKind::Loss => Fault::Degrade { from, to, extra_delay: Duration::ZERO, loss: fault.loss },
                 FaultKind::Slow => {
                     let extra_delay = Duration::from_secs_f64(fault.extra_delay_ms / 1e3);
                     Fault::Degrade { from, to, extra_delay, loss: 0.0 }
@@ -321,9 +319,8 @@ impl Conductor<'_> {
         let now = self.stage.observe()?;
         let most = now.replicas.iter().map(|replica| replica.delivered).max().unwrap_or(0);
         let limit = self.episode.pair.limits.settle;
-        let level = |now: &Observation| {
-            now.replicas.iter().all(|replica| replica.live && replica.delivered >= most)
-        };
+        let level =
+            |now: &Observation| now.replicas.iter().all(|replica| replica.live && replica.delivered >= most);
         self.wait_until(limit, level)?.ok_or(RunError::NotCaughtUp(limit))
     }
 

@@ -80,7 +80,13 @@ impl Store {
                     report.not_saved.push(NotSaved { row, reason });
                 }
                 None => {
-                    let alone = RunResults { complete: true, results: vec![result.clone()], ..run.clone() };
+                    let mut result = result.clone();
+                    // Comparisons look at metrics; the samples behind them stay with the run.
+                    if let Some(resources) = &mut result.resources {
+                        resources.samples.clear();
+                    }
+                    let alone =
+                        RunResults { complete: true, results: vec![result], analysis: None, ..run.clone() };
                     write_row(&path, &alone)?;
                     report.saved.push(path);
                 }
