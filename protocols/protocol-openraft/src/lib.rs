@@ -11,6 +11,7 @@
 
 mod append_stream;
 mod cluster;
+mod gate;
 mod log_store;
 mod marks;
 mod network;
@@ -29,6 +30,7 @@ use protocol_core::{
     Tunable, check_size,
 };
 
+pub use gate::GatedRuntime;
 pub use log_store::LogStore;
 pub use responder::Responder;
 pub use state_machine::{SnapshotBuilder, StateMachine};
