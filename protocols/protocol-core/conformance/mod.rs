@@ -1,15 +1,18 @@
 //! What every adapter's tests check in the same words: phases and faults. Not a part of the crate;
 //! an adapter's tests include it by its path and call each check with their protocol.
 
+pub mod faults;
+pub mod partitions;
 pub mod phases;
+pub mod soak;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use protocol_core::{
-    Answers, Cluster, Command, CommandId, Committed, IdSet, LaunchSpec, Observation, Protocol, Reply,
-    Request, StorageSpec, SubmitError,
+    Answers, AppliedLog, Cluster, Command, CommandId, Committed, Fault, IdSet, LaunchSpec, Observation,
+    Protocol, ReplicaId, Reply, Request, StorageSpec, SubmitError,
 };
 use tempfile::TempDir;
 
@@ -60,6 +63,11 @@ impl Bench {
 
     /// Submits so many commands at once, without waiting, and returns their ids.
     pub fn submit(&self, count: u64) -> std::ops::Range<u64> {
+        self.submit_for(count, PATIENCE)
+    }
+
+    /// Submits so many commands that no one waits for any longer than this.
+    pub fn submit_for(&self, count: u64, patience: Duration) -> std::ops::Range<u64> {
         let mut sent = self.sent.lock().unwrap();
         let first = sent.len() as u64;
         for id in (first..first + count).map(CommandId) {
@@ -67,9 +75,26 @@ impl Bench {
             sent.push(now);
             let reply = Reply::new(id, self.answered.clone());
             let command = Command::new(id, &id.0.to_be_bytes().repeat(16));
-            self.cluster.submit(Request { command, sent: now, deadline: now + PATIENCE, reply });
+            self.cluster.submit(Request { command, sent: now, deadline: now + patience, reply });
         }
         first..first + count
+    }
+
+    /// Submits until so many more commands are acknowledged. Others may wait, for as long as a fault
+    /// lasts.
+    pub async fn progress(&self, what: &str, count: u64) {
+        let before = self.acknowledged().len();
+        self.until(what, |_| {
+            self.submit(5);
+            self.acknowledged().len() >= before + count
+        })
+        .await;
+    }
+
+    /// Waits until everything submitted so far was answered, one way or the other.
+    pub async fn all_answered(&self) {
+        let submitted = self.sent.lock().unwrap().len() as u64;
+        self.outcomes(0..submitted).await;
     }
 
     /// Waits until each of these commands was answered, and returns how, with the time that it took.
@@ -109,25 +134,40 @@ impl Bench {
         panic!("never {what}: {:#?}", self.cluster.observe());
     }
 
-    /// Waits until so many live replicas applied the same, then checks that this is everything that
-    /// was acknowledged, nothing that was not submitted, and each command once.
+    /// Gives a fault that has to apply.
+    pub async fn inject(&self, fault: Fault) {
+        self.cluster.inject(fault).await.unwrap();
+    }
+
+    /// Waits until some replica leads, and returns it.
+    pub async fn leader(&self) -> ReplicaId {
+        self.until("a leader", |seen| seen.leader.is_some()).await;
+        self.cluster.observe().leader.unwrap()
+    }
+
+    /// Waits until another replica than `old` leads.
+    pub async fn another_leader(&self, old: ReplicaId) -> ReplicaId {
+        self.until("another leader", |seen| seen.leader.is_some_and(|leader| leader != old)).await;
+        self.cluster.observe().leader.unwrap()
+    }
+
+    /// Waits until so many live replicas applied the same, and that is everything that was
+    /// acknowledged; checks that it is nothing that was not submitted, and each command once.
     pub async fn agree(&self, live: usize) {
-        self.until("all the same", |seen| {
-            let known: Vec<_> = seen.replicas.iter().filter(|replica| replica.live).collect();
-            known.len() == live
-                && known.iter().all(|replica| {
-                    (replica.delivered, replica.digest) == (known[0].delivered, known[0].digest)
-                })
-                && self.acknowledged().len() <= known[0].delivered
+        self.until("all the same", |_| {
+            let (logs, acknowledged) = (self.cluster.audit(), self.acknowledged());
+            let same = |(id, log): &(ReplicaId, AppliedLog)| {
+                let agrees = log.agrees_with(&logs[0].1);
+                assert!(agrees.is_ok(), "replica {id} parts from the first within {agrees:?}");
+                agrees == Ok(true) && acknowledged.difference(log.ids()).next().is_none()
+            };
+            logs.len() == live && logs.iter().all(same)
         })
         .await;
-        let (logs, acknowledged) = (self.cluster.audit(), self.acknowledged());
         let resubmissions = self.cluster.observe().resubmissions;
         let submitted: IdSet = (0..self.sent.lock().unwrap().len() as u64).map(CommandId).collect();
-        for (id, log) in &logs {
+        for (id, log) in &self.cluster.audit() {
             assert_eq!(log.violations(), [] as [String; 0], "replica {id}");
-            assert_eq!(log.agrees_with(&logs[0].1), Ok(true), "replica {id}");
-            assert_eq!(acknowledged.difference(log.ids()).next(), None, "replica {id} misses a command");
             assert_eq!(log.ids().difference(&submitted).next(), None, "replica {id} invented a command");
             assert_eq!(log.delivered(), log.ids().len() + log.duplicates(), "replica {id}");
             assert!(log.duplicates() <= resubmissions, "replica {id} delivered twice what was sent once");

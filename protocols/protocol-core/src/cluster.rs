@@ -1,7 +1,7 @@
 //! What the benchmark drives: a running cluster, whoever owns its runtime.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use thiserror::Error;
@@ -97,7 +97,7 @@ pub struct Request {
 }
 
 /// Something to do to a running cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fault {
     /// The replica's process dies: memory is lost, its log stays.
     Crash(ReplicaId),
@@ -110,29 +110,52 @@ pub enum Fault {
         /// Receiver that misses them.
         to: ReplicaId,
     },
-    /// All cuts end.
+    /// Messages one way are delayed further, or lost by chance, in place of an earlier degradation of
+    /// this link.
+    Degrade {
+        /// Sender whose messages are slow or lost.
+        from: ReplicaId,
+        /// Receiver that waits for them.
+        to: ReplicaId,
+        /// Added to the link's one-way delay.
+        extra_delay: Duration,
+        /// Share of messages lost, 0 to 1.
+        loss: f64,
+    },
+    /// All cuts and all degradations end.
     Heal,
+    /// The replica's process stands still (as after SIGSTOP, or in a long garbage collection): it
+    /// handles nothing, its timers don't run, what is sent to it waits; its clock goes on without it.
+    /// A crash ends this too.
+    Pause(ReplicaId),
+    /// A replica that stands still goes on.
+    Resume(ReplicaId),
 }
 
 impl Fault {
-    /// Refuses a fault of replicas that a cluster of `replicas` does not have.
+    /// Refuses a fault of replicas that a cluster of `replicas` does not have, and one whose numbers
+    /// mean nothing.
     pub fn check(self, replicas: usize) -> Result<(), FaultError> {
-        let (Fault::Crash(first) | Fault::Restart(first) | Fault::Cut { from: first, .. }) = self else {
-            return Ok(());
+        let concerned = match self {
+            Fault::Crash(id) | Fault::Restart(id) | Fault::Pause(id) | Fault::Resume(id) => [id, id],
+            Fault::Cut { from, to } | Fault::Degrade { from, to, .. } => [from, to],
+            Fault::Heal => return Ok(()),
         };
-        let second = if let Fault::Cut { to, .. } = self { to } else { first };
-        match [first, second].into_iter().find(|id| id.index() >= replicas) {
-            None => Ok(()),
-            Some(id) => {
-                let why = format!("there is no replica {id}; ids are 0 to {}", replicas.saturating_sub(1));
-                Err(FaultError::NotApplicable { fault: self, why })
+        let refused = |why| Err(FaultError::NotApplicable { fault: self, why });
+        if let Some(id) = concerned.into_iter().find(|id| id.index() >= replicas) {
+            return refused(format!("there is no replica {id}; ids are 0 to {}", replicas.saturating_sub(1)));
+        }
+        match self {
+            Fault::Degrade { loss, .. } if !(0.0..=1.0).contains(&loss) => {
+                refused(format!("a loss of {loss} is no share of messages; shares are 0 to 1"))
             }
+            _ => Ok(()),
         }
     }
 }
 
 /// Why a fault was not given. Never silently nothing.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Error)]
 pub enum FaultError {
     /// This cluster can't be given this fault.
     #[error("{fault:?} is unsupported: {why}")]
@@ -153,12 +176,23 @@ pub enum FaultError {
 }
 
 impl FaultError {
-    /// A crash of a replica that is down.
+    /// A crash, a pause or a resumption of a replica that is down.
     pub fn is_down(fault: Fault, id: ReplicaId) -> Self {
-        FaultError::NotApplicable { fault, why: format!("replica {id} is down already") }
+        FaultError::NotApplicable { fault, why: format!("replica {id} is down") }
     }
 
-    /// A restart of a replica that runs.
+    /// A pause of a replica that stands still.
+    pub fn is_paused(fault: Fault, id: ReplicaId) -> Self {
+        FaultError::NotApplicable { fault, why: format!("replica {id} stands still already") }
+    }
+
+    /// A degradation for which the system gave no thread.
+    pub fn no_delay_line(fault: Fault, error: &std::io::Error) -> Self {
+        let why = format!("the thread that holds delayed messages can't be started: {error}");
+        FaultError::NotApplicable { fault, why }
+    }
+
+    /// A restart or a resumption of a replica that runs.
     pub fn is_running(fault: Fault, id: ReplicaId) -> Self {
         FaultError::NotApplicable { fault, why: format!("replica {id} is running") }
     }
@@ -230,4 +264,40 @@ pub trait Cluster: Send + Sync {
     /// Ends all tasks and frees ports and files. Submissions after this are answered
     /// [`SubmitError::Unavailable`].
     async fn stop(&self);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_of_strangers_and_meaningless_numbers_are_refused() {
+        let (known, stranger) = (ReplicaId(2), ReplicaId(3));
+        let degrade =
+            |from, to, loss| Fault::Degrade { from, to, extra_delay: Duration::from_millis(1), loss };
+        let sensible = [
+            Fault::Heal,
+            Fault::Pause(known),
+            Fault::Resume(known),
+            degrade(known, ReplicaId(0), 0.0),
+            degrade(ReplicaId(0), known, 1.0),
+        ];
+        for fault in sensible {
+            assert_eq!(fault.check(3), Ok(()));
+        }
+        let senseless = [
+            Fault::Crash(stranger),
+            Fault::Restart(stranger),
+            Fault::Pause(stranger),
+            Fault::Resume(stranger),
+            Fault::Cut { from: known, to: stranger },
+            degrade(stranger, known, 0.5),
+            degrade(known, ReplicaId(0), -0.1),
+            degrade(known, ReplicaId(0), 1.1),
+            degrade(known, ReplicaId(0), f64::NAN),
+        ];
+        for fault in senseless {
+            assert!(matches!(fault.check(3), Err(FaultError::NotApplicable { .. })), "{fault:?}");
+        }
+    }
 }

@@ -131,7 +131,9 @@ pub use cluster::{
 pub use command::{Command, CommandId, CommandSource};
 pub use counters::{CounterCell, Counters, Traffic};
 pub use id_set::IdSet;
-pub use network::{FRAME_HEADER_BYTES, Fate, Inbox, LinkSpec, LinkState, Network, NetworkKind, NetworkSpec};
+pub use network::{
+    Degradation, FRAME_HEADER_BYTES, Fate, Inbox, LinkSpec, LinkState, Network, NetworkKind, NetworkSpec,
+};
 pub use phases::{Flush, Milestones, Phases};
 pub use protocol::{
     Descriptor, Family, FaultModel, Floors, LaunchError, LaunchSpec, Protocol, Scale, Settings, Timing,

@@ -16,7 +16,6 @@ use openraft::errors::NetworkError;
 use openraft::raft::{AppendEntriesRequest, StreamAppendResult};
 use openraft::{OptionalSend, RPCTypes};
 use protocol_core::ReplicaId;
-use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep};
 
@@ -153,24 +152,18 @@ pub(crate) struct Incoming {
 
 impl Incoming {
     /// Feeds requests to the library, and sends its results back.
-    pub(crate) fn start(
-        endpoint: &Arc<Endpoint>,
-        from: ReplicaId,
-        stream: u64,
-        raft: &Raft,
-        runtime: &Handle,
-    ) -> Self {
+    pub(crate) fn start(endpoint: &Arc<Endpoint>, from: ReplicaId, stream: u64, raft: &Raft) -> Self {
         let (sender, requests) = mpsc::unbounded_channel();
         let requests = stream::unfold(requests, async |mut requests| {
             let request = requests.recv().await?;
             Some((request, requests))
         });
-        let (endpoint, raft) = (endpoint.clone(), raft.clone());
-        runtime.spawn(async move {
+        let (sender_of_results, raft) = (endpoint.clone(), raft.clone());
+        endpoint.spawn(async move {
             let mut results = std::pin::pin!(raft.stream_append(requests).enumerate());
             // An error means that the replica stopped, and says nothing any more.
             while let Some((sequence, Ok(result))) = results.next().await {
-                endpoint.send(from, Rpc::Appended { stream, sequence: sequence as u64, result });
+                sender_of_results.send(from, Rpc::Appended { stream, sequence: sequence as u64, result });
             }
         });
         Incoming { stream, next: 0, ahead: BTreeMap::new(), requests: sender }

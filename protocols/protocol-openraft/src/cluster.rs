@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use async_trait::async_trait;
 use openraft::Config;
 use protocol_core::{
-    AppliedLog, Cluster, Fault, FaultError, LaunchError, LaunchSpec, LeaderClient, Network, Observation,
-    ReplicaId, Request, StorageSpec, View,
+    AppliedLog, Cluster, Degradation, Fault, FaultError, LaunchError, LaunchSpec, LeaderClient, Network,
+    Observation, ReplicaId, Request, StorageSpec, View,
 };
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
@@ -110,6 +110,19 @@ impl OpenraftCluster {
         lives[id.index()] = Some(life);
         Ok(())
     }
+
+    /// What one does to a replica that lives.
+    async fn with_life(
+        &self,
+        fault: Fault,
+        id: ReplicaId,
+        act: impl FnOnce(&Life, Fault) -> Result<(), FaultError>,
+    ) -> Result<(), FaultError> {
+        match &self.lives.lock().await[id.index()] {
+            Some(life) => act(life, fault),
+            None => Err(FaultError::is_down(fault, id)),
+        }
+    }
 }
 
 #[async_trait]
@@ -127,6 +140,13 @@ impl Cluster for OpenraftCluster {
                 self.origin.network.cut(from, to);
                 Ok(())
             }
+            Fault::Degrade { from, to, extra_delay, loss } => self
+                .origin
+                .network
+                .degrade(from, to, Degradation { extra_delay, loss })
+                .map_err(|error| FaultError::no_delay_line(fault, &error)),
+            Fault::Pause(id) => self.with_life(fault, id, Life::pause).await,
+            Fault::Resume(id) => self.with_life(fault, id, Life::resume).await,
             Fault::Heal => {
                 self.origin.network.heal();
                 Ok(())

@@ -11,6 +11,7 @@
 
 mod append_stream;
 mod cluster;
+mod gate;
 mod log_store;
 mod marks;
 mod network;
@@ -29,6 +30,7 @@ use protocol_core::{
     Tunable, check_size,
 };
 
+pub use gate::GatedRuntime;
 pub use log_store::LogStore;
 pub use responder::Responder;
 pub use state_machine::{SnapshotBuilder, StateMachine};
@@ -158,6 +160,10 @@ pub fn config(spec: &LaunchSpec) -> Result<Config, LaunchError> {
         // As in the other Raft adapters: a replica that was cut off does not disturb the leader when it
         // returns.
         enable_pre_vote: Some(true),
+        // Likewise: a leader that hears of no quorum gives way. The library's leader only falls silent
+        // for so long, in which the others elect another, and then tries again; this is the shortest
+        // time it takes.
+        quorum_loss_probe_interval: Some(2 * millis("half the longest election time-out", election_max / 2)?),
         ..Config::default()
     };
     config.validate().map_err(|error| LaunchError::Settings(error.to_string()))

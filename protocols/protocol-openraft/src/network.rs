@@ -4,7 +4,7 @@
 //! of one replica on the network: it numbers calls, matches answers, gives up on answers that do not
 //! come, and serves the calls of others. A replica that crashes takes its endpoint with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -25,6 +25,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::append_stream::{Incoming, Outgoing, Reply};
+use crate::gate::Gate;
 use crate::marks::Marks;
 use crate::types::{Answer, Question, Raft, Rpc, Snapshot, TypeConfig};
 
@@ -52,6 +53,11 @@ pub(crate) struct Endpoint {
     network: Network<Rpc>,
     pub(crate) carriage: Carriage,
     runtime: Handle,
+    /// The replica's tasks stand behind it.
+    pub(crate) gate: Arc<Gate>,
+    /// Whether messages wait, because the replica stands still or has yet to handle those before.
+    waits: AtomicBool,
+    backlog: Mutex<VecDeque<(ReplicaId, Rpc)>>,
     raft: OnceLock<Raft>,
     /// Entries that were sent to a first peer.
     pub(crate) sent: Arc<Marks>,
@@ -69,6 +75,9 @@ impl Endpoint {
             network,
             carriage,
             runtime: Handle::current(),
+            gate: Arc::default(),
+            waits: AtomicBool::new(false),
+            backlog: Mutex::default(),
             raft: OnceLock::new(),
             sent: Arc::default(),
             open: AtomicBool::new(true),
@@ -89,6 +98,41 @@ impl Endpoint {
         held(&self.asked).clear();
         held(&self.outgoing).clear();
         held(&self.incoming).clear();
+        held(&self.backlog).clear();
+    }
+
+    /// The replica stands still; false when it does already.
+    pub(crate) fn pause(&self) -> bool {
+        let pauses = !self.gate.is_closed();
+        self.waits.store(true, Relaxed);
+        self.gate.close();
+        pauses
+    }
+
+    /// The replica goes on, with the messages that came meanwhile; false when it does not stand still.
+    pub(crate) fn resume(self: &Arc<Self>) -> bool {
+        if !self.gate.is_closed() {
+            return false;
+        }
+        self.gate.open();
+        loop {
+            let waited = {
+                let mut backlog = held(&self.backlog);
+                if backlog.is_empty() {
+                    self.waits.store(false, Relaxed);
+                    return true;
+                }
+                std::mem::take(&mut *backlog)
+            };
+            for (from, message) in waited {
+                self.handle(from, message);
+            }
+        }
+    }
+
+    /// Runs a task of this replica.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(self.gate.guard(task));
     }
 
     pub(crate) fn send(&self, to: ReplicaId, message: Rpc) {
@@ -110,6 +154,17 @@ impl Endpoint {
 
     /// Takes a message. Called on the network's tasks and threads.
     pub(crate) fn receive(self: &Arc<Self>, from: ReplicaId, message: Rpc) {
+        if self.waits.load(Relaxed) {
+            let mut backlog = held(&self.backlog);
+            if self.waits.load(Relaxed) {
+                backlog.push_back((from, message));
+                return;
+            }
+        }
+        self.handle(from, message);
+    }
+
+    fn handle(self: &Arc<Self>, from: ReplicaId, message: Rpc) {
         // Locks are released before anything is sent: on the channel network that runs the
         // receiver's `receive` within ours.
         match message {
@@ -122,7 +177,7 @@ impl Endpoint {
             Rpc::Broken { stream } => self.pass_to_stream(stream, Reply::Broken),
             Rpc::Ask { number, question } => {
                 let endpoint = self.clone();
-                self.runtime.spawn(async move {
+                self.spawn(async move {
                     // A replica that stopped does not answer, as if it were gone already.
                     if let Some(answer) = endpoint.answer(question).await {
                         endpoint.send(from, Rpc::Answer { number, answer });
@@ -149,7 +204,7 @@ impl Endpoint {
         let unbroken = {
             let mut incoming = held(&self.incoming);
             if incoming.get(&from).is_none_or(|current| current.stream < stream) {
-                incoming.insert(from, Incoming::start(self, from, stream, raft, &self.runtime));
+                incoming.insert(from, Incoming::start(self, from, stream, raft));
             }
             match incoming.get_mut(&from) {
                 Some(current) if current.stream == stream => current.take(sequence, request),

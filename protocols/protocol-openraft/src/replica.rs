@@ -9,8 +9,8 @@ use openraft::async_runtime::WatchReceiver;
 use openraft::errors::Fatal;
 use openraft::{Config, Instant as _};
 use protocol_core::{
-    Application, CounterCell, Inbox, LaunchError, LeaderClient, Network, Offer, ReplicaId, ReplicaStatus,
-    Request,
+    Application, CounterCell, Fault, FaultError, Inbox, LaunchError, LeaderClient, Network, Offer, ReplicaId,
+    ReplicaStatus, Request,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -20,7 +20,7 @@ use crate::log_store::LogStore;
 use crate::network::{Carriage, Endpoint, Links, held};
 use crate::responder::Waiting;
 use crate::state_machine::StateMachine;
-use crate::types::{Raft, Rpc};
+use crate::types::{Raft, Rpc, TypeConfig};
 
 /// Requests taken up at once, at most.
 const TAKE_UP: usize = 1024;
@@ -114,6 +114,7 @@ pub(crate) struct Life {
     pub(crate) new: bool,
     log: LogStore,
     node: Arc<Node>,
+    endpoint: Arc<Endpoint>,
     waiting: Arc<Waiting>,
     take_up: JoinHandle<()>,
     look_after: JoinHandle<()>,
@@ -137,18 +138,21 @@ impl Life {
         let machine = StateMachine::new(application.clone(), log.clone());
         let endpoint = Arc::new(Endpoint::new(id, origin.network.clone(), origin.carriage.clone()));
         let links = Links(endpoint.clone());
-        let raft = Raft::build(u64::from(id.0), origin.config.clone(), links, log.clone(), machine)
-            .await
-            .map_err(|error| LaunchError::Library(error.to_string()))?;
-        endpoint.serve_with(raft.clone());
-        raft.run();
+        let (config, logged) = (origin.config.clone(), log.clone());
+        let built = endpoint.gate.guard(async {
+            let raft = Raft::build(u64::from(id.0), config, links, logged, machine).await?;
+            endpoint.serve_with(raft.clone());
+            raft.run();
+            Ok::<_, Fatal<TypeConfig>>(raft)
+        });
+        let raft = built.await.map_err(|error| LaunchError::Library(error.to_string()))?;
 
         let waiting = Arc::new(Waiting::new(id, origin.client.clone(), endpoint.sent.clone(), log.flushed()));
         let (sender, requests) = mpsc::unbounded_channel();
         *held(&node.application) = application;
         *held(&node.failure) = None;
         *held(&node.raft) = Some(raft.clone());
-        *held(&node.endpoint) = Some(endpoint);
+        *held(&node.endpoint) = Some(endpoint.clone());
         *held(&node.requests) = Some(sender);
         node.live.store(true, Relaxed);
         let lease = Duration::from_millis(origin.config.election_timeout_max);
@@ -161,14 +165,29 @@ impl Life {
             lease,
         };
         Ok(Life {
-            take_up: tokio::spawn(take_up(raft.clone(), waiting.clone(), requests)),
-            look_after: tokio::spawn(look_after.run()),
+            take_up: tokio::spawn(endpoint.gate.guard(take_up(raft.clone(), waiting.clone(), requests))),
+            look_after: tokio::spawn(endpoint.gate.guard(look_after.run())),
+            endpoint,
             node: node.clone(),
             raft,
             new,
             log,
             waiting,
         })
+    }
+
+    /// Lets the replica stand still, while it lives.
+    pub(crate) fn pause(&self, fault: Fault) -> Result<(), FaultError> {
+        let id = self.endpoint.id;
+        if !self.node.live.load(Relaxed) {
+            return Err(FaultError::is_down(fault, id));
+        }
+        if self.endpoint.pause() { Ok(()) } else { Err(FaultError::is_paused(fault, id)) }
+    }
+
+    /// Lets a replica that stands still go on.
+    pub(crate) fn resume(&self, fault: Fault) -> Result<(), FaultError> {
+        if self.endpoint.resume() { Ok(()) } else { Err(FaultError::is_running(fault, self.endpoint.id)) }
     }
 
     /// Ends the life as a crash does: memory is lost, the log keeps what it was given.
@@ -178,6 +197,8 @@ impl Life {
         self.node.shut();
         // The log closes first, so that nothing is acknowledged on the way out.
         self.log.close();
+        // A replica that stands still has to move to be stopped; nothing that it does counts any more.
+        self.endpoint.gate.open();
         self.raft.shutdown().await.ok();
         // Ends once it has passed on what was queued, which the stopped library hands back.
         self.take_up.await.ok();

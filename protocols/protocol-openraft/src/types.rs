@@ -18,6 +18,7 @@ use protocol_core::{Command, Message, MessageKind, Wire, WireError};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::gate::GatedRuntime;
 use crate::responder::Responder;
 use crate::state_machine::StateMachine;
 
@@ -35,7 +36,7 @@ impl RaftTypeConfig for TypeConfig {
     type Vote = openraft::impls::Vote<Self::LeaderId>;
     type Payload = EntryPayload<Proposal, u64, ()>;
     type Entry = openraft::impls::Entry<openraft::alias::CommittedLeaderIdOf<Self>, Self::Payload>;
-    type AsyncRuntime = openraft::impls::TokioRuntime;
+    type AsyncRuntime = GatedRuntime;
     type Responder<T>
         = Responder<T>
     where

@@ -27,6 +27,29 @@ impl LinkSpec {
     pub fn is_perfect(&self) -> bool {
         *self == LinkSpec { fifo: self.fifo, ..LinkSpec::default() }
     }
+
+    /// The link while it is degraded.
+    pub fn degraded(&self, by: Degradation) -> LinkSpec {
+        LinkSpec {
+            delay: self.delay.saturating_add(by.extra_delay),
+            loss: 1.0 - (1.0 - self.loss) * (1.0 - by.loss),
+            ..*self
+        }
+    }
+
+    /// Whether a message may pass at once and untouched while so many earlier ones are still held.
+    pub fn passes_at_once(&self, held: usize) -> bool {
+        self.is_perfect() && (held == 0 || !self.fifo)
+    }
+}
+
+/// What a fault adds to the condition of one link. The default adds nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Degradation {
+    /// Added to the one-way delay.
+    pub extra_delay: Duration,
+    /// Share of messages lost, 0 to 1, of those that the link itself would not lose.
+    pub loss: f64,
 }
 
 /// When a message arrives, in nanoseconds of the network's clock: not at all, once or twice.
@@ -111,6 +134,51 @@ mod tests {
                 last = arrival;
             }
         }
+    }
+
+    proptest! {
+        #[test]
+        fn a_fifo_link_keeps_order_when_a_degradation_begins_and_ends(
+            base in 0u64..10_000,
+            extra in 0u64..500_000,
+            (begin, end) in (0u64..100, 100u64..200),
+        ) {
+            let delay = Duration::from_nanos(base);
+            let spec = LinkSpec { delay, fifo: true, ..LinkSpec::default() };
+            let by = Degradation { extra_delay: Duration::from_nanos(extra), loss: 0.1 };
+            let (mut link, mut random) = (LinkState::default(), ChaCha8Rng::seed_from_u64(7));
+            let mut last = 0;
+            for at in 0..300 {
+                let degraded = (begin..end).contains(&at);
+                let now = if degraded { spec.degraded(by) } else { spec };
+                let Some(arrival) = link.pass(&now, at * 1000, 100, &mut random).arrival else { continue };
+                let least = base + if degraded { extra } else { 0 };
+                prop_assert!(arrival >= at * 1000 + least);
+                prop_assert!(arrival >= last);
+                last = arrival;
+            }
+        }
+    }
+
+    #[test]
+    fn a_degradation_adds_to_what_the_link_does_anyway() {
+        let delay = Duration::from_millis(3);
+        let spec = LinkSpec { delay, loss: 0.5, fifo: true, ..LinkSpec::default() };
+        let degraded = spec.degraded(Degradation { extra_delay: delay, loss: 0.2 });
+        assert_eq!(degraded, LinkSpec { delay: 2 * delay, loss: 0.6, ..spec });
+        assert_eq!(spec.degraded(Degradation::default()), spec);
+        assert!(LinkSpec::default().degraded(Degradation::default()).is_perfect());
+        let lossy = Degradation { extra_delay: Duration::ZERO, loss: 1.0 };
+        let fates = arrivals(LinkSpec::default().degraded(lossy), 100);
+        assert!(fates.iter().all(|fate| fate.arrival.is_none()));
+    }
+
+    #[test]
+    fn nothing_overtakes_what_a_fifo_link_still_holds() {
+        let fifo = LinkSpec { fifo: true, ..LinkSpec::default() };
+        assert!(fifo.passes_at_once(0) && !fifo.passes_at_once(1));
+        assert!(LinkSpec::default().passes_at_once(1));
+        assert!(!LinkSpec { loss: 0.1, ..fifo }.passes_at_once(0));
     }
 
     #[test]

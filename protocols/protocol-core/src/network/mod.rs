@@ -6,23 +6,22 @@
 
 mod delay_line;
 mod link;
+mod links;
 mod tcp;
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
-
-pub use link::{Fate, LinkSpec, LinkState};
+pub use link::{Degradation, Fate, LinkSpec, LinkState};
 
 use crate::counters::CounterCell;
 use crate::protocol::LaunchError;
 use crate::replica::ReplicaId;
 use crate::wire::Message;
 use delay_line::DelayLine;
+use links::Links;
 use tcp::TcpLinks;
 
 /// Bytes of the length in front of every message, counted on every kind of network.
@@ -110,15 +109,14 @@ impl<M> Clone for Network<M> {
 }
 
 struct Shared<M> {
-    replicas: usize,
     epoch: Instant,
-    link: LinkSpec,
-    states: Vec<Mutex<(LinkState, ChaCha8Rng)>>,
-    cuts: Vec<AtomicBool>,
-    any_cut: AtomicBool,
+    links: Arc<Links>,
     counters: Vec<Arc<CounterCell>>,
     carrier: Arc<Carrier<M>>,
+    /// Started when the first link needs it.
     line: OnceLock<DelayLine<Hop<M>>>,
+    /// Held while the line is started.
+    starting: Mutex<()>,
 }
 
 impl<M: Message> Network<M> {
@@ -139,35 +137,36 @@ impl<M: Message> Network<M> {
                 Carrier::Tcp(TcpLinks::open(address, base_port, inboxes).await?)
             }
         };
-        let links = replicas * replicas;
         let network = Network {
             shared: Arc::new(Shared {
-                replicas,
                 epoch: Instant::now(),
-                link: spec.link,
-                states: (0..links as u64)
-                    .map(|index| {
-                        let mut random = ChaCha8Rng::seed_from_u64(seed);
-                        random.set_stream(index);
-                        Mutex::new((LinkState::default(), random))
-                    })
-                    .collect(),
-                cuts: (0..links).map(|_| AtomicBool::new(false)).collect(),
-                any_cut: AtomicBool::new(false),
+                links: Arc::new(Links::new(replicas, spec.link, seed)),
                 counters,
                 carrier: Arc::new(carrier),
                 line: OnceLock::new(),
+                starting: Mutex::default(),
             }),
         };
         if !spec.link.is_perfect() {
-            let carrier = network.shared.carrier.clone();
-            let line = DelayLine::start(network.shared.epoch, move |hop: Hop<M>| {
-                carrier.carry(hop.from, hop.to, hop.message);
-            })
-            .map_err(|source| LaunchError::Network { address: "delay line".into(), source })?;
-            network.shared.line.set(line).ok();
+            network
+                .start_line()
+                .map_err(|source| LaunchError::Network { address: "delay line".into(), source })?;
         }
         Ok(network)
+    }
+
+    fn start_line(&self) -> io::Result<()> {
+        let shared = &*self.shared;
+        let _starting = shared.starting.lock().unwrap_or_else(PoisonError::into_inner);
+        if shared.line.get().is_none() {
+            let (carrier, links) = (shared.carrier.clone(), shared.links.clone());
+            let line = DelayLine::start(shared.epoch, move |hop: Hop<M>| {
+                carrier.carry(hop.from, hop.to, hop.message);
+                links.released(hop.from, hop.to);
+            })?;
+            shared.line.set(line).ok();
+        }
+        Ok(())
     }
 
     /// Sends one message. It is counted even when a cut or a loss swallows it: the sender spent it.
@@ -175,16 +174,21 @@ impl<M: Message> Network<M> {
         let shared = &*self.shared;
         let bytes = FRAME_HEADER_BYTES + message.encoded_len();
         shared.counters[from.index()].sent(message.kind(), bytes);
-        if shared.any_cut.load(Relaxed) && self.is_cut(from, to) {
+        if shared.links.all_perfect() {
+            return shared.carrier.carry(from, to, message);
+        }
+        if shared.links.is_cut(from, to) {
             return;
         }
-        let Some(line) = shared.line.get() else {
-            return shared.carrier.carry(from, to, message);
+        let mut link = shared.links.link(from, to);
+        let line = match shared.line.get() {
+            Some(line) if !link.passes_at_once() => line,
+            _ => {
+                drop(link);
+                return shared.carrier.carry(from, to, message);
+            }
         };
-        let now = shared.epoch.elapsed().as_nanos() as u64;
-        let mut state = shared.states[self.link(from, to)].lock().unwrap_or_else(PoisonError::into_inner);
-        let (link, random) = &mut *state;
-        let fate = link.pass(&shared.link, now, bytes, random);
+        let fate = link.pass(shared.epoch.elapsed().as_nanos() as u64, bytes);
         if let Some(due) = fate.again {
             line.hold(due, Hop { from, to, message: message.clone() });
         }
@@ -195,21 +199,27 @@ impl<M: Message> Network<M> {
 
     /// Loses all messages from one replica to another until [`heal`](Network::heal).
     pub fn cut(&self, from: ReplicaId, to: ReplicaId) {
-        self.shared.cuts[self.link(from, to)].store(true, Relaxed);
-        self.shared.any_cut.store(true, Relaxed);
+        self.shared.links.cut(from, to);
     }
 
-    /// Ends all cuts, and returns the links that were cut.
+    /// Delays and loses messages from one replica to another, in place of an earlier degradation of
+    /// this link, until [`heal`](Network::heal). Fails when the thread that holds delayed messages
+    /// can't be started.
+    pub fn degrade(&self, from: ReplicaId, to: ReplicaId, by: Degradation) -> io::Result<()> {
+        self.start_line()?;
+        self.shared.links.degrade(from, to, by);
+        Ok(())
+    }
+
+    /// Ends all cuts and degradations, and returns the links that were cut. What a degraded link held
+    /// still arrives when it is due; a link that keeps order lets nothing overtake it.
     pub fn heal(&self) -> Vec<(ReplicaId, ReplicaId)> {
-        self.shared.any_cut.store(false, Relaxed);
-        let pairs = ReplicaId::all(self.shared.replicas)
-            .flat_map(|from| ReplicaId::all(self.shared.replicas).map(move |to| (from, to)));
-        pairs.filter(|&(from, to)| self.shared.cuts[self.link(from, to)].swap(false, Relaxed)).collect()
+        self.shared.links.heal()
     }
 
-    /// Whether messages from one replica to another are lost.
+    /// Whether messages from one replica to another are lost by a cut.
     pub fn is_cut(&self, from: ReplicaId, to: ReplicaId) -> bool {
-        self.shared.cuts[self.link(from, to)].load(Relaxed)
+        self.shared.links.is_cut(from, to)
     }
 
     /// Ends the network's tasks and frees its ports.
@@ -217,10 +227,6 @@ impl<M: Message> Network<M> {
         if let Carrier::Tcp(links) = &*self.shared.carrier {
             links.close();
         }
-    }
-
-    fn link(&self, from: ReplicaId, to: ReplicaId) -> usize {
-        from.index() * self.shared.replicas + to.index()
     }
 }
 
@@ -291,6 +297,66 @@ mod tests {
         network.send(ReplicaId(0), ReplicaId(1), Command::new(CommandId(2), b"passes"));
         assert_eq!(arrivals.recv().await.unwrap().1.id(), CommandId(2));
         assert_eq!(counters.read().of(MessageKind::Protocol).messages, 2);
+    }
+
+    #[tokio::test]
+    async fn nothing_overtakes_on_a_fifo_link_that_degrades_and_heals() {
+        for mut spec in [NetworkSpec::channel(), NetworkSpec::tcp()] {
+            spec.link.fifo = true;
+            let (network, _, mut arrivals) = open(spec).await;
+            let send = |ids: std::ops::Range<u64>| {
+                ids.for_each(|id| network.send(ReplicaId(0), ReplicaId(1), Command::new(CommandId(id), b"")));
+            };
+            // Several times, so that some sends fall into the moment when the last held message leaves.
+            for round in 0..20 {
+                let first = round * 400;
+                let extra_delay = Duration::from_micros(100 * round);
+                send(first..first + 100);
+                let by = Degradation { extra_delay, loss: 0.0 };
+                network.degrade(ReplicaId(0), ReplicaId(1), by).unwrap();
+                send(first + 100..first + 200);
+                assert!(network.heal().is_empty());
+                send(first + 200..first + 300);
+                for id in first..first + 200 {
+                    assert_eq!(arrivals.recv().await.unwrap().1.id(), CommandId(id));
+                }
+                send(first + 300..first + 400);
+                for id in first + 200..first + 400 {
+                    assert_eq!(arrivals.recv().await.unwrap().1.id(), CommandId(id));
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_degraded_link_delays_and_loses_by_its_seed_until_it_heals() {
+        let mut survivors = Vec::new();
+        for _ in 0..2 {
+            let (network, _, mut arrivals) = open(NetworkSpec::channel()).await;
+            let by = Degradation { extra_delay: Duration::from_millis(5), loss: 0.5 };
+            network.degrade(ReplicaId(0), ReplicaId(1), by).unwrap();
+            let sent = Instant::now();
+            for id in 0..100 {
+                network.send(ReplicaId(0), ReplicaId(1), Command::new(CommandId(id), b""));
+            }
+            network.send(ReplicaId(1), ReplicaId(0), Command::new(CommandId(100), b""));
+            assert_eq!(arrivals.recv().await.unwrap().1.id(), CommandId(100), "only one way is slow");
+            network.heal();
+            let mut arrived = vec![arrivals.recv().await.unwrap().1.id()];
+            assert!(sent.elapsed() >= by.extra_delay);
+            // Sent later and held as long, it comes last.
+            network.degrade(ReplicaId(0), ReplicaId(1), Degradation { loss: 0.0, ..by }).unwrap();
+            network.send(ReplicaId(0), ReplicaId(1), Command::new(CommandId(101), b""));
+            loop {
+                match arrivals.recv().await.unwrap().1.id() {
+                    CommandId(101) => break,
+                    id => arrived.push(id),
+                }
+            }
+            assert!((20..80).contains(&arrived.len()), "{} of 100 arrived", arrived.len());
+            survivors.push(arrived);
+        }
+        assert_eq!(survivors[0], survivors[1], "the same seed loses the same messages");
     }
 
     #[tokio::test]

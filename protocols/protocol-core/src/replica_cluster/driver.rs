@@ -64,6 +64,9 @@ impl<R: Replica> Driver<R> {
                 _ = inbox.recv_many(&mut events, WAKE_UP_EVENTS) => {}
                 () = &mut sleep => {}
             }
+            if self.node.pace.is_paused() {
+                self.node.pace.stand().await;
+            }
             failure = self.round(&mut events, &mut requests).err();
             if self.epoch.elapsed() > expire_at {
                 expire_at = self.epoch.elapsed() + EXPIRY_INTERVAL;
@@ -98,6 +101,7 @@ impl<R: Replica> Driver<R> {
                 Event::Link(peer, up) => {
                     self.replica.step(now, Input::Link { peer, up }, &mut self.effects);
                 }
+                Event::Wake => {}
             }
         }
         self.node.counters.woke(messages);
@@ -300,6 +304,7 @@ impl<R: Replica> Drop for Driver<R> {
         for request in self.waiting.take_all() {
             self.client.refused(self.id, request, None);
         }
+        self.node.pace.end();
     }
 }
 

@@ -11,27 +11,28 @@
 
 mod batches;
 mod driver;
+mod node;
+mod pace;
 mod waiting;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use async_trait::async_trait;
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::applied::{Application, AppliedLog};
 use crate::client::LeaderClient;
-use crate::cluster::{Cluster, Fault, FaultError, Observation, ReplicaStatus, Request};
-use crate::counters::CounterCell;
-use crate::network::{Inbox, Network};
+use crate::cluster::{Cluster, Fault, FaultError, Observation, Request};
+use crate::network::{Degradation, Inbox, Network};
 use crate::protocol::{LaunchError, LaunchSpec};
-use crate::replica::{Effects, Misbehaviour, Replica, ReplicaId, SyncToken, Time, View};
+use crate::replica::{Effects, Replica, ReplicaId, View};
 use crate::storage::{StorageSpec, Wal};
 use driver::{Driver, refuse_all};
+use node::{Event, NO_LEADER, Node, held};
 use waiting::Waiting;
 
 /// What a replica is made from.
@@ -58,93 +59,6 @@ impl Default for DriverOptions {
     fn default() -> Self {
         DriverOptions { largest_proposal: 1024 }
     }
-}
-
-enum Event<R: Replica> {
-    /// In a box, because a message may be several times larger than a request, and there are more of
-    /// those.
-    Message(Box<(ReplicaId, R::Message)>),
-    Request(Request),
-    /// Which life asked, what is durable, and since when.
-    Synced(u64, SyncToken, Result<Time, String>),
-    Link(ReplicaId, bool),
-}
-
-/// What outsiders know of one replica.
-struct Node<R: Replica> {
-    /// One channel for all lives of the replica, so that posting takes no lock.
-    inbox: mpsc::UnboundedSender<Event<R>>,
-    /// Held by the task of the current life.
-    events: Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<Event<R>>>>,
-    lives: AtomicU64,
-    application: Mutex<Application>,
-    counters: Arc<CounterCell>,
-    view: AtomicU64,
-    leader: AtomicU64,
-    live: AtomicBool,
-    misbehaviour: Mutex<Vec<Misbehaviour>>,
-    failure: Mutex<Option<String>>,
-}
-
-const NO_LEADER: u64 = u64::MAX;
-const KEPT_ACCUSATIONS: usize = 64;
-
-impl<R: Replica> Node<R> {
-    fn new() -> Self {
-        let (inbox, events) = mpsc::unbounded_channel();
-        Node {
-            inbox,
-            events: Arc::new(tokio::sync::Mutex::new(events)),
-            lives: AtomicU64::new(0),
-            application: Mutex::default(),
-            counters: Arc::default(),
-            view: AtomicU64::new(0),
-            leader: AtomicU64::new(NO_LEADER),
-            live: AtomicBool::new(false),
-            misbehaviour: Mutex::default(),
-            failure: Mutex::default(),
-        }
-    }
-
-    fn post(&self, event: Event<R>) -> Result<(), Event<R>> {
-        if !self.live.load(Relaxed) {
-            return Err(event);
-        }
-        self.inbox.send(event).map_err(|error| error.0)
-    }
-
-    fn set_view(&self, view: u64, leader: Option<ReplicaId>) {
-        self.view.store(view, Relaxed);
-        self.leader.store(leader.map_or(NO_LEADER, |leader| u64::from(leader.0)), Relaxed);
-    }
-
-    fn accuse(&self, accusations: &mut Vec<Misbehaviour>) {
-        let mut kept = held(&self.misbehaviour);
-        let room = KEPT_ACCUSATIONS.saturating_sub(kept.len());
-        kept.extend(accusations.drain(..).take(room));
-    }
-
-    fn fail(&self, failure: String) {
-        self.live.store(false, Relaxed);
-        *held(&self.failure) = Some(failure);
-    }
-
-    fn status(&self) -> ReplicaStatus {
-        let application = held(&self.application).clone();
-        let log = application.log();
-        ReplicaStatus {
-            live: self.live.load(Relaxed),
-            delivered: log.delivered(),
-            digest: log.digest(),
-            counters: self.counters.read(),
-            misbehaviour: held(&self.misbehaviour).clone(),
-            failure: held(&self.failure).clone(),
-        }
-    }
-}
-
-fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 type Factory<R> = dyn Fn(Boot<<R as Replica>::Record>) -> Result<R, LaunchError> + Send + Sync;
@@ -257,6 +171,7 @@ impl<R: Replica> ReplicaCluster<R> {
         task.abort();
         // Waits until the task is gone, and its log closed. Its error is the abort itself.
         task.await.ok();
+        node.pace.resume();
         refuse_all(id, &mut *node.events.lock().await, &self.client);
         for peer in ReplicaId::all(self.nodes.len()).filter(|&peer| peer != id) {
             self.tell_links(id, peer, false);
@@ -277,6 +192,35 @@ impl<R: Replica> ReplicaCluster<R> {
         tasks[id.index()] = Some(task);
         for peer in ReplicaId::all(self.nodes.len()).filter(|&peer| peer != id) {
             self.tell_links(id, peer, true);
+        }
+        Ok(())
+    }
+
+    /// The tasks are held meanwhile, so that no crash and no restart comes in between.
+    async fn pause(&self, fault: Fault, id: ReplicaId) -> Result<(), FaultError> {
+        let tasks = self.tasks.lock().await;
+        let node = &self.nodes[id.index()];
+        if tasks[id.index()].is_none() || !node.live.load(Relaxed) {
+            return Err(FaultError::is_down(fault, id));
+        }
+        if !node.pace.pause() {
+            return Err(FaultError::is_paused(fault, id));
+        }
+        if node.post(Event::Wake).is_err() {
+            node.pace.resume();
+            return Err(FaultError::is_down(fault, id));
+        }
+        node.pace.stands().await;
+        Ok(())
+    }
+
+    async fn resume(&self, fault: Fault, id: ReplicaId) -> Result<(), FaultError> {
+        let tasks = self.tasks.lock().await;
+        if tasks[id.index()].is_none() {
+            return Err(FaultError::is_down(fault, id));
+        }
+        if !self.nodes[id.index()].pace.resume() {
+            return Err(FaultError::is_running(fault, id));
         }
         Ok(())
     }
@@ -311,12 +255,18 @@ impl<R: Replica> Cluster for ReplicaCluster<R> {
                 self.tell_links(from, to, false);
                 Ok(())
             }
+            Fault::Degrade { from, to, extra_delay, loss } => self
+                .network
+                .degrade(from, to, Degradation { extra_delay, loss })
+                .map_err(|error| FaultError::no_delay_line(fault, &error)),
             Fault::Heal => {
                 for (from, to) in self.network.heal() {
                     self.tell_links(from, to, true);
                 }
                 Ok(())
             }
+            Fault::Pause(id) => self.pause(fault, id).await,
+            Fault::Resume(id) => self.resume(fault, id).await,
         }
     }
 
@@ -344,12 +294,15 @@ impl<R: Replica> Cluster for ReplicaCluster<R> {
 
     async fn stop(&self) {
         self.client_task.abort();
-        for (task, node) in self.tasks.lock().await.iter_mut().zip(self.nodes.iter()) {
+        let nodes = ReplicaId::all(self.nodes.len()).zip(self.nodes.iter());
+        for (task, (id, node)) in self.tasks.lock().await.iter_mut().zip(nodes) {
             node.live.store(false, Relaxed);
             if let Some(task) = task.take() {
                 task.abort();
                 task.await.ok();
             }
+            // Requests may have waited here for long, when the replica was paused.
+            refuse_all(id, &mut *node.events.lock().await, &self.client);
         }
         self.network.close();
     }
