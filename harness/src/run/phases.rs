@@ -23,7 +23,7 @@ use crate::results::{
     CurvePoint, Knee, Metric, Outcome, PhaseResult, ResourceSample, ResourceUse, ScenarioResult,
 };
 use crate::safety::Claims;
-use crate::scenario::{KneeSearch, Measure, Phase, PhaseKind, Scenario, StorageConfig};
+use crate::scenario::{KneeSearch, Measure, Phase, PhaseKind, Ramp, Scenario, StorageConfig};
 
 /// How often what the run takes is sampled.
 const SAMPLE_EVERY: Duration = Duration::from_millis(50);
@@ -192,8 +192,10 @@ fn find_knee<'a>(
         }
         let load = load(curve.len() as u64);
         let duration_s = if confirming { search.confirm_s } else { search.probe_s };
+        // In one piece: nothing is told about parts of a probe, and each would end a little late.
+        let whole = Some(Ramp { increment_per_s: 0.0, interval_s: duration_s });
         let phase =
-            Phase { kind: PhaseKind::Stress, duration_s, requests: None, rate_per_s: rate, ramp: None };
+            Phase { kind: PhaseKind::Stress, duration_s, requests: None, rate_per_s: rate, ramp: whole };
         let mut record = run_phase(pacer, &load, &phase);
         // The next probe must find the system idle.
         drain(pacer, load.book);
