@@ -221,12 +221,14 @@ fn note(entries: &[Entry], families: &BTreeSet<&str>, name: &str) -> Option<Stri
         let families: Vec<&str> = families.iter().copied().collect();
         notes.push(format!("rows of different families ({}) don't promise the same", families.join(", ")));
     }
-    let disturbed: Vec<String> = entries
+    // By name, so that every metric of a scenario says the same.
+    let disturbed: BTreeSet<String> = entries
         .iter()
         .filter(|entry| !entry.row.disturbed.is_empty())
         .map(|entry| entry.row.row_name())
         .collect();
     if !disturbed.is_empty() {
+        let disturbed: Vec<String> = disturbed.into_iter().collect();
         notes.push(format!("disturbed: {}", disturbed.join(", ")));
     }
     let of_a_fault = name.ends_with(RANKED_ENDINGS[0]) || name.ends_with(RANKED_ENDINGS[1]);

@@ -33,8 +33,8 @@ pub struct PairedRatio {
 ///
 /// Blocks of a pair share what the conditions do to both, so it cancels; that is why pairs and not
 /// the two series are resampled. Pairs without two positive finite values are left out. None with
-/// fewer than [`FEWEST_PAIRS`]. With few pairs the percentile interval is too narrow: of 5 it holds
-/// the truth in about 84 of 100 cases, of 20 in about 93.
+/// fewer than [`FEWEST_PAIRS`]. With few pairs the percentile interval is too narrow: with normal
+/// logarithms it holds the truth in 83 of 100 cases with 5 pairs, and in 92 with 20.
 pub fn paired_ratio(pairs: &[(f64, f64)], resamples: usize, seed: u64) -> Option<PairedRatio> {
     let usable = |value: f64| value > 0.0 && value.is_finite();
     let logs: Vec<f64> = pairs
@@ -258,10 +258,10 @@ mod tests {
                 })
                 .count()
         };
-        // As the documentation says: 84 and 93 of 100, give or take three standard errors.
+        // As the documentation says: 83 and 92 of 100, give or take three standard errors.
         let (few, many) = (covered(5), covered(20));
-        assert!((314..=358).contains(&few), "{few} of 400");
-        assert!((357..=387).contains(&many), "{many} of 400");
+        assert!((308..=354).contains(&few), "{few} of 400");
+        assert!((351..=385).contains(&many), "{many} of 400");
     }
 
     proptest! {

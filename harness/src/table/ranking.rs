@@ -109,9 +109,10 @@ fn of_ratio(ratio: Ratio) -> String {
     }
 }
 
-/// Three digits, and more where these would hide that there is a difference.
+/// Three digits, and more where these would hide a difference; what is less still is rounding.
 fn factor(value: f64) -> String {
-    if value != 1.0 && (value - 1.0).abs() < 0.005 { format!("{value:.4}") } else { quantity::count(value) }
+    let difference = (value - 1.0).abs();
+    if (0.000_1..0.005).contains(&difference) { format!("{value:.4}") } else { quantity::count(value) }
 }
 
 fn ordinal(place: usize) -> String {
@@ -286,6 +287,20 @@ mod tests {
         let shown = ranking_table(&analysis);
         assert!(shown.lines().all(|line| line.chars().count() <= 120), "{shown}");
         insta::assert_snapshot!(shown);
+    }
+
+    #[test]
+    fn a_factor_has_as_many_digits_as_it_takes_to_show_a_difference() {
+        for (value, expected) in [
+            (1.0, "1.00"),
+            (0.999_99, "1.00"),
+            (1.0012, "1.0012"),
+            (0.9987, "0.9987"),
+            (1.34, "1.34"),
+            (12.0, "12.0"),
+        ] {
+            assert_eq!(factor(value), expected);
+        }
     }
 
     #[test]
