@@ -25,7 +25,7 @@ const RANKED: [&str; 10] = [
 const SUSTAINABLE: &str = "sustainable_per_s";
 
 /// What else is ranked: of every fault, and of every size of the cluster.
-const RANKED_ENDINGS: [&str; 3] = ["_unavailability_ns", "_first_commit_ns", "_peak_per_s"];
+const RANKED_ENDINGS: [&str; 2] = ["_unavailability_ns", "_peak_per_s"];
 
 const RESAMPLES: usize = 1_000;
 

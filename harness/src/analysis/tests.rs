@@ -265,7 +265,7 @@ fn only_rows_of_one_scenario_stand_against_each_other() {
 
 #[test]
 fn what_stands_against_the_order_is_noted() {
-    let of = |name: &str, value| with(row(name), "crash_leader_first_commit_ns", value, None);
+    let of = |name: &str, value| with(row(name), "crash_leader_unavailability_ns", value, None);
     let a = of("a", 10.0);
     let mut b = of("b", 20.0);
     assert_eq!(
@@ -369,15 +369,7 @@ fn faults_and_peaks_are_ranked_by_their_endings() {
     b.faults = vec![fault("crash", None), fault("crash_leader", Some("it has no leader"))];
     let found = compare_protocols(&[a, b]).rankings;
     let names: Vec<&str> = found.iter().map(|ranking| ranking.metric.as_str()).collect();
-    assert_eq!(
-        names,
-        [
-            "crash_leader_unavailability_ns",
-            "crash_leader_first_commit_ns",
-            "crash_unavailability_ns",
-            "replicas_3_peak_per_s"
-        ]
-    );
+    assert_eq!(names, ["crash_leader_unavailability_ns", "crash_unavailability_ns", "replicas_3_peak_per_s"]);
     assert_eq!(found[0].not_ranked[0].reason, "not measured: it has no leader");
     assert_eq!(order(&found[2]), [("a", 1, false), ("b", 2, false)]);
     assert_eq!(found[3].not_ranked[0].reason, "not measured");

@@ -224,6 +224,7 @@ impl Conductor<'_> {
         given?;
         taken_back?;
         let ended_ns = self.now_ns();
+        self.served_again()?;
         sleep(plan.after_s);
         let after = self.caught_up()?;
         Ok(FaultMarks {
@@ -312,6 +313,15 @@ impl Conductor<'_> {
             now.leader.is_some_and(|leader| now.replicas.get(leader.index()).is_some_and(|one| one.live))
         };
         self.wait_until(limit, led)?.ok_or(RunError::NoLeader(limit))
+    }
+
+    /// Waits until something is delivered that was not when the fault ended: a cluster without a leader
+    /// may take another election to come back, and the time to watch it counts from then.
+    fn served_again(&self) -> Result<(), RunError> {
+        let most = |now: &Observation| now.replicas.iter().map(|replica| replica.delivered).max();
+        let ended = most(&self.stage.observe()?);
+        let limit = self.episode.pair.limits.settle;
+        self.wait_until(limit, |now| most(now) > ended)?.map(drop).ok_or(RunError::NotServed(limit))
     }
 
     /// Waits until all replicas live and have what any of them had now.

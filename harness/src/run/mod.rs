@@ -72,6 +72,9 @@ pub enum RunError {
     /// The cluster can't be given a fault.
     #[error(transparent)]
     Fault(#[from] FaultError),
+    /// Nothing was committed any more after a fault.
+    #[error("nothing was committed within {0:?} of the fault's end")]
+    NotServed(Duration),
     /// The cluster did not come back from a fault.
     #[error("replicas did not catch up within {0:?} of the fault's end")]
     NotCaughtUp(Duration),

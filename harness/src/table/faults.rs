@@ -1,7 +1,7 @@
 //! The fault-tolerance measurement: a row per fault and protocol.
 
 use super::quantity::{self, NOTHING};
-use super::{empty_table, lines_of, with_spread};
+use super::{empty_table, lines_of};
 use crate::results::{FaultResult, ScenarioResult};
 
 const HEADS: [&str; 10] = [
@@ -11,9 +11,9 @@ const HEADS: [&str; 10] = [
     "first\ncommit",
     "95 % of\nthe rate",
     "backlog\ndrained",
-    "p99 before",
-    "p99 during",
-    "new\nviews",
+    "p99\nbefore",
+    "p99\nduring",
+    "views",
     "failed",
 ];
 
@@ -26,7 +26,7 @@ pub fn faults_table(rows: &[&ScenarioResult]) -> String {
             names.push(&fault.fault);
         }
     }
-    let mut table = empty_table(&HEADS, true);
+    let mut table = empty_table(&HEADS, false);
     let mut notes = Vec::new();
     for name in names {
         for result in rows {
@@ -39,7 +39,7 @@ pub fn faults_table(rows: &[&ScenarioResult]) -> String {
     let lost: Vec<String> = rows.iter().map(|result| verdict(result)).collect();
     let legend = format!(
         "Medians of up to {cycles} cycles, from the fault on (of a majority: from its end on). A fault that hits \
-         no one who is needed\nshows the time between two commits as unavailable."
+         no one\nwho is needed shows the time between two commits as unavailable; views: how far the term rose."
     );
     let mut parts = vec![lines_of(&table), legend];
     parts.extend(notes);
@@ -51,20 +51,23 @@ fn row(result: &ScenarioResult, fault: &FaultResult) -> Vec<String> {
     let metric = |name: &str| fault.metrics.iter().find(|metric| metric.name == name);
     let time = |name: &str| match metric(name) {
         Some(metric) => {
-            let mut shown = quantity::in_unit(metric.value, "ns");
-            if (metric.n as usize) < fault.cycles.len() {
-                shown += &format!(" ({} of {})", metric.n, fault.cycles.len());
-            }
-            with_spread(shown, metric)
+            let shown = quantity::in_unit(metric.value, "ns");
+            // A number that some cycles did not come to is not the median of all.
+            let all = metric.n as usize == fault.cycles.len();
+            if all { shown } else { format!("{shown} ({} of {})", metric.n, fault.cycles.len()) }
         }
         None => NOTHING.into(),
     };
+    let unavailable = metric("unavailability_ns").and_then(|metric| {
+        let spread = quantity::spread(metric.value, metric.lower?, metric.upper?)?;
+        Some(format!("{} {spread}", quantity::in_unit(metric.value, "ns")))
+    });
     let count = |name: &str| metric(name).map_or_else(|| NOTHING.into(), |one| quantity::count(one.value));
     let name = if fault.tolerated { fault.fault.clone() } else { format!("{} !", fault.fault) };
     vec![
         name,
         result.protocol.clone(),
-        time("unavailability_ns"),
+        unavailable.unwrap_or_else(|| time("unavailability_ns")),
         time("first_commit_ns"),
         time("recovered_ns"),
         time("backlog_drain_ns"),
