@@ -88,6 +88,13 @@ fn bad_input_gets_one_line_and_its_exit_code() {
         ("run --set batch=3", 2, "has no setting `batch`; it has: "),
         ("run --protocol raft-rs --set max_inflight_messages=0", 2, "is outside 1 to 65536"),
         ("run --set max_inflight_messages", 2, "is not NAME=VALUE"),
+        ("run --keep-for soon", 2, "`--keep-for soon` is no age"),
+        ("run --namespace a/b", 2, "a/b"),
+        (
+            "run --scenario fault_tolerance --storage memory",
+            2,
+            "fault 1 (crash_leader): kind = crash is outside",
+        ),
         ("compare latest latest", 5, "no run with readable results"),
         ("compare old new", 5, "`old` is no results file, run's folder, baseline or run"),
         ("baseline show old", 5, "no baseline `old`"),
@@ -158,6 +165,73 @@ fn every_network_and_storage_runs() {
     }
 }
 
+#[test]
+fn machines_read_json_and_the_history_remembers() {
+    let place = Place::new();
+    let output =
+        place.run("run --file scenarios.toml --scenario brief --format json -q --namespace nightly --pin");
+    assert_eq!(text(&output.stderr), "");
+    let results: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(results, place.results());
+    let rankings = results["analysis"]["rankings"].as_array().unwrap();
+    assert!(rankings.iter().any(|ranking| ranking["metric"] == "response_ns_p50"));
+    let listed = place.run("history list --namespace nightly --format json");
+    let entries: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
+    let keys: Vec<&str> =
+        entries.as_array().unwrap().iter().filter_map(|entry| entry["key"].as_str()).collect();
+    assert_eq!(keys, ["brief/openraft/channel/memory", "brief/raft-rs/channel/memory"]);
+    assert!(entries.as_array().unwrap().iter().all(|entry| entry["pinned"] == true));
+    let forgotten =
+        place.run("run --file scenarios.toml --scenario brief --protocol raft-rs -q --no-history");
+    assert_eq!(forgotten.status.code(), Some(0));
+    let listed = place.run("history list --format json");
+    let entries: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!(entries.as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_history_that_can_not_be_written_fails_the_run_and_loses_nothing_else() {
+    let place = Place::new();
+    let home = place.path().join("home");
+    std::fs::create_dir(&home).unwrap();
+    std::fs::write(home.join("history.sqlite"), "this is no database, and long enough not to be a new one")
+        .unwrap();
+    let output = place.run("run -q --file scenarios.toml --scenario brief --protocol raft-rs");
+    assert_eq!(output.status.code(), Some(1));
+    let error = text(&output.stderr);
+    assert!(error.contains("FAILED history: ") && error.contains("history.sqlite"), "{error}");
+    assert_eq!(place.results()["results"][0]["outcome"]["status"], "completed");
+    let untouched = std::fs::read_to_string(home.join("history.sqlite")).unwrap();
+    assert!(untouched.starts_with("this is no database"));
+}
+
+#[cfg(unix)]
+#[test]
+fn hooks_run_around_each_protocol_and_a_failing_one_stops_the_run() {
+    let place = Place::new();
+    let with_hooks = |pre: &str, post: &str| {
+        let hooks = format!("name = \"brief\"\n[scenario.hooks]\npre = [{pre}]\npost = [{post}]\n");
+        std::fs::write(place.path().join("hooked.toml"), SCENARIOS.replacen("name = \"brief\"\n", &hooks, 1))
+            .unwrap();
+        place.run("run -q --file hooked.toml --scenario brief")
+    };
+    let output = with_hooks(
+        "'test -d \"$CONSENSUS_BENCH_RUN_FOLDER\"'",
+        "'echo $CONSENSUS_BENCH_PROTOCOL $CONSENSUS_BENCH_OUTCOME >> hooked', 'test -s \"$CONSENSUS_BENCH_RESULTS\"'",
+    );
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let hooked = std::fs::read_to_string(place.path().join("hooked")).unwrap();
+    assert_eq!(hooked, "raft-rs completed\nopenraft completed\n");
+
+    let output = with_hooks("'echo the disk is not mounted; exit 4'", "'touch never'");
+    assert_eq!(output.status.code(), Some(1));
+    let error = text(&output.stderr);
+    assert!(error.contains("FAILED brief/raft-rs: pre hook"), "{error}");
+    assert!(error.contains("exit status: 4") && error.contains("    the disk is not mounted"), "{error}");
+    assert!(!error.contains("openraft"), "nothing more runs: {error}");
+    assert!(!place.path().join("never").exists());
+}
+
 #[cfg(unix)]
 #[test]
 fn an_interrupt_keeps_what_was_measured_and_says_so() {
@@ -171,7 +245,7 @@ fn an_interrupt_keeps_what_was_measured_and_says_so() {
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
     stderr.read_line(&mut line).unwrap();
-    assert!(line.contains("running 600.0 s of load"), "{line}");
+    assert!(line.contains("long/raft-rs: running"), "{line}");
     let interrupted = Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status().unwrap();
     assert!(interrupted.success());
     assert_eq!(child.wait().unwrap().code(), Some(130));
