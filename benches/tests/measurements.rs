@@ -14,7 +14,8 @@ fn built_in(name: &str) -> Scenario {
 fn results(scenario: &Scenario) -> Vec<ScenarioResult> {
     scenario.check("test").unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let pairs = consensus_bench_suite::suite().pairs(&[scenario.clone()], Limits::default()).unwrap();
+    let pairs =
+        consensus_bench_suite::suite().pairs(std::slice::from_ref(scenario), Limits::default()).unwrap();
     let results: Vec<ScenarioResult> =
         pairs.iter().map(|pair| pair.run(folder.path(), &Progress::default())).collect();
     for result in &results {

@@ -245,6 +245,14 @@ pub struct Interval {
     /// Flushes to stable storage.
     #[serde(default)]
     pub syncs: u64,
+    /// Share of the offered load that the generator sent.
+    #[serde(default = "all_of_it")]
+    pub reached: f64,
+}
+
+/// Runs from before the share was kept were not told apart by it.
+fn all_of_it() -> f64 {
+    1.0
 }
 
 /// A number with its interval.

@@ -259,12 +259,17 @@ mod tests {
         );
     }
 
+    /// What a clock can give, and what it can't.
+    fn any_rate() -> impl Strategy<Value = f64> {
+        prop_oneof![1e-6f64..1e12, Just(0.0), Just(-1.0), Just(f64::NAN), Just(f64::INFINITY)]
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(16))]
 
         #[test]
         fn any_rounds_can_be_written_and_read_again(
-            cells in vec((1usize..4, 1usize..9, vec(any::<f64>().prop_map(|rate| rate % 1e300), 0..3)), 0..6),
+            cells in vec((1usize..4, 1usize..9, vec(any_rate(), 0..3)), 0..6),
         ) {
             let cells: Vec<Rounds> =
                 cells.iter().map(|(replicas, clients, rounds)| cell_of(*replicas, *clients, rounds)).collect();

@@ -37,23 +37,9 @@ pub fn latency_metrics(record: &PhaseRecord, seed: u64) -> Vec<Metric> {
 impl PhaseTotals<'_> {
     /// Mean over acknowledged requests of a time whose sum is known exactly.
     fn mean(&self, name: &str, total_ns: impl Fn(&Recorder) -> u64) -> Metric {
-        let tail = self.record.tail.iter();
-        let blocks: Vec<(f64, f64)> = self
-            .record
-            .intervals
-            .iter()
-            .map(|block| &block.recorder)
-            .chain(tail)
-            .map(|recorder| (total_ns(recorder) as f64, recorder.succeeded as f64))
-            .collect();
-        let mean = |blocks: &[&(f64, f64)]| {
-            let (time, count) =
-                blocks.iter().fold((0.0, 0.0), |sum, block| (sum.0 + block.0, sum.1 + block.1));
-            time / count
-        };
-        let value = mean(&blocks.iter().collect::<Vec<_>>());
-        let bounds = bootstrap_interval(&blocks, RESAMPLES, self.seed, mean);
-        metric(name, "ns", LESS, value, bounds, blocks.iter().map(|block| block.1).sum::<f64>() as u64)
+        self.ratio_of_ended(name, "ns", LESS, |recorder| {
+            (total_ns(recorder) as f64, recorder.succeeded as f64)
+        })
     }
 }
 

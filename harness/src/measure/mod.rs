@@ -10,7 +10,7 @@ use protocol_core::{Counters, Floors, MessageKind};
 
 pub use latency::latency_metrics;
 pub use outage::{FaultMarks, fault_cycle, fault_metrics, fault_metrics_of_scenario};
-pub use target::{Steadiness, derived_metrics};
+pub use target::{Steadiness, derived_metrics, generator_kept_up};
 
 use blocks::BlockCounts;
 
@@ -90,6 +90,7 @@ pub fn interval(record: &IntervalRecord, phase_start_ns: u64) -> Interval {
         messages: protocol.messages,
         bytes: protocol.bytes,
         syncs: spent.syncs,
+        reached: record.covered_ns as f64 / record.duration_ns.max(1) as f64,
     }
 }
 
@@ -108,16 +109,33 @@ impl PhaseTotals<'_> {
         numerator: impl Fn(&IntervalRecord) -> f64,
         denominator: impl Fn(&IntervalRecord) -> f64,
     ) -> Metric {
-        let pairs: Vec<(f64, f64)> =
-            self.record.intervals.iter().map(|block| (numerator(block), denominator(block))).collect();
-        let total = |pairs: &[&(f64, f64)]| {
-            let (above, below) = pairs.iter().fold((0.0, 0.0), |sum, pair| (sum.0 + pair.0, sum.1 + pair.1));
+        let blocks = self.record.intervals.iter().map(|block| (numerator(block), denominator(block)));
+        self.ratio_of(name, unit, (better, class), &blocks.collect::<Vec<_>>())
+    }
+
+    /// The same over all requests that ended: what ended after the phase counts as one more block.
+    fn ratio_of_ended(
+        &self,
+        name: &str,
+        unit: &str,
+        kind: (Better, Class),
+        of: impl Fn(&Recorder) -> (f64, f64),
+    ) -> Metric {
+        let within = self.record.intervals.iter().map(|block| &block.recorder);
+        let blocks: Vec<(f64, f64)> = within.chain(&self.record.tail).map(of).collect();
+        self.ratio_of(name, unit, kind, &blocks)
+    }
+
+    fn ratio_of(&self, name: &str, unit: &str, kind: (Better, Class), blocks: &[(f64, f64)]) -> Metric {
+        let total = |blocks: &[&(f64, f64)]| {
+            let (above, below) =
+                blocks.iter().fold((0.0, 0.0), |sum, block| (sum.0 + block.0, sum.1 + block.1));
             above / below
         };
-        let value = total(&pairs.iter().collect::<Vec<_>>());
-        let bounds = bootstrap_interval(&pairs, RESAMPLES, self.seed, total);
-        let n = pairs.iter().map(|pair| pair.1).sum::<f64>() as u64;
-        metric(name, unit, (better, class), value, bounds, n)
+        let value = total(&blocks.iter().collect::<Vec<_>>());
+        let bounds = bootstrap_interval(blocks, RESAMPLES, self.seed, total);
+        let n = blocks.iter().map(|block| block.1).sum::<f64>() as u64;
+        metric(name, unit, kind, value, bounds, n)
     }
 
     fn throughput(&self) -> Metric {
@@ -142,29 +160,12 @@ impl PhaseTotals<'_> {
         metric(name, "ns", (Better::Lower, Class::Wall), value, bounds, n)
     }
 
-    /// Share of requests that were acknowledged, of those that ended. What ended after the phase
-    /// counts as one more block.
+    /// Share of requests that were acknowledged, of those that ended.
     fn success(&self) -> Metric {
-        let tail = self.record.tail.iter();
-        let blocks: Vec<(f64, f64)> = self
-            .record
-            .intervals
-            .iter()
-            .map(|block| &block.recorder)
-            .chain(tail)
-            .map(|recorder| {
-                let succeeded = recorder.succeeded as f64;
-                (succeeded, succeeded + recorder.failed() as f64)
-            })
-            .collect();
-        let share = |blocks: &[&(f64, f64)]| {
-            let (good, all) = blocks.iter().fold((0.0, 0.0), |sum, block| (sum.0 + block.0, sum.1 + block.1));
-            good / all
-        };
-        let value = share(&blocks.iter().collect::<Vec<_>>());
-        let bounds = bootstrap_interval(&blocks, RESAMPLES, self.seed, share);
-        let n = blocks.iter().map(|block| block.1).sum::<f64>() as u64;
-        metric("success_ratio", "1", (Better::Higher, Class::Wall), value, bounds, n)
+        self.ratio_of_ended("success_ratio", "1", (Better::Higher, Class::Wall), |recorder| {
+            let succeeded = recorder.succeeded as f64;
+            (succeeded, succeeded + recorder.failed() as f64)
+        })
     }
 
     /// What a commit costs.

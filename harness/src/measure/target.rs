@@ -129,10 +129,18 @@ fn summary_metrics(summary: &ThroughputSummary) -> Vec<Metric> {
     metrics
 }
 
+/// Whether the generator sent what the interval was to offer.
+pub fn generator_kept_up(interval: &Interval) -> bool {
+    interval.reached >= KEPT_UP
+}
+
 /// The offered rate of the first interval that broke the target, with the last that held before it
-/// as its lower end; none when none broke.
+/// as its lower end; none when none broke while the generator kept up.
 fn breaking_point(intervals: &[Interval], target: &Target) -> Option<Metric> {
     let broke = intervals.iter().position(|interval| !target.holds(interval.p99_ns, within(interval)))?;
+    if !intervals[..=broke].iter().all(generator_kept_up) {
+        return None;
+    }
     let rate = intervals[broke].offered_per_s;
     let held = intervals[..broke].last().map_or(0.0, |interval| interval.offered_per_s);
     let better = (Better::Higher, Class::Wall);
@@ -178,6 +186,7 @@ mod tests {
             messages: 0,
             bytes: 0,
             syncs: 0,
+            reached: 1.0,
         }
     }
 
@@ -195,6 +204,9 @@ mod tests {
         let failing = [interval(0, 100.0, 50, 1_000), interval(1, 200.0, 90, 1_000)];
         assert_eq!(breaking_point(&failing, &target).unwrap().value, 200.0);
         assert_eq!(breaking_point(&slow[..1], &target), None);
+        let mut late = slow;
+        late[1].reached = 0.8;
+        assert_eq!(breaking_point(&late, &target), None, "it was the generator that broke");
     }
 
     #[test]

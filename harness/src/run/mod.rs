@@ -18,7 +18,7 @@ use protocol_core::{Descriptor, FaultError, LaunchError, LaunchSpec, Protocol, S
 use thiserror::Error;
 
 pub use closed::ClosedStage;
-pub use stage::Stage;
+pub use stage::{Load, Stage};
 
 use crate::histogram_log::LogError;
 use crate::host::HostError;

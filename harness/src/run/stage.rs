@@ -87,7 +87,7 @@ impl Stage {
         Ok(self.host.call(what, limit, future)?)
     }
 
-    /// Starts the load on a thread of its own; [`Load::wait`] gives what it recorded.
+    /// Starts the load on a thread of its own; [`wait`](Load::wait) gives what it recorded.
     pub fn start_load<T: Send + 'static>(
         &self,
         load: impl FnOnce(&Arc<dyn Cluster>) -> Result<T, RunError> + Send + 'static,

@@ -39,7 +39,8 @@ pub fn faults_table(rows: &[&ScenarioResult]) -> String {
     let lost: Vec<String> = rows.iter().map(|result| verdict(result)).collect();
     let legend = format!(
         "Medians of up to {cycles} cycles, from the fault on (of a majority: from its end on). A fault that hits \
-         no one\nwho is needed shows the time between two commits as unavailable; views: how far the term rose."
+         no one\nwho is needed shows the time between two commits as unavailable. (1/3): of cycles that came to it. Views: how \
+         far\nthe term rose."
     );
     let mut parts = vec![lines_of(&table), legend];
     parts.extend(notes);
@@ -54,7 +55,7 @@ fn row(result: &ScenarioResult, fault: &FaultResult) -> Vec<String> {
             let shown = quantity::in_unit(metric.value, "ns");
             // A number that some cycles did not come to is not the median of all.
             let all = metric.n as usize == fault.cycles.len();
-            if all { shown } else { format!("{shown} ({} of {})", metric.n, fault.cycles.len()) }
+            if all { shown } else { format!("{shown} ({}/{})", metric.n, fault.cycles.len()) }
         }
         None => NOTHING.into(),
     };
@@ -103,4 +104,64 @@ fn verdict(result: &ScenarioResult) -> String {
         result.safety.acknowledged,
         sum(|fault| fault.applied_twice)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::files;
+    use crate::measure::fault_metrics;
+    use crate::results::FaultCycle;
+
+    fn cycle(unavailable_ms: u64, back: bool) -> FaultCycle {
+        FaultCycle {
+            replicas: vec![0],
+            fault_ns: 1_000_000_000,
+            rate_before_per_s: 2_000.0,
+            unavailability_ns: unavailable_ms * 1_000_000,
+            first_commit_ns: back.then_some(unavailable_ms * 1_000_000),
+            recovered_ns: back.then_some(unavailable_ms * 1_000_000 + 5_000_000),
+            backlog_drain_ns: back.then_some(6_000_000),
+            p99_before_ns: 500_000,
+            p99_during_ns: unavailable_ms * 990_000,
+            failed: 3,
+            acknowledged_during: 0,
+            views: 1,
+        }
+    }
+
+    fn fault(
+        name: &str,
+        tolerated: bool,
+        cycles: Vec<FaultCycle>,
+        not_measured: Option<&str>,
+    ) -> FaultResult {
+        FaultResult {
+            fault: name.into(),
+            tolerated,
+            not_measured: not_measured.map(Into::into),
+            metrics: fault_metrics(&cycles, tolerated, 1),
+            cycles,
+            lost: 0,
+            applied_twice: 0,
+        }
+    }
+
+    #[test]
+    fn a_fault_is_one_line_for_each_protocol_with_what_it_missed() {
+        let mut results = files::parse_results(Path::new("sample"), files::SAMPLE).unwrap().results;
+        for (result, median) in results.iter_mut().zip([430, 560]) {
+            result.faults = vec![
+                fault("crash_leader", true, [0, 20, 90].map(|more| cycle(median + more, true)).into(), None),
+                fault("crash_majority", false, vec![cycle(900, true), cycle(950, false)], None),
+                fault("pause_leader", true, Vec::new(), Some("Pause is unsupported: it owns its process")),
+            ];
+        }
+        let shown = faults_table(&results.iter().collect::<Vec<_>>());
+        assert!(shown.lines().all(|line| line.chars().count() <= 120), "{shown}");
+        insta::assert_snapshot!(shown);
+        assert_eq!(faults_table(&[]), "");
+    }
 }

@@ -68,3 +68,31 @@ fn part_row(result: &ScenarioResult) -> Vec<String> {
     row.push(if on_disk { mean(Part::Fsync.name()) } else { NOTHING.into() });
     row
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::files;
+    use crate::results::{FsyncCalibration, Metric};
+
+    #[test]
+    fn percentiles_and_parts_stand_in_two_tables() {
+        let mut results = files::parse_results(Path::new("sample"), files::SAMPLE).unwrap().results;
+        results[1].fsync = Some(FsyncCalibration { p50_ns: 110_000, p99_ns: 300_000, n: 40 });
+        for result in &mut results {
+            let like = result.metric("response_ns_p99").unwrap().clone();
+            let names = PERCENTILES.iter().map(|(_, name)| format!("response_ns_{name}"));
+            let parts = Part::ALL.iter().map(|part| format!("{}_ns_mean", part.name()));
+            let names = names.chain(parts).chain(["service_ns_mean".to_string()]);
+            for (index, name) in names.enumerate() {
+                let value = 1_000.0 * 1.7f64.powi(index as i32);
+                let bounds = (Some(0.9 * value), Some(1.2 * value));
+                result.metrics.push(Metric { name, value, lower: bounds.0, upper: bounds.1, ..like.clone() });
+            }
+        }
+        insta::assert_snapshot!(latency_table(&results.iter().collect::<Vec<_>>()));
+        assert_eq!(latency_table(&[]), "");
+    }
+}

@@ -3,7 +3,8 @@
 
 use super::quantity::{self, NOTHING};
 use super::{empty_table, lines_of, shown_rows};
-use crate::results::{PhaseResult, ScenarioResult};
+use crate::measure::generator_kept_up;
+use crate::results::{Interval, PhaseResult, ScenarioResult};
 use crate::scenario::PhaseKind;
 
 const HEADS: [&str; 8] = ["protocol", "phase", "seconds", "offered/s", "commits/s", "p50", "p99", "success"];
@@ -61,8 +62,12 @@ fn findings(result: &ScenarioResult) -> String {
         ),
         None => {
             let stress = result.phases.iter().filter(|phase| phase.phase == PhaseKind::Stress);
-            let highest = stress.flat_map(|phase| &phase.intervals).map(|interval| interval.offered_per_s);
-            format!("did not break up to {}/s", quantity::count(highest.fold(0.0, f64::max)))
+            let intervals: Vec<&Interval> = stress.flat_map(|phase| &phase.intervals).collect();
+            let sent = intervals.iter().take_while(|interval| generator_kept_up(interval));
+            let highest = sent.map(|interval| interval.offered_per_s).fold(0.0, f64::max);
+            let all = intervals.iter().all(|interval| generator_kept_up(interval));
+            let limit = if all { "" } else { ", the generator's limit," };
+            format!("did not break up to {}/s{limit}", quantity::count(highest))
         }
     };
     let recovers = result.phases.iter().any(|phase| phase.phase == PhaseKind::Recovery);
@@ -81,4 +86,36 @@ fn findings(result: &ScenarioResult) -> String {
         target.response_p99_ms,
         quantity::share(target.success)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::files;
+    use crate::results::Metric;
+
+    #[test]
+    fn phases_stand_in_order_with_where_it_broke_and_how_it_came_back() {
+        let mut results = files::parse_results(Path::new("sample"), files::SAMPLE).unwrap().results;
+        for result in &mut results {
+            let steady = result.phases[1].clone();
+            for kind in [PhaseKind::Stress, PhaseKind::Recovery] {
+                result.phases.push(PhaseResult { phase: kind, ..steady.clone() });
+            }
+        }
+        let like = results[0].metric("throughput_per_s").unwrap().clone();
+        let metric = |name: &str, value, lower, upper| Metric {
+            name: name.into(),
+            value,
+            lower: Some(lower),
+            upper: Some(upper),
+            ..like.clone()
+        };
+        results[0].metrics.push(metric("breaking_point_per_s", 575e3, 500e3, 575e3));
+        results[0].metrics.push(metric("recovery_ns", 350e6, 350e6, 400e6));
+        insta::assert_snapshot!(phases_table(&results.iter().collect::<Vec<_>>()));
+        assert_eq!(phases_table(&[]), "");
+    }
 }

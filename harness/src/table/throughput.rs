@@ -69,3 +69,52 @@ fn curve_row(name: &str, point: &CurvePoint) -> Vec<String> {
         verdict.into(),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::files;
+    use crate::results::Knee;
+
+    fn point(offered_per_s: f64, held: bool, generator_kept_up: bool, confirming: bool) -> CurvePoint {
+        CurvePoint {
+            offered_per_s,
+            achieved_per_s: offered_per_s * 0.99,
+            success: if held { 1.0 } else { 0.91 },
+            p50_ns: 40_000,
+            p99_ns: if held { 900_000 } else { 150_000_000 },
+            held,
+            generator_kept_up,
+            confirming,
+        }
+    }
+
+    #[test]
+    fn the_knee_stands_with_its_bracket_or_with_what_ended_the_search() {
+        let mut results = files::parse_results(Path::new("sample"), files::SAMPLE).unwrap().results;
+        for (result, limit) in results.iter_mut().zip([KneeLimit::Target, KneeLimit::Generator]) {
+            let at_target = limit == KneeLimit::Target;
+            result.throughput = Some(ThroughputSummary {
+                average_per_s: 162_000.0,
+                maximum_per_s: 299_000.0,
+                optimal_per_s: at_target.then_some(298_000.0),
+                knee: Knee {
+                    target_p99_ms: 100.0,
+                    target_success: 0.95,
+                    sustainable_per_s: Some(566_000.0),
+                    broke_at_per_s: at_target.then_some(617_000.0),
+                    limit,
+                },
+                curve: vec![
+                    point(100_000.0, true, true, false),
+                    point(566_000.0, true, true, true),
+                    point(617_000.0, false, at_target, false),
+                ],
+            });
+        }
+        insta::assert_snapshot!(throughput_table(&results.iter().collect::<Vec<_>>()));
+        assert_eq!(throughput_table(&[]), "");
+    }
+}
