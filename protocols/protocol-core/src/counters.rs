@@ -92,6 +92,7 @@ pub struct CounterCell {
     proposed_commands: AtomicU64,
     wake_ups: AtomicU64,
     drained_messages: AtomicU64,
+    cryptography: [AtomicU64; 3],
 }
 
 impl CounterCell {
@@ -123,6 +124,13 @@ impl CounterCell {
         self.drained_messages.fetch_add(messages, Relaxed);
     }
 
+    /// Counts signatures made, signatures checked, and authentication codes made or checked.
+    pub fn computed(&self, cryptography: [u64; 3]) {
+        for (count, more) in self.cryptography.iter().zip(cryptography) {
+            count.fetch_add(more, Relaxed);
+        }
+    }
+
     /// The counts now.
     pub fn read(&self) -> Counters {
         let traffic = std::array::from_fn(|kind| Traffic {
@@ -137,7 +145,9 @@ impl CounterCell {
             proposed_commands: self.proposed_commands.load(Relaxed),
             wake_ups: self.wake_ups.load(Relaxed),
             drained_messages: self.drained_messages.load(Relaxed),
-            ..Counters::default()
+            signatures: self.cryptography[0].load(Relaxed),
+            verifications: self.cryptography[1].load(Relaxed),
+            macs: self.cryptography[2].load(Relaxed),
         }
     }
 }

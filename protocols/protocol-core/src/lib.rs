@@ -119,6 +119,7 @@ mod phases;
 mod protocol;
 mod replica;
 mod replica_cluster;
+mod simulation;
 mod storage;
 mod submit;
 mod wire;
@@ -144,6 +145,7 @@ pub use replica::{
     TimerChange, TimerId, View,
 };
 pub use replica_cluster::{Boot, DriverOptions, ReplicaCluster};
+pub use simulation::{Answered, Costs, SimulatedCluster, Simulation, SimulationSpec};
 pub use storage::{Recovered, StorageSpec, Wal};
 pub use submit::{SUBMIT_DEADLINE, submit_and_wait};
 pub use wire::{Message, MessageKind, Wire, WireError};

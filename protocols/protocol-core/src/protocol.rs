@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use crate::cluster::Cluster;
 use crate::network::NetworkSpec;
+use crate::simulation::{Simulation, SimulationSpec};
 use crate::storage::StorageSpec;
 
 /// Which family a protocol belongs to; only protocols with the same idea of a commit are ranked
@@ -272,6 +273,14 @@ pub enum LaunchError {
         /// Cause.
         source: io::Error,
     },
+    /// There is no virtual time for this protocol.
+    #[error("{protocol} can't be simulated: {why}")]
+    NotSimulated {
+        /// Protocol.
+        protocol: &'static str,
+        /// The reason.
+        why: &'static str,
+    },
     /// The library itself refused.
     #[error("{0}")]
     Library(String),
@@ -286,6 +295,12 @@ pub trait Protocol: Send + Sync {
     /// Starts a cluster on the current tokio runtime. It need not have a leader yet: the first
     /// commands wait for one.
     async fn launch(&self, spec: LaunchSpec) -> Result<Arc<dyn Cluster>, LaunchError>;
+
+    /// Starts a cluster in virtual time.
+    fn simulate(&self, _spec: &SimulationSpec) -> Result<Box<dyn Simulation>, LaunchError> {
+        let why = "its adapter does not say how";
+        Err(LaunchError::NotSimulated { protocol: self.descriptor().name, why })
+    }
 }
 
 /// Refuses a cluster size outside the descriptor's.

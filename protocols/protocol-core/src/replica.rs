@@ -164,6 +164,8 @@ pub struct Effects<R: Replica> {
     pub(crate) view: Option<(View, Option<ReplicaId>)>,
     pub(crate) misbehaviour: Vec<Misbehaviour>,
     pub(crate) proposals: u64,
+    /// Signatures made, signatures checked, authentication codes made or checked.
+    pub(crate) cryptography: [u64; 3],
 }
 
 impl<R: Replica> Default for Effects<R> {
@@ -180,6 +182,7 @@ impl<R: Replica> Default for Effects<R> {
             view: None,
             misbehaviour: Vec::new(),
             proposals: 0,
+            cryptography: [0; 3],
         }
     }
 }
@@ -259,5 +262,20 @@ impl<R: Replica> Effects<R> {
     /// Counts one proposal (one consensus instance, append or block), however many commands it holds.
     pub fn proposed(&mut self) {
         self.proposals += 1;
+    }
+
+    /// Counts signatures made.
+    pub fn signed(&mut self, signatures: u64) {
+        self.cryptography[0] += signatures;
+    }
+
+    /// Counts signatures checked.
+    pub fn verified(&mut self, signatures: u64) {
+        self.cryptography[1] += signatures;
+    }
+
+    /// Counts message authentication codes made or checked.
+    pub fn maced(&mut self, codes: u64) {
+        self.cryptography[2] += codes;
     }
 }

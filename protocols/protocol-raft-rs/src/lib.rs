@@ -14,7 +14,8 @@ use async_trait::async_trait;
 use protocol_core::{
     Application, Boot, Cluster, Command, Descriptor, DriverOptions, Effects, Family, FaultModel, Floors,
     Input, LaunchError, LaunchSpec, Protocol, Rejection, Replica, ReplicaCluster, ReplicaId, Scale, Settings,
-    Slot, StorageSpec, SyncToken, Time, TimerId, Timing, Tunable, View, check_size,
+    SimulatedCluster, Simulation, SimulationSpec, Slot, StorageSpec, SyncToken, Time, TimerId, Timing,
+    Tunable, View, check_size,
 };
 use raft::eraftpb::{Entry, EntryType, Message, MessageType};
 use raft::{Config, INVALID_ID, RawNode, Ready, StateRole};
@@ -100,8 +101,67 @@ impl Protocol for RaftRs {
         let options = DriverOptions { largest_proposal: spec.settings.get(&LARGEST_PROPOSAL) as usize };
         let (timing, settings) = (spec.timing, spec.settings.clone());
         let durable = spec.storage != StorageSpec::Memory;
-        ReplicaCluster::launch(&spec, options, move |boot| RaftReplica::new(boot, timing, &settings, durable))
-            .await
+        let setup = RaftSetup { timing, settings, durable, elections: Elections::Random };
+        ReplicaCluster::launch(&spec, options, move |boot| RaftReplica::new(boot, &setup)).await
+    }
+
+    fn simulate(&self, spec: &SimulationSpec) -> Result<Box<dyn Simulation>, LaunchError> {
+        check_size(&self.descriptor(), spec.replicas)?;
+        let options = DriverOptions { largest_proposal: spec.settings.get(&LARGEST_PROPOSAL) as usize };
+        let setup = RaftSetup {
+            timing: spec.timing,
+            settings: spec.settings.clone(),
+            durable: spec.durable,
+            elections: Elections::Fixed { seed: spec.seed },
+        };
+        SimulatedCluster::launch(spec, options, move |boot| RaftReplica::new(boot, &setup))
+    }
+}
+
+/// What every replica of a cluster is made with.
+#[derive(Clone, Debug)]
+pub struct RaftSetup {
+    /// Failure detection.
+    pub timing: Timing,
+    /// Tunables.
+    pub settings: Settings,
+    /// Whether records survive a crash.
+    pub durable: bool,
+    /// How election time-outs come about.
+    pub elections: Elections,
+}
+
+/// How election time-outs come about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Elections {
+    /// The library draws them anew each time, from the thread's own random numbers.
+    Random,
+    /// Each replica has one of its own, between the shortest and the longest; the seed decides who has
+    /// which. The library has no other way to be repeatable.
+    Fixed {
+        /// The seed.
+        seed: u64,
+    },
+}
+
+impl RaftSetup {
+    /// The shortest and the longest election time-out of a replica, in ticks; the longest excluded.
+    fn election_ticks(
+        &self,
+        id: ReplicaId,
+        replicas: usize,
+        ticks: impl Fn(Duration) -> usize,
+    ) -> (usize, usize) {
+        let (shortest, longest) = (ticks(self.timing.election_min), ticks(self.timing.election_max));
+        match self.elections {
+            Elections::Random => (shortest, longest),
+            Elections::Fixed { seed } => {
+                let place = (id.index() + (seed % replicas as u64) as usize) % replicas;
+                let apart = (longest.saturating_sub(shortest) / replicas).max(1);
+                let own = shortest + place * apart;
+                (own, own + 1)
+            }
+        }
     }
 }
 
@@ -135,22 +195,19 @@ fn replica_of(node: u64) -> Option<ReplicaId> {
 impl RaftReplica {
     /// A node that continues where its records end. Replica 0 of a fresh cluster stands for
     /// election at once; after that only the timing decides.
-    pub fn new(
-        boot: Boot<Record>,
-        timing: Timing,
-        settings: &Settings,
-        durable: bool,
-    ) -> Result<Self, LaunchError> {
+    pub fn new(boot: Boot<Record>, setup: &RaftSetup) -> Result<Self, LaunchError> {
+        let RaftSetup { timing, ref settings, durable, .. } = *setup;
         let fresh = boot.records.is_empty();
         let tick = timing.heartbeat / TICKS_PER_HEARTBEAT;
         let ticks = |time: Duration| (time.as_nanos() / tick.as_nanos().max(1)) as usize;
         let mut store = LogStore::new(boot.replicas, boot.application.clone());
         let boot_snapshot = store.recover(boot.records);
+        let (shortest, longest) = setup.election_ticks(boot.id, boot.replicas, ticks);
         let config = Config {
             id: node_id(boot.id),
             election_tick: ticks(timing.election_min),
-            min_election_tick: ticks(timing.election_min),
-            max_election_tick: ticks(timing.election_max),
+            min_election_tick: shortest,
+            max_election_tick: longest,
             heartbeat_tick: TICKS_PER_HEARTBEAT as usize,
             applied: store.snapshot_index(),
             max_size_per_msg: settings.get(&MAX_SIZE_PER_MSG) as u64,

@@ -158,6 +158,9 @@ impl<R: Replica> Driver<R> {
         }
         self.pass_on_rejections();
         self.effects.proposals = 0;
+        if self.effects.cryptography != [0; 3] {
+            self.node.counters.computed(std::mem::take(&mut self.effects.cryptography));
+        }
         if !self.effects.misbehaviour.is_empty() {
             self.node.accuse(&mut self.effects.misbehaviour);
         }

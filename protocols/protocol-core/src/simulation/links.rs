@@ -1,0 +1,75 @@
+//! The links of a simulated cluster: the same pure rules as in real time, each link with a random
+//! stream of its own.
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use crate::network::{Degradation, Fate, LinkSpec, LinkState};
+use crate::replica::ReplicaId;
+
+struct Link {
+    base: LinkSpec,
+    now: LinkSpec,
+    cut: bool,
+    state: LinkState,
+    random: ChaCha8Rng,
+}
+
+/// All links, by sender and receiver.
+pub(super) struct Links {
+    replicas: usize,
+    links: Vec<Link>,
+}
+
+impl Links {
+    pub(super) fn new(specs: &[Vec<LinkSpec>], seed: u64) -> Self {
+        let links = specs.iter().flatten().zip(0..).map(|(&spec, stream)| {
+            let mut random = ChaCha8Rng::seed_from_u64(seed);
+            random.set_stream(stream);
+            Link { base: spec, now: spec, cut: false, state: LinkState::default(), random }
+        });
+        Links { replicas: specs.len(), links: links.collect() }
+    }
+
+    /// When a message sent at `at` arrives.
+    pub(super) fn pass(&mut self, from: ReplicaId, to: ReplicaId, at: u64, bytes: usize) -> Fate {
+        let link = self.link(from, to);
+        if link.cut {
+            return Fate { arrival: None, again: None };
+        }
+        link.state.pass(&link.now, at, bytes, &mut link.random)
+    }
+
+    /// Whether messages of a link are lost for good.
+    pub(super) fn is_cut(&mut self, from: ReplicaId, to: ReplicaId) -> bool {
+        self.link(from, to).cut
+    }
+
+    pub(super) fn cut(&mut self, from: ReplicaId, to: ReplicaId) {
+        self.link(from, to).cut = true;
+    }
+
+    pub(super) fn degrade(&mut self, from: ReplicaId, to: ReplicaId, by: Degradation) {
+        let link = self.link(from, to);
+        link.now = link.base.degraded(by);
+    }
+
+    /// Ends all cuts and degradations, and returns the links that were cut.
+    pub(super) fn heal(&mut self) -> Vec<(ReplicaId, ReplicaId)> {
+        let mut healed = Vec::new();
+        for from in ReplicaId::all(self.replicas) {
+            for to in ReplicaId::all(self.replicas) {
+                let link = self.link(from, to);
+                link.now = link.base;
+                if std::mem::take(&mut link.cut) {
+                    healed.push((from, to));
+                }
+            }
+        }
+        healed
+    }
+
+    fn link(&mut self, from: ReplicaId, to: ReplicaId) -> &mut Link {
+        &mut self.links[from.index() * self.replicas + to.index()]
+    }
+}

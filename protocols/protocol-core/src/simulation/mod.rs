@@ -1,0 +1,144 @@
+//! Drives any [`Replica`](crate::Replica) in virtual time: one loop of events in integer nanoseconds,
+//! seeded and ordered, so that the same seed gives the same bytes on any machine.
+//!
+//! What real time takes from the machine, virtual time takes from the [`SimulationSpec`]: delays from
+//! its links, work from its [`Costs`]. A replica is a server with a queue: it is woken when something
+//! reaches its inbox, handles all that is there as one round, as the real driver does, and is busy for
+//! what the round costs. With all costs zero what remains is the pure protocol.
+//!
+//! The loop stands beside [`ReplicaCluster`](crate::ReplicaCluster), its twin in real time, because
+//! types are erased once per run and never per message: whoever runs it sees a [`dyn
+//! Simulation`](Simulation).
+
+mod client;
+mod cluster;
+mod disk;
+mod events;
+mod links;
+mod node;
+
+use std::time::Duration;
+
+pub use cluster::SimulatedCluster;
+
+use crate::applied::AppliedLog;
+use crate::cluster::{Fault, FaultError, Observation, SubmitError};
+use crate::command::{Command, CommandId};
+use crate::network::LinkSpec;
+use crate::protocol::{Settings, Timing};
+use crate::replica::{ReplicaId, Slot, Time};
+
+/// What work costs a replica, in nanoseconds. The default is nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Costs {
+    /// Each time that it is woken.
+    pub wake_up_ns: f64,
+    /// Each message sent or received.
+    pub message_ns: f64,
+    /// Each byte of those.
+    pub byte_ns: f64,
+    /// Each client's command taken up.
+    pub request_ns: f64,
+    /// Each command applied.
+    pub delivery_ns: f64,
+    /// Each signature made.
+    pub sign_ns: f64,
+    /// Each signature checked.
+    pub verify_ns: f64,
+    /// Each message authentication code made or checked.
+    pub mac_ns: f64,
+    /// Each flush of the log. It takes the disk's time and not the replica's; appends that come
+    /// meanwhile share the next one.
+    pub fsync_ns: f64,
+}
+
+/// A cluster to simulate.
+#[derive(Clone, Debug)]
+pub struct SimulationSpec {
+    /// Number of replicas.
+    pub replicas: usize,
+    /// Failure detection.
+    pub timing: Timing,
+    /// Tunables.
+    pub settings: Settings,
+    /// Seed of all randomness.
+    pub seed: u64,
+    /// Links, by sender and receiver.
+    pub links: Vec<Vec<LinkSpec>>,
+    /// One-way delay between the clients and each replica.
+    pub client_delays: Vec<Duration>,
+    /// What work costs.
+    pub costs: Costs,
+    /// Whether replicas keep logs, and so can restart after a crash. What was not flushed is lost.
+    pub durable: bool,
+    /// How much faster than true each replica's clock runs, in parts per million; those missing run
+    /// true.
+    pub clock_skew_ppm: Vec<i64>,
+}
+
+impl SimulationSpec {
+    /// Replicas with the same delay between any two, clients beside the leader, no costs and no logs.
+    pub fn uniform(replicas: usize, one_way: Duration, seed: u64) -> Self {
+        let link = LinkSpec { delay: one_way, fifo: true, ..LinkSpec::default() };
+        SimulationSpec {
+            replicas,
+            timing: Timing::for_delay(one_way),
+            settings: Settings::default(),
+            seed,
+            links: vec![vec![link; replicas]; replicas],
+            client_delays: vec![Duration::ZERO; replicas],
+            costs: Costs::default(),
+            durable: false,
+            clock_skew_ppm: Vec::new(),
+        }
+    }
+}
+
+/// The end of one command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// Which.
+    pub id: CommandId,
+    /// When the client sent it first.
+    pub submitted: Time,
+    /// When a replica took it up for good: the one that answered.
+    pub taken_up: Time,
+    /// When that replica had applied it, or refused it for the last time.
+    pub decided: Time,
+    /// When the client knew.
+    pub answered: Time,
+    /// Where it stands in the agreed order, or why it has no place.
+    pub outcome: Result<Slot, SubmitError>,
+}
+
+/// A cluster in virtual time.
+pub trait Simulation: Send {
+    /// The time that the simulation has reached.
+    fn now(&self) -> Time;
+
+    /// Has a client send a command at a time that is not past. It tries until it is answered or the
+    /// deadline passed.
+    fn submit(&mut self, at: Time, command: Command, deadline: Time);
+
+    /// Gives a fault now.
+    fn inject(&mut self, fault: Fault) -> Result<(), FaultError>;
+
+    /// Runs until the time comes, whatever ends meanwhile.
+    fn run_until(&mut self, until: Time);
+
+    /// Runs until there is an answer to take or the time comes; false when it was the time. Commands that ended
+    /// are in [`take_answers`](Simulation::take_answers).
+    fn run_until_answer(&mut self, until: Time) -> bool;
+
+    /// The ends of commands since the last call, in order of time.
+    fn take_answers(&mut self) -> Vec<Answered>;
+
+    /// Events handled so far.
+    fn events(&self) -> u64;
+
+    /// Who leads, how far each replica is, what each did.
+    fn observe(&self) -> Observation;
+
+    /// Everything each live replica applied.
+    fn audit(&self) -> Vec<(ReplicaId, AppliedLog)>;
+}

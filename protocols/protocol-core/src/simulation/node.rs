@@ -1,0 +1,146 @@
+//! One replica of a simulated cluster: its state machine, its inbox, its timers, its log.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::client::Pending;
+use super::disk::Disk;
+use crate::applied::Application;
+use crate::cluster::ReplicaStatus;
+use crate::command::CommandId;
+use crate::counters::Counters;
+use crate::replica::{Effects, Misbehaviour, Replica, ReplicaId, SyncToken, TimerId};
+
+const KEPT_ACCUSATIONS: usize = 64;
+
+/// What waits to be handled.
+pub(super) enum Item<M> {
+    /// A message, with its bytes on the wire.
+    Message(ReplicaId, M, u32),
+    Timer(TimerId),
+    Request(Pending),
+    Synced(SyncToken),
+    Link(ReplicaId, bool),
+}
+
+/// One replica.
+pub(super) struct Node<R: Replica> {
+    /// None while it is down.
+    pub(super) replica: Option<R>,
+    /// Which start of this replica it is; events of an earlier one are void.
+    pub(super) life: u32,
+    pub(super) effects: Effects<R>,
+    pub(super) inbox: VecDeque<Item<R::Message>>,
+    /// Whether a wake-up is decided.
+    pub(super) woken: bool,
+    pub(super) busy_until: u64,
+    pub(super) paused: bool,
+    /// Timers that are set, each with the number of its latest setting.
+    pub(super) timers: Vec<(TimerId, u64)>,
+    pub(super) settings: u64,
+    pub(super) waiting: BTreeMap<CommandId, Pending>,
+    /// Messages that wait for a flush.
+    pub(super) held: VecDeque<(SyncToken, ReplicaId, R::Message)>,
+    /// None without logs.
+    pub(super) disk: Option<Disk<R::Record>>,
+    pub(super) application: Application,
+    pub(super) counters: Counters,
+    pub(super) view: u64,
+    pub(super) leader: Option<ReplicaId>,
+    pub(super) leads: bool,
+    pub(super) misbehaviour: Vec<Misbehaviour>,
+    pub(super) failure: Option<String>,
+    skew_ppm: i64,
+}
+
+impl<R: Replica> Node<R> {
+    pub(super) fn new(durable: bool, skew_ppm: i64) -> Self {
+        Node {
+            replica: None,
+            life: 0,
+            effects: Effects::default(),
+            inbox: VecDeque::new(),
+            woken: false,
+            busy_until: 0,
+            paused: false,
+            timers: Vec::new(),
+            settings: 0,
+            waiting: BTreeMap::new(),
+            held: VecDeque::new(),
+            disk: durable.then(Disk::new),
+            application: Application::default(),
+            counters: Counters::default(),
+            view: 0,
+            leader: None,
+            leads: false,
+            misbehaviour: Vec::new(),
+            failure: None,
+            skew_ppm,
+        }
+    }
+
+    /// Starts another life, with an application that is empty.
+    pub(super) fn begin(&mut self, replica: R, application: Application) {
+        self.replica = Some(replica);
+        self.application = application;
+        self.failure = None;
+        self.leads = false;
+    }
+
+    /// Ends the current life: what was in memory is gone. Returns the clients' commands that were.
+    pub(super) fn end(&mut self) -> Vec<Pending> {
+        self.replica = None;
+        self.life += 1;
+        self.effects = Effects::default();
+        self.timers.clear();
+        self.held.clear();
+        (self.woken, self.paused, self.leads, self.leader) = (false, false, false, None);
+        if let Some(disk) = &mut self.disk {
+            disk.crash();
+        }
+        let queued = self.inbox.drain(..).filter_map(|item| match item {
+            Item::Request(pending) => Some(pending),
+            _ => None,
+        });
+        let mut lost: Vec<Pending> = queued.collect();
+        lost.extend(std::mem::take(&mut self.waiting).into_values());
+        lost
+    }
+
+    /// What the replica's own clock says at a true time.
+    pub(super) fn clock(&self, true_ns: u64) -> u64 {
+        skewed(true_ns, self.skew_ppm)
+    }
+
+    /// How long something takes in truth that takes so long by the replica's own clock.
+    pub(super) fn true_duration(&self, local_ns: u64) -> u64 {
+        skewed(local_ns, -self.skew_ppm)
+    }
+
+    pub(super) fn accuse(&mut self) {
+        let room = KEPT_ACCUSATIONS.saturating_sub(self.misbehaviour.len());
+        self.misbehaviour.extend(self.effects.misbehaviour.drain(..).take(room));
+        self.effects.misbehaviour.clear();
+    }
+
+    pub(super) fn status(&self) -> ReplicaStatus {
+        let log = self.application.log();
+        ReplicaStatus {
+            live: self.replica.is_some(),
+            delivered: log.delivered(),
+            digest: log.digest(),
+            counters: self.counters,
+            misbehaviour: self.misbehaviour.clone(),
+            failure: self.failure.clone(),
+        }
+    }
+}
+
+/// In whole numbers, so that every machine agrees. A clock is off by little, so its inverse is taken to
+/// be off by as much the other way.
+fn skewed(ns: u64, ppm: i64) -> u64 {
+    if ppm == 0 {
+        return ns;
+    }
+    let off = i128::from(ns) * i128::from(ppm) / 1_000_000;
+    u64::try_from(i128::from(ns) + off).unwrap_or(0)
+}
