@@ -2,6 +2,7 @@
 //!
 //! The JSON Schema of [`RunResults`] is committed as `harness/results.schema.json`.
 
+mod exact;
 mod faults;
 mod ranking;
 mod resources;
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use exact::{ExactCell, ExactResult};
 pub use faults::{FaultCycle, FaultResult};
 pub use ranking::{
     Analysis, Basis, Cost, Costs, Crossing, CurveComparison, CurveOutcome, NotRanked, Place, Ranking, Ratio,
@@ -21,7 +23,7 @@ pub use resources::{Bottleneck, MemoryLevel, Resource, ResourceSample, ResourceU
 pub use scalability::{Estimate, NotFitted, Scalability, ScalabilityCell, UslFit};
 pub use throughput::{CurvePoint, Knee, KneeLimit, ThroughputSummary};
 
-use crate::scenario::{PhaseKind, Scenario};
+use crate::scenario::{Measure, PhaseKind, Scenario};
 
 /// Version of the schema of [`RunResults`]. Files of a later version are refused.
 pub const SCHEMA_VERSION: u32 = 2;
@@ -116,6 +118,9 @@ pub struct ScenarioResult {
     /// What the scalability measurement found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scalability: Option<Scalability>,
+    /// What was counted in virtual time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exact: Option<ExactResult>,
     /// What the fault-tolerance measurement found.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<FaultResult>,
@@ -316,7 +321,11 @@ pub struct FsyncCalibration {
 impl ScenarioResult {
     /// How a table names it: network and durability are part of the name.
     pub fn row_name(&self) -> String {
-        format!("{} [{}, {}]", self.protocol, self.scenario.network.kind.name(), self.scenario.storage.name())
+        let network = match self.scenario.measure {
+            Measure::Exact(_) => "virtual",
+            _ => self.scenario.network.kind.name(),
+        };
+        format!("{} [{network}, {}]", self.protocol, self.scenario.storage.name())
     }
 
     /// Takes back all numbers of a run that was unsafe or did not come to its end. What was found
@@ -327,6 +336,7 @@ impl ScenarioResult {
         self.throughput = None;
         self.scalability = None;
         self.resources = None;
+        self.exact = None;
         self.faults.iter_mut().for_each(|fault| fault.metrics.clear());
     }
 

@@ -137,6 +137,7 @@ impl Registration {
 fn sizes(scenario: &Scenario) -> Vec<usize> {
     match &scenario.measure {
         Measure::Scalability(sweep) => sweep.replicas.clone(),
+        Measure::Exact(plan) => plan.replicas.clone(),
         Measure::FaultTolerance(plan) => {
             plan.faults.iter().map(|fault| fault.replicas.unwrap_or(scenario.replicas)).collect()
         }

@@ -1,6 +1,7 @@
 //! One protocol under one scenario: launch, load, drain, safety check, numbers, clean-up.
 
 mod closed;
+mod exact;
 mod faults;
 mod knee;
 mod phases;
@@ -26,6 +27,7 @@ use crate::load::ClosedLoopError;
 use crate::progress::Progress;
 use crate::results::{Outcome, Safety, ScenarioResult, TimingUsed};
 use crate::scenario::{Measure, Scenario, StorageConfig};
+use crate::topology::TopologyError;
 
 /// How long a cluster may go without a sign of life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +83,12 @@ pub enum RunError {
     /// No one leads, and a fault was meant for the leader.
     #[error("no leader within {0:?}")]
     NoLeader(Duration),
+    /// A topology can't be had.
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
+    /// In virtual time nothing was committed any more.
+    #[error("nothing was committed within {0} s of virtual time")]
+    Stalled(u64),
     /// The system refused a file or a thread.
     #[error("{what} {}: {source}", path.display())]
     Io {
@@ -141,6 +149,7 @@ impl Pair {
         match &self.scenario.measure {
             Measure::Scalability(sweep) => sweep::run(self, sweep, folder, progress, result),
             Measure::FaultTolerance(plan) => faults::run(self, plan, folder, progress, result),
+            Measure::Exact(plan) => exact::run(self, plan, progress, result),
             Measure::Load | Measure::Throughput(_) | Measure::Latency | Measure::Resources => {
                 phases::run(self, folder, progress, result)
             }
@@ -187,6 +196,7 @@ impl Pair {
             fsync: None,
             throughput: None,
             scalability: None,
+            exact: None,
             faults: Vec::new(),
             resources: None,
         }

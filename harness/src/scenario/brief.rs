@@ -1,6 +1,6 @@
 //! A scenario's shape in a moment, for `--test`: it shows that everything runs, and measures nothing.
 
-use super::{FaultConfig, FaultPlan, KneeSearch, Measure, Scenario, Sweep};
+use super::{ExactPlan, FaultConfig, FaultPlan, KneeSearch, Measure, Scenario, Sweep};
 
 /// Long enough to send something.
 const PHASE_S: f64 = 0.2;
@@ -40,6 +40,14 @@ impl Scenario {
                 // The first is the one that matters most: the leader's crash.
                 faults: plan.faults.iter().take(1).map(brief_fault).collect(),
                 ..plan.clone()
+            }),
+            Measure::Exact(plan) => Measure::Exact(ExactPlan {
+                topologies: plan.topologies.iter().take(1).cloned().collect(),
+                replicas: plan.replicas.iter().copied().take(2).collect(),
+                clients: plan.clients.iter().copied().take(2).collect(),
+                warm_up_commits: 10,
+                commits: 100,
+                recovery: plan.recovery,
             }),
             other => other.clone(),
         };

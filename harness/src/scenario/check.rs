@@ -1,9 +1,11 @@
 //! Ranges of every value of a scenario, with errors that name file, key and range on one line.
 
 use super::{
-    FaultConfig, FaultKind, FaultPlan, FaultTarget, Hooks, KneeSearch, Measure, NetworkConfig, Phase,
-    Scenario, ScenarioError, StorageConfig, Sweep, Target, TimingConfig,
+    ExactPlan, FaultConfig, FaultKind, FaultPlan, FaultTarget, Hooks, KneeSearch, Measure, NetworkConfig,
+    Phase, Scenario, ScenarioError, StorageConfig, Sweep, Target, TimingConfig,
 };
+
+use crate::topology;
 
 /// Intervals of one phase, at most.
 const MOST_INTERVALS: f64 = 500.0;
@@ -40,6 +42,7 @@ impl Checker<'_> {
             Measure::Throughput(search) => self.check_knee_search(search)?,
             Measure::Scalability(sweep) => self.check_sweep(sweep)?,
             Measure::FaultTolerance(plan) => self.check_faults(scenario, plan)?,
+            Measure::Exact(plan) => self.check_exact(plan)?,
         }
         if scenario.measure.needs_phases() {
             self.require(!scenario.phases.is_empty(), "phase", "[]", "at least one phase")?;
@@ -100,15 +103,34 @@ impl Checker<'_> {
     }
 
     fn check_sweep(&self, sweep: &Sweep) -> Result<(), ScenarioError> {
+        self.check_sizes(&sweep.replicas, &sweep.clients)?;
+        self.within("measure.rounds", sweep.rounds as f64, 2.0, 10_000.0, "2 to 10000")?;
+        self.within("measure.round_s", sweep.round_s, 0.001, 3_600.0, "0.001 to 3600")
+    }
+
+    fn check_sizes(&self, replicas: &[usize], clients: &[usize]) -> Result<(), ScenarioError> {
         for (key, values, most) in
-            [("measure.replicas", &sweep.replicas, 1_000), ("measure.clients", &sweep.clients, 1_000_000)]
+            [("measure.replicas", replicas, 1_000), ("measure.clients", clients, 1_000_000)]
         {
             let ascending = values.windows(2).all(|pair| pair[0] < pair[1]);
             let sizes = !values.is_empty() && values[0] >= 1 && values[values.len() - 1] <= most;
             self.require(ascending && sizes, key, format!("{values:?}"), "ascending numbers from 1")?;
         }
-        self.within("measure.rounds", sweep.rounds as f64, 2.0, 10_000.0, "2 to 10000")?;
-        self.within("measure.round_s", sweep.round_s, 0.001, 3_600.0, "0.001 to 3600")
+        Ok(())
+    }
+
+    fn check_exact(&self, plan: &ExactPlan) -> Result<(), ScenarioError> {
+        self.check_sizes(&plan.replicas, &plan.clients)?;
+        self.within("measure.commits", plan.commits as f64, 1.0, 1e9, "1 to 1000000000")?;
+        self.within("measure.warm_up_commits", plan.warm_up_commits as f64, 0.0, 1e9, "0 to 1000000000")?;
+        self.require(!plan.topologies.is_empty(), "measure.topologies", "[]", "at least one topology")?;
+        plan.topologies.iter().try_for_each(|reference| {
+            let found = topology::resolve(reference).map(drop);
+            found.map_err(|error| ScenarioError::Topology {
+                file: self.file.into(),
+                reason: error.to_string(),
+            })
+        })
     }
 
     fn check_faults(&self, scenario: &Scenario, plan: &FaultPlan) -> Result<(), ScenarioError> {

@@ -21,6 +21,8 @@ pub enum Measure {
     Scalability(Sweep),
     /// Faults under load, one after the other.
     FaultTolerance(FaultPlan),
+    /// Counts and latencies in virtual time: the same on every machine.
+    Exact(ExactPlan),
 }
 
 impl Measure {
@@ -33,6 +35,7 @@ impl Measure {
             Measure::Resources => "resources",
             Measure::Scalability(_) => "scalability",
             Measure::FaultTolerance(_) => "fault_tolerance",
+            Measure::Exact(_) => "exact",
         }
     }
 
@@ -43,7 +46,7 @@ impl Measure {
 
     /// Whether it is the scenario's phases that give the numbers.
     pub fn needs_phases(&self) -> bool {
-        !matches!(self, Measure::Scalability(_) | Measure::FaultTolerance(_))
+        !matches!(self, Measure::Scalability(_) | Measure::FaultTolerance(_) | Measure::Exact(_))
     }
 }
 
@@ -128,6 +131,37 @@ pub struct Sweep {
 impl Default for Sweep {
     fn default() -> Self {
         Sweep { replicas: vec![3, 5, 7, 9], clients: vec![1, 4, 16, 64, 256], rounds: 8, round_s: 0.05 }
+    }
+}
+
+/// Closed loops in virtual time, over topologies, sizes and clients.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ExactPlan {
+    /// Built-in topologies, or paths of topology files.
+    pub topologies: Vec<String>,
+    /// Sizes of the cluster; the scenario's own `replicas` and network are not used.
+    pub replicas: Vec<usize>,
+    /// Clients, each with one request in flight.
+    pub clients: Vec<usize>,
+    /// Commits before anything is counted.
+    pub warm_up_commits: u64,
+    /// Commits that are counted.
+    pub commits: u64,
+    /// Whether the leader then crashes, to see how long no one is served.
+    pub recovery: bool,
+}
+
+impl Default for ExactPlan {
+    fn default() -> Self {
+        ExactPlan {
+            topologies: vec!["lan".into()],
+            replicas: vec![5],
+            clients: vec![1, 64],
+            warm_up_commits: 200,
+            commits: 2_000,
+            recovery: true,
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use measure::{
-    FaultConfig, FaultKind, FaultPlan, FaultTarget, Hooks, KneeSearch, Measure, Sweep, Target,
+    ExactPlan, FaultConfig, FaultKind, FaultPlan, FaultTarget, Hooks, KneeSearch, Measure, Sweep, Target,
 };
 
 /// The profiles that ship with the harness, with the files they are read from.
@@ -280,6 +280,14 @@ pub enum ScenarioError {
     /// The file is no scenario file.
     #[error("{file}: {reason}")]
     Syntax {
+        /// File.
+        file: String,
+        /// What and where, on one line.
+        reason: String,
+    },
+    /// A topology that there is not, or that is none.
+    #[error("{file}: measure.topologies: {reason}")]
+    Topology {
         /// File.
         file: String,
         /// What and where, on one line.

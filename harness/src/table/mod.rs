@@ -6,6 +6,7 @@ use comfy_table::{Cell, CellAlignment, Table, TableComponent, presets};
 use crate::results::{Metric, Outcome, ScenarioResult};
 use crate::scenario::{Arrivals, Measure, Scenario};
 
+mod exact;
 mod faults;
 mod latency;
 mod phases;
@@ -62,6 +63,7 @@ fn body(rows: &[&ScenarioResult]) -> String {
         Measure::Resources => vec![table(rows), resources_table(rows)],
         Measure::Scalability(_) => vec![scalability_table(rows)],
         Measure::FaultTolerance(_) => vec![faults::faults_table(rows)],
+        Measure::Exact(_) => vec![exact::exact_table(rows)],
     };
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n\n")
 }
@@ -101,10 +103,15 @@ enum NoNumbers {
     Withheld(&'static str),
     /// It did not run to its end.
     Failed(String),
+    /// The protocol can't be measured in this way.
+    NotMeasured(String),
 }
 
 /// Why a result's numbers are not to be shown, if they aren't.
 fn no_numbers(result: &ScenarioResult) -> Option<NoNumbers> {
+    if let Some(why) = result.exact.as_ref().and_then(|exact| exact.not_simulated.clone()) {
+        return Some(NoNumbers::NotMeasured(why));
+    }
     match &result.outcome {
         Outcome::Unsafe => Some(NoNumbers::Withheld("safety violation")),
         Outcome::Failed { reason } => Some(NoNumbers::Failed(reason.clone())),
@@ -132,10 +139,16 @@ fn heading(scenario: &Scenario) -> String {
     if !scenario.about.is_empty() {
         about = format!("{}: {}\n", scenario.name, scenario.about);
     }
-    about += &format!(
-        "{} replicas, {}-byte payloads, {arrivals} arrivals",
-        scenario.replicas, scenario.payload_bytes
-    );
+    let (replicas, payload) = (scenario.replicas, scenario.payload_bytes);
+    about += &match &scenario.measure {
+        // They bring their own sizes and loads.
+        Measure::Scalability(_) | Measure::Exact(_) => format!("{payload}-byte payloads, closed loop"),
+        Measure::FaultTolerance(plan) => format!(
+            "{replicas} replicas, {payload}-byte payloads, {arrivals} arrivals at {}/s",
+            quantity::count(plan.rate_per_s)
+        ),
+        _ => format!("{replicas} replicas, {payload}-byte payloads, {arrivals} arrivals"),
+    };
     if let Some(phase) = scenario.measured_phase().and_then(|index| scenario.phases.get(index)) {
         let from = if phase.ramp.is_some() { "from " } else { "at " };
         about += &format!(
@@ -189,6 +202,7 @@ fn row(result: &ScenarioResult) -> Vec<String> {
     let word = match no_numbers(result) {
         Some(NoNumbers::Withheld(_)) => "withheld",
         Some(NoNumbers::Failed(_)) => "failed",
+        Some(NoNumbers::NotMeasured(_)) => "not measured",
         None => return numbers(name, result),
     };
     let mut cells = vec![name, word.into()];
@@ -269,6 +283,7 @@ fn notes(rows: &[&ScenarioResult]) -> String {
                 result.safety.violations.iter().for_each(|broken| note(format!("  - {broken}")));
             }
             Some(NoNumbers::Failed(reason)) => note(format!("{name}: failed: {reason}")),
+            Some(NoNumbers::NotMeasured(why)) => note(format!("{name}: not measured: {why}")),
             None => {}
         }
         if !result.settings.is_empty() {

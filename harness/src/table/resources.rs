@@ -52,6 +52,7 @@ fn table(heads: &[&str], rows: &[&ScenarioResult], cells: fn(&ScenarioResult) ->
             None => row.extend(cells(result)),
             Some(NoNumbers::Withheld(_)) => row.push("withheld".into()),
             Some(NoNumbers::Failed(_)) => row.push("failed".into()),
+            Some(NoNumbers::NotMeasured(_)) => row.push("not measured".into()),
         }
         row.resize(heads.len(), quantity::NOTHING.into());
         table.add_row(row);

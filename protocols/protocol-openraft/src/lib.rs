@@ -26,8 +26,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use openraft::{Config, SnapshotPolicy};
 use protocol_core::{
-    Cluster, Descriptor, Family, FaultModel, Floors, LaunchError, LaunchSpec, Protocol, Scale, Timing,
-    Tunable, check_size,
+    Cluster, Descriptor, Family, FaultModel, Floors, LaunchError, LaunchSpec, Protocol, Scale, Simulation,
+    SimulationSpec, Timing, Tunable, check_size,
 };
 
 pub use gate::GatedRuntime;
@@ -118,6 +118,11 @@ impl Protocol for Openraft {
         check_size(&self.descriptor(), spec.replicas)?;
         let config = config(&spec)?;
         Ok(Arc::new(cluster::OpenraftCluster::launch(&spec, config).await?))
+    }
+
+    fn simulate(&self, _spec: &SimulationSpec) -> Result<Box<dyn Simulation>, LaunchError> {
+        let why = "it owns its runtime, and its simulated one is not connected here";
+        Err(LaunchError::NotSimulated { protocol: self.descriptor().name, why })
     }
 }
 

@@ -1,0 +1,47 @@
+//! What was counted in virtual time.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Metric;
+
+/// Counts and latencies of every combination; the same on every machine.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ExactResult {
+    /// Why the protocol was not simulated; none when it was.
+    pub not_simulated: Option<String>,
+    /// Every combination, topologies first, then sizes.
+    pub cells: Vec<ExactCell>,
+    /// Events of the simulator for all of them.
+    pub events: u64,
+}
+
+/// A closed loop of some clients on a cluster of some size in some place.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ExactCell {
+    /// Where replicas and clients are.
+    pub topology: String,
+    /// Replicas.
+    pub replicas: usize,
+    /// Clients, each with one request in flight.
+    pub clients: usize,
+    /// Commits that were counted.
+    pub commits: u64,
+    /// What they cost and how long they took.
+    pub metrics: Vec<Metric>,
+}
+
+impl ExactCell {
+    /// One of the metrics.
+    pub fn metric(&self, name: &str) -> Option<&Metric> {
+        self.metrics.iter().find(|metric| metric.name == name)
+    }
+
+    /// What its metrics' names begin with in the list of the whole result.
+    pub fn prefix(&self) -> String {
+        // A topology of one's own may be called by its path.
+        let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+        let topology: String = self.topology.chars().map(plain).collect();
+        format!("{topology}_replicas_{}_clients_{}", self.replicas, self.clients)
+    }
+}
