@@ -9,7 +9,7 @@ mod target;
 use hdrhistogram::Histogram;
 use protocol_core::{Counters, Floors, MessageKind};
 
-pub use exact::{ExactRecord, exact_metrics};
+pub use exact::{ExactRecord, Latencies, exact_metrics};
 pub use latency::latency_metrics;
 pub use outage::{FaultMarks, fault_cycle, fault_metrics, fault_metrics_of_scenario};
 pub use target::{Steadiness, derived_metrics, generator_kept_up};

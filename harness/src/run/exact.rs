@@ -7,7 +7,7 @@ use protocol_core::{
 
 use super::{Pair, RunError};
 use crate::interrupt;
-use crate::measure::{ExactRecord, exact_metrics};
+use crate::measure::{ExactRecord, Latencies, exact_metrics};
 use crate::progress::Progress;
 use crate::results::{ExactCell, ExactResult, Metric, Outcome, Safety, ScenarioResult};
 use crate::safety::{Claims, check};
@@ -104,12 +104,12 @@ impl Combination<'_> {
         };
         run.commit(self.clients, self.plan.warm_up_commits.max(1))?;
         let (before, started) = (run.simulation.observe(), run.simulation.now());
-        let answers = run.commit(self.clients, self.plan.commits)?;
+        let latencies = run.commit(self.clients, self.plan.commits)?;
         let (after, ended) = (run.simulation.observe(), run.simulation.now());
         run.drain()?;
         let recovery_ns = if self.plan.recovery { Some(run.recover(&after)?) } else { None };
         let record = ExactRecord {
-            answers: &answers,
+            latencies: &latencies,
             before: &before,
             after: &after,
             virtual_ns: ended.0 - started.0,
@@ -121,7 +121,7 @@ impl Combination<'_> {
             topology: self.topology.into(),
             replicas: self.replicas,
             clients: self.clients,
-            commits: answers.len() as u64,
+            commits: latencies.count(),
             metrics: exact_metrics(&record),
         };
         Ok((cell, run.check(), run.simulation.events()))
@@ -154,18 +154,18 @@ impl ClosedRun {
     }
 
     /// Commits so many commands with so many in flight; they stay in flight at the end.
-    fn commit(&mut self, clients: usize, commits: u64) -> Result<Vec<Answered>, RunError> {
+    fn commit(&mut self, clients: usize, commits: u64) -> Result<Latencies, RunError> {
         while self.open < clients {
             self.send(self.simulation.now());
         }
-        let mut done = Vec::with_capacity(commits as usize);
-        while (done.len() as u64) < commits {
+        let mut latencies = Latencies::default();
+        while latencies.count() < commits {
             for answered in self.wait()? {
-                done.push(answered);
+                latencies.record(&answered);
                 self.send(answered.answered);
             }
         }
-        Ok(done)
+        Ok(latencies)
     }
 
     fn wait(&mut self) -> Result<Vec<Answered>, RunError> {

@@ -122,13 +122,14 @@ impl AppliedLog {
     }
 
     fn encode(&self) -> Bytes {
-        let words = self.ids.words();
-        let mut buffer = Vec::with_capacity(56 + 8 * (self.checkpoints.len() + words.len()));
+        let (full, words) = self.ids.parts();
+        let mut buffer = Vec::with_capacity(64 + 8 * (self.checkpoints.len() + words.len()));
         buffer.put_u64_le(self.last_slot.map_or(u64::MAX, |slot| slot.0));
         buffer.put_u64_le(self.delivered);
         buffer.put_u64_le(self.digest);
         buffer.put_u64_le(self.duplicates);
-        for list in [self.checkpoints.as_slice(), words] {
+        buffer.put_u64_le(full);
+        for list in [&self.checkpoints, &words] {
             buffer.put_u64_le(list.len() as u64);
             list.iter().for_each(|&word| buffer.put_u64_le(word));
         }
@@ -145,7 +146,7 @@ impl AppliedLog {
             })
         };
         let last_slot = word()?;
-        let (delivered, digest, duplicates) = (word()?, word()?, word()?);
+        let (delivered, digest, duplicates, full) = (word()?, word()?, word()?, word()?);
         let mut list = || -> Result<Vec<u64>, WireError> {
             let length = word()?;
             (0..length).map(|_| word()).collect()
@@ -156,7 +157,7 @@ impl AppliedLog {
             delivered,
             digest,
             checkpoints,
-            ids: IdSet::from_words(words),
+            ids: IdSet::from_parts(full, words),
             duplicates,
             violations: Vec::new(),
         })
