@@ -1,5 +1,6 @@
 //! The command line: everything that is not `cargo bench`.
 
+mod explore;
 mod history;
 
 use std::collections::BTreeMap;
@@ -9,6 +10,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 use thiserror::Error;
 
+use explore::ExploreCommandError;
 use history::HistoryCommandError;
 
 use crate::compare::compare;
@@ -66,6 +68,9 @@ enum Subcommands {
     /// Results of earlier runs: a list, a metric over time, an export
     #[command(subcommand, after_help = "Example: consensus-bench history list")]
     History(history::HistoryCommand),
+    /// Searches seeded schedules of faults for broken promises, in virtual time
+    #[command(after_help = "Example: consensus-bench explore --protocol raft-rs --seeds 10000")]
+    Explore(explore::Explore),
 }
 
 #[derive(Subcommand)]
@@ -196,6 +201,8 @@ enum CliError {
     Store(#[from] StoreError),
     #[error(transparent)]
     History(#[from] HistoryCommandError),
+    #[error(transparent)]
+    Explore(#[from] ExploreCommandError),
     #[error("results as JSON: {0}")]
     Json(#[from] serde_json::Error),
 }
@@ -206,6 +213,7 @@ impl CliError {
             CliError::Session(SessionError::Folder(_)) | CliError::Json(_) => EXIT_TOOL,
             CliError::Session(SessionError::Baseline(error)) | CliError::Store(error) => exit_code_of(error),
             CliError::History(error) => error.exit_code(),
+            CliError::Explore(error) => error.exit_code(),
             _ => EXIT_USAGE,
         }
     }
@@ -219,6 +227,7 @@ pub fn main(suite: &Suite) -> ExitCode {
         Subcommands::Compare { a, b, format } => compare_two(&a, &b, format),
         Subcommands::Baseline(command) => baseline(command),
         Subcommands::History(command) => history::run(command).map_err(CliError::from),
+        Subcommands::Explore(explore) => explore.run(suite).map_err(CliError::from),
     };
     ExitCode::from(outcome.unwrap_or_else(|error| {
         eprintln!("error: {error}");

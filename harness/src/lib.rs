@@ -19,6 +19,7 @@ pub mod bench;
 pub mod cli;
 pub mod compare;
 pub mod exit;
+pub mod explore;
 pub mod files;
 pub mod histogram_log;
 pub mod history;

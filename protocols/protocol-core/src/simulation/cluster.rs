@@ -51,6 +51,8 @@ pub struct SimulatedCluster<R: Replica> {
     durable: bool,
     now: u64,
     handled: u64,
+    /// Nothing more happens after so many events.
+    most_events: u64,
     events: Events<Event<R::Message>>,
     nodes: Vec<Node<R>>,
     links: Links,
@@ -84,6 +86,7 @@ impl<R: Replica> SimulatedCluster<R> {
             durable: spec.durable,
             now: 0,
             handled: 0,
+            most_events: u64::MAX,
             events: Events::default(),
             nodes: (0..spec.replicas).map(|index| Node::new(spec.durable, skew(index))).collect(),
             links: Links::new(&spec.links, spec.seed),
@@ -118,6 +121,9 @@ impl<R: Replica> SimulatedCluster<R> {
 
     /// Handles the next event; false when the time came first.
     fn handle_next(&mut self, until: Time) -> bool {
+        if self.handled >= self.most_events {
+            return false;
+        }
         if self.events.next_at().is_none_or(|at| at > until.0) {
             self.now = self.now.max(until.0);
             return false;
@@ -534,6 +540,10 @@ impl<R: Replica> Simulation for SimulatedCluster<R> {
             }
         }
         true
+    }
+
+    fn limit_events(&mut self, most: u64) {
+        self.most_events = most;
     }
 
     fn take_answers(&mut self) -> Vec<Answered> {

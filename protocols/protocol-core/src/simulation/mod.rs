@@ -130,6 +130,10 @@ pub trait Simulation: Send {
     /// are in [`take_answers`](Simulation::take_answers).
     fn run_until_answer(&mut self, until: Time) -> bool;
 
+    /// Has nothing happen any more, time included, after so many events in all: a protocol whose messages
+    /// beget messages would keep a run for ever.
+    fn limit_events(&mut self, most: u64);
+
     /// The ends of commands since the last call, in order of time.
     fn take_answers(&mut self) -> Vec<Answered>;
 
