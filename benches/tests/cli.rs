@@ -68,6 +68,16 @@ fn bad_input_gets_one_line_and_its_exit_code() {
     let place = Place::new();
     std::fs::write(place.path().join("bad.toml"), SCENARIOS.replace("rate_per_s = 500", "rate_per_s = -5"))
         .unwrap();
+    std::fs::write(
+        place.path().join("pair.toml"),
+        "name = \"pair\"\nregions = [\"a\"]\none_way_ms = [[1]]\nplacement = [\"a\", \"a\"]\n",
+    )
+    .unwrap();
+    std::fs::write(
+        place.path().join("small.toml"),
+        "[[scenario]]\nname = \"small\"\nmeasure = { kind = \"exact\", topologies = [\"pair.toml\"], replicas = [3] }\n",
+    )
+    .unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     for (arguments, code, expected) in [
@@ -95,6 +105,17 @@ fn bad_input_gets_one_line_and_its_exit_code() {
             2,
             "fault 1 (crash_leader): kind = crash is outside",
         ),
+        (
+            "run --scenario cost --network tcp",
+            2,
+            "scenario `cost`: network = a setting of its own is outside no network",
+        ),
+        (
+            "run --file small.toml",
+            2,
+            "measure.topologies: topology `pair`: placement has 2 regions for 3 replicas",
+        ),
+        ("explore --replicas 300 --protocol raft-rs", 2, "can't run 300 replicas"),
         ("compare latest latest", 5, "no run with readable results"),
         ("compare old new", 5, "`old` is no results file, run's folder, baseline or run"),
         ("baseline show old", 5, "no baseline `old`"),

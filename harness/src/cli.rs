@@ -21,7 +21,7 @@ use crate::machine;
 use crate::output::say;
 use crate::progress::Verbosity;
 use crate::run::Limits;
-use crate::scenario::{self, Scenario, ScenarioError, StorageConfig, TransportKind};
+use crate::scenario::{self, Measure, Scenario, ScenarioError, StorageConfig, TransportKind};
 use crate::session::{Baselines, Report, Session, SessionError, SessionOptions, print_saved};
 use crate::store::{Store, StoreError};
 use crate::suite::{Suite, SuiteError};
@@ -292,7 +292,15 @@ impl Run {
         network.delay_ms = self.delay_ms.unwrap_or(network.delay_ms);
         network.base_port = self.base_port.or(network.base_port);
         scenario.storage = self.storage.unwrap_or(scenario.storage);
-        scenario.replicas = self.replicas.unwrap_or(scenario.replicas);
+        if let Some(replicas) = self.replicas {
+            scenario.replicas = replicas;
+            // These bring their own sizes, which an override must not leave as they are.
+            match &mut scenario.measure {
+                Measure::Scalability(sweep) => sweep.replicas = vec![replicas],
+                Measure::Exact(plan) => plan.replicas = vec![replicas],
+                _ => {}
+            }
+        }
         scenario.seed = self.seed.unwrap_or(scenario.seed);
     }
 

@@ -42,7 +42,7 @@ impl Checker<'_> {
             Measure::Throughput(search) => self.check_knee_search(search)?,
             Measure::Scalability(sweep) => self.check_sweep(sweep)?,
             Measure::FaultTolerance(plan) => self.check_faults(scenario, plan)?,
-            Measure::Exact(plan) => self.check_exact(plan)?,
+            Measure::Exact(plan) => self.check_exact(scenario, plan)?,
         }
         if scenario.measure.needs_phases() {
             self.require(!scenario.phases.is_empty(), "phase", "[]", "at least one phase")?;
@@ -119,14 +119,18 @@ impl Checker<'_> {
         Ok(())
     }
 
-    fn check_exact(&self, plan: &ExactPlan) -> Result<(), ScenarioError> {
+    fn check_exact(&self, scenario: &Scenario, plan: &ExactPlan) -> Result<(), ScenarioError> {
+        let untouched = scenario.network == NetworkConfig::default();
+        let allowed = "no network: in virtual time `measure.topologies` says how links are";
+        self.require(untouched, "network", "a setting of its own", allowed)?;
         self.check_sizes(&plan.replicas, &plan.clients)?;
         self.within("measure.commits", plan.commits as f64, 1.0, 1e9, "1 to 1000000000")?;
         self.within("measure.warm_up_commits", plan.warm_up_commits as f64, 0.0, 1e9, "0 to 1000000000")?;
         self.require(!plan.topologies.is_empty(), "measure.topologies", "[]", "at least one topology")?;
         plan.topologies.iter().try_for_each(|reference| {
-            let found = topology::resolve(reference).map(drop);
-            found.map_err(|error| ScenarioError::Topology {
+            let largest = plan.replicas.last().copied().unwrap_or(1);
+            let found = topology::resolve(reference).and_then(|topology| topology.links(largest));
+            found.map(drop).map_err(|error| ScenarioError::Topology {
                 file: self.file.into(),
                 reason: error.to_string(),
             })

@@ -24,6 +24,9 @@ const BUILT_IN: [(&str, &str); 2] = [
     ("full", include_str!("../../scenarios/full.toml")),
 ];
 
+/// Characters of a file's line that an error repeats, at most.
+const SHOWN_CHARACTERS: usize = 60;
+
 /// A load, on a cluster, over links, in phases.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -347,17 +350,23 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Scenario>, ScenarioError> {
 }
 
 /// The parser's message with line and key, without its drawing of the source.
-fn one_line(error: &toml::de::Error, text: &str) -> String {
-    let message = error.message().replace('\n', "; ");
-    match error.span() {
+pub(crate) fn one_line(error: &toml::de::Error, text: &str) -> String {
+    let message = error.message().trim().replace('\n', "; ");
+    let reason = match error.span() {
         Some(span) => {
-            let before = &text[..span.start.min(text.len())];
-            let line_number = before.matches('\n').count() + 1;
+            let before = &text.as_bytes()[..span.start.min(text.len())];
+            let line_number = before.iter().filter(|byte| **byte == b'\n').count() + 1;
             let line = text.lines().nth(line_number - 1).unwrap_or_default().trim();
-            format!("line {line_number} (`{line}`): {message}")
+            let shown = match line.char_indices().nth(SHOWN_CHARACTERS) {
+                Some((end, _)) => format!("{}…", &line[..end]),
+                None => line.into(),
+            };
+            format!("line {line_number} (`{shown}`): {message}")
         }
         None => message,
-    }
+    };
+    // A key of the file may hold any character, and the parser repeats it.
+    reason.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 impl Phase {

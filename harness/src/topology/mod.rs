@@ -7,6 +7,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::scenario::one_line;
 use protocol_core::LinkSpec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -20,9 +21,6 @@ const BUILT_IN: [(&str, &str); 5] = [
     ("wan5", include_str!("../../topologies/wan5.toml")),
     ("planet13", include_str!("../../topologies/planet13.toml")),
 ];
-
-/// Characters of a faulty line that an error shows: a row of a large matrix would fill the screen.
-const SHOWN_CHARACTERS: usize = 60;
 
 /// Regions, the links between them, and who stands where.
 ///
@@ -222,26 +220,6 @@ pub fn parse(file: &str, text: &str) -> Result<Topology, TopologyError> {
         .map_err(|error| TopologyError::Syntax { file: file.into(), reason: one_line(&error, text) })?;
     topology.check(file)?;
     Ok(topology)
-}
-
-/// The parser's message with line and key, without its drawing of the source.
-fn one_line(error: &toml::de::Error, text: &str) -> String {
-    let message = error.message().trim().replace('\n', "; ");
-    let reason = match error.span() {
-        Some(span) => {
-            let before = &text.as_bytes()[..span.start.min(text.len())];
-            let line_number = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-            let line = text.lines().nth(line_number - 1).unwrap_or_default().trim();
-            let shown = match line.char_indices().nth(SHOWN_CHARACTERS) {
-                Some((end, _)) => format!("{}…", &line[..end]),
-                None => line.into(),
-            };
-            format!("line {line_number} (`{shown}`): {message}")
-        }
-        None => message,
-    };
-    // A key of the file may hold any character, and the parser repeats it.
-    reason.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 impl Topology {
