@@ -321,11 +321,15 @@ pub struct FsyncCalibration {
 impl ScenarioResult {
     /// How a table names it: network and durability are part of the name.
     pub fn row_name(&self) -> String {
-        let network = match self.scenario.measure {
+        format!("{} [{}, {}]", self.protocol, self.network_name(), self.scenario.storage.name())
+    }
+
+    /// How messages moved: in virtual time over neither channels nor sockets.
+    pub fn network_name(&self) -> &'static str {
+        match self.scenario.measure {
             Measure::Exact(_) => "virtual",
             _ => self.scenario.network.kind.name(),
-        };
-        format!("{} [{network}, {}]", self.protocol, self.scenario.storage.name())
+        }
     }
 
     /// Takes back all numbers of a run that was unsafe or did not come to its end. What was found

@@ -268,7 +268,7 @@ pub fn before(now_ms: i64, age: Duration) -> i64 {
 /// What is measured again under the same name: network and durability are part of it.
 fn key_of(result: &ScenarioResult) -> String {
     let scenario = &result.scenario;
-    let (network, storage) = (scenario.network.kind.name(), scenario.storage.name());
+    let (network, storage) = (result.network_name(), scenario.storage.name());
     format!("{}/{}/{network}/{storage}", scenario.name, result.protocol)
 }
 

@@ -212,7 +212,7 @@ pub fn check_name(name: &str) -> Result<(), StoreError> {
 /// Network and storage are part of a row's name, and so of its file's.
 fn file_name(result: &ScenarioResult) -> String {
     let scenario = &result.scenario;
-    let (network, storage) = (scenario.network.kind.name(), scenario.storage.name());
+    let (network, storage) = (result.network_name(), scenario.storage.name());
     format!("{}.{}.{network}-{storage}.json", scenario.name, result.protocol)
 }
 
