@@ -69,6 +69,7 @@ impl Protocol for Toy {
             commit_means: "applied everywhere",
             floors: |_| Floors { messages_per_batch: 4.0, delays: 2.0 },
             tunables: &[],
+            behaviours: &[],
         }
     }
 

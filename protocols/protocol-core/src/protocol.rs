@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use thiserror::Error;
 
 use crate::applied::Order;
+use crate::byzantine::Behaviour;
 use crate::cluster::Cluster;
 use crate::network::NetworkSpec;
 use crate::simulation::{Simulation, SimulationSpec};
@@ -111,6 +112,8 @@ pub struct Descriptor {
     pub floors: fn(n: usize) -> Floors,
     /// Settings.
     pub tunables: &'static [Tunable],
+    /// How its replicas can be made to lie; none where it trusts them.
+    pub behaviours: &'static [Behaviour],
 }
 
 /// Values for tunables, by name; what is missing has its default.

@@ -112,6 +112,7 @@ impl Protocol for Openraft {
                 SNAPSHOT_INTERVAL_ENTRIES,
                 KEPT_ENTRIES,
             ],
+            behaviours: &[],
         }
     }
 

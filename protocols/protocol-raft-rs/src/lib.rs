@@ -94,6 +94,7 @@ impl Protocol for RaftRs {
                 delays: if replicas > 1 { 2.0 } else { 0.0 },
             },
             tunables: &[MAX_SIZE_PER_MSG, MAX_INFLIGHT, LARGEST_PROPOSAL, SKIP_BCAST_COMMIT, BATCH_APPEND],
+            behaviours: &[],
         }
     }
 
@@ -382,7 +383,7 @@ impl Replica for RaftReplica {
             Input::Message { message, .. } => drop(self.node.step(message.0)),
             Input::Requests(commands) => self.propose(commands, effects),
             Input::Link { peer, up: false } => self.node.report_unreachable(node_id(peer)),
-            Input::Link { up: true, .. } => {}
+            Input::Link { up: true, .. } | Input::Corrupt(_) => {}
             Input::Synced(token) => self.synced(token),
         }
     }

@@ -39,6 +39,7 @@ impl Protocol for Quarry {
             commit_means: "durable on a majority",
             floors: |_| Floors { messages_per_batch: 4.0, delays: 2.0 },
             tunables: &[],
+            behaviours: &[],
         }
     }
 
