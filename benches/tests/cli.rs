@@ -116,6 +116,7 @@ fn bad_input_gets_one_line_and_its_exit_code() {
             "measure.topologies: topology `pair`: placement has 2 regions for 3 replicas",
         ),
         ("explore --replicas 300 --protocol raft-rs", 2, "can't run 300 replicas"),
+        ("explore --liars 1 --protocol raft-rs", 2, "raft-rs of 3 replicas survives 0 that lie"),
         ("compare latest latest", 5, "no run with readable results"),
         ("compare old new", 5, "`old` is no results file, run's folder, baseline or run"),
         ("baseline show old", 5, "no baseline `old`"),
