@@ -90,8 +90,12 @@ pub struct ScenarioResult {
     pub protocol: String,
     /// Library behind it, with its version.
     pub implementation: String,
-    /// Family; only results of one family promise the same.
+    /// Family, by how it works.
     pub family: String,
+    /// What clients are promised; only rows that promise the same are ranked against each other. Empty in
+    /// results that are older than the distinction.
+    #[serde(default)]
+    pub promise: String,
     /// What a commit means for this protocol.
     pub commit_means: String,
     /// The scenario as it ran, complete.

@@ -173,13 +173,15 @@ impl Pair {
     }
 
     fn blank(&self) -> ScenarioResult {
-        let Descriptor { family, implementation, commit_means, .. } = self.protocol.descriptor();
+        let descriptor = self.protocol.descriptor();
+        let Descriptor { family, implementation, commit_means, .. } = descriptor;
         let timing = self.scenario.timing();
         let millis = |time: Duration| time.as_secs_f64() * 1e3;
         ScenarioResult {
             protocol: self.name.clone(),
             implementation: implementation.into(),
             family: family.name().into(),
+            promise: descriptor.promise().into(),
             commit_means: commit_means.into(),
             scenario: self.scenario.clone(),
             settings: self.settings.clone(),

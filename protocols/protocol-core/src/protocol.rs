@@ -16,8 +16,8 @@ use crate::network::NetworkSpec;
 use crate::simulation::{Simulation, SimulationSpec};
 use crate::storage::StorageSpec;
 
-/// Which family a protocol belongs to; only protocols with the same idea of a commit are ranked
-/// against each other.
+/// Which family a protocol belongs to, by how it works. What it promises is another matter:
+/// [`Descriptor::promise`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Family {
     /// Raft.
@@ -114,6 +114,19 @@ pub struct Descriptor {
     pub tunables: &'static [Tunable],
     /// How its replicas can be made to lie; none where it trusts them.
     pub behaviours: &'static [Behaviour],
+}
+
+impl Descriptor {
+    /// What clients are promised, and against whom: only protocols that promise the same are ranked
+    /// against each other.
+    pub fn promise(&self) -> &'static str {
+        match (self.order, self.fault_model) {
+            (Order::Total, FaultModel::Crash) => "one order of all commands, though replicas crash",
+            (Order::Total, FaultModel::Byzantine) => "one order of all commands, though replicas lie",
+            (Order::Set, _) => "every command on every replica, in any order",
+            (Order::Reads, _) => "reads and writes of registers",
+        }
+    }
 }
 
 /// Values for tunables, by name; what is missing has its default.
