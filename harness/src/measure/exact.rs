@@ -4,7 +4,12 @@ use std::collections::BTreeMap;
 
 use protocol_core::{Answered, Counters, Floors, MessageKind, Observation};
 
-use crate::results::{Better, Class, Metric};
+use crate::resources::ThreadHeapCounts;
+use crate::results::{Better, Class, ExactCell, GrowthFit, Metric};
+use crate::stats::power_law;
+
+/// Sizes of a cluster below which growth is not fitted.
+const FEWEST_SIZES: usize = 3;
 
 /// Times by how often they occurred: exact, and small where a simulation repeats itself.
 #[derive(Clone, Debug, Default)]
@@ -63,6 +68,8 @@ pub struct ExactRecord<'a> {
     pub virtual_ns: u64,
     /// From the leader's crash to the next commit, in nanoseconds; none when it did not crash.
     pub recovery_ns: Option<u64>,
+    /// What the simulation took from the heap in between; none where it is not counted.
+    pub heap: Option<ThreadHeapCounts>,
     /// The least that is possible.
     pub floors: Floors,
     /// One-way delay of every link, when they have the same.
@@ -79,21 +86,26 @@ pub fn exact_metrics(record: &ExactRecord) -> Vec<Metric> {
     let (less, neither) = (Better::Lower, Better::Neither);
     let mut metrics = vec![
         exact("throughput_per_s", "1/s", Better::Higher, commits / seconds),
-        exact("messages_per_commit", "1", less, protocol.messages as f64 / commits),
-        exact(
-            "messages_per_commit_over_floor",
-            "1",
-            less,
-            protocol.messages as f64 / commits / (record.floors.messages_per_batch / batch),
-        ),
         exact("bytes_per_commit", "bytes", less, protocol.bytes as f64 / commits),
         exact("leader_bytes_share", "1", neither, leader_share(record)),
         exact("commands_per_proposal", "1", neither, batch),
         exact("syncs_per_commit", "1", less, spent.syncs as f64 / commits),
-        exact("signatures_per_commit", "1", less, spent.signatures as f64 / commits),
-        exact("verifications_per_commit", "1", less, spent.verifications as f64 / commits),
         exact("heartbeats_per_s", "1/s", neither, spent.of(MessageKind::Heartbeat).messages as f64 / seconds),
     ];
+    let floors = &record.floors;
+    for (name, count, floor_per_batch) in [
+        ("messages_per_commit", protocol.messages, floors.messages_per_batch),
+        ("signatures_per_commit", spent.signatures, floors.signatures_per_batch),
+        ("verifications_per_commit", spent.verifications, floors.verifications_per_batch),
+        ("macs_per_commit", spent.macs, floors.macs_per_batch),
+    ] {
+        metrics.extend(over_floor(name, count as f64 / commits, floor_per_batch / batch));
+    }
+    if let Some(heap) = record.heap {
+        let bytes = heap.allocated_bytes as f64 / commits;
+        metrics.push(exact("allocations_per_commit", "1", less, heap.allocations as f64 / commits));
+        metrics.push(exact("allocated_bytes_per_commit", "bytes", less, bytes));
+    }
     let Latencies { at_leader, at_client } = record.latencies;
     for (place, times) in [("leader", at_leader), ("client", at_client)] {
         for (name, quantile) in [("p50", 0.5), ("p99", 0.99)] {
@@ -102,13 +114,79 @@ pub fn exact_metrics(record: &ExactRecord) -> Vec<Metric> {
         }
     }
     if let Some(one_way) = record.one_way_ns.filter(|&one_way| one_way > 0) {
-        let delays = at_leader.quantile(0.5) / one_way as f64;
-        metrics.push(exact("delays_per_commit", "1", less, delays));
-        metrics.push(exact("delays_per_commit_over_floor", "1", less, delays / record.floors.delays));
+        let rounds = at_leader.quantile(0.5) / one_way as f64;
+        metrics.extend(over_floor("rounds_per_commit", rounds, floors.delays));
     }
     metrics.extend(record.recovery_ns.map(|ns| exact("recovery_ns", "ns", less, ns as f64)));
     metrics.retain(|metric| metric.value.is_finite());
     metrics
+}
+
+/// A cost and, where it has a floor, how many times that it is.
+fn over_floor(name: &str, value: f64, floor: f64) -> Vec<Metric> {
+    let mut metrics = vec![exact(name, "1", Better::Lower, value)];
+    if floor > 0.0 {
+        metrics.push(exact(&format!("{name}_over_floor"), "1", Better::Lower, value / floor));
+    }
+    metrics
+}
+
+/// How costs grow with the cluster, for every topology and number of clients with three sizes or more.
+///
+/// Messages are those of a batch, because they don't depend on how many commands share it; bytes are
+/// those of a commit.
+pub fn growth_fits(cells: &[ExactCell], floors: impl Fn(usize) -> Floors) -> Vec<GrowthFit> {
+    let mut groups: Vec<(&str, usize)> = Vec::new();
+    for cell in cells {
+        let group = (cell.topology.as_str(), cell.clients);
+        if !groups.contains(&group) {
+            groups.push(group);
+        }
+    }
+    let value = |cell: &ExactCell, name: &str| cell.metric(name).map_or(f64::NAN, |metric| metric.value);
+    let messages =
+        |cell: &ExactCell| value(cell, "messages_per_commit") * value(cell, "commands_per_proposal");
+    let bytes = |cell: &ExactCell| value(cell, "bytes_per_commit");
+    let floor = |cell: &ExactCell| floors(cell.replicas).messages_per_batch;
+    let mut fits = Vec::new();
+    for (topology, clients) in groups {
+        let of_group: Vec<&ExactCell> = cells
+            .iter()
+            .filter(|cell| (cell.topology.as_str(), cell.clients) == (topology, clients))
+            .collect();
+        if of_group.len() < FEWEST_SIZES {
+            continue;
+        }
+        let fit = |of: &dyn Fn(&ExactCell) -> f64| {
+            power_law(&of_group.iter().map(|cell| (cell.replicas as f64, of(cell))).collect::<Vec<_>>())
+        };
+        let floor_exponent = fit(&floor).map(|law| six_decimals(law.exponent));
+        for (cost, law, floor_exponent) in
+            [("messages_per_batch", fit(&messages), floor_exponent), ("bytes_per_commit", fit(&bytes), None)]
+        {
+            fits.extend(law.map(|law| GrowthFit {
+                topology: topology.into(),
+                clients,
+                cost: cost.into(),
+                sizes: of_group.len(),
+                exponent: six_decimals(law.exponent),
+                r_squared: six_decimals(law.r_squared),
+                floor_exponent,
+            }));
+        }
+    }
+    fits
+}
+
+/// The exponents as metrics.
+pub fn growth_metrics(fits: &[GrowthFit]) -> impl Iterator<Item = Metric> {
+    fits.iter()
+        .map(|fit| Metric { n: fit.sizes as u64, ..exact(&fit.name(), "1", Better::Lower, fit.exponent) })
+}
+
+/// Logarithms of different machines differ in the last digits, and exact metrics must not.
+fn six_decimals(value: f64) -> f64 {
+    (value * 1e6).round() / 1e6
 }
 
 /// The share of all bytes that the busiest replica sent: of a protocol with a leader, the leader.
@@ -120,7 +198,7 @@ fn leader_share(record: &ExactRecord) -> f64 {
     most as f64 / sent.iter().sum::<u64>() as f64
 }
 
-fn exact(name: &str, unit: &str, better: Better, value: f64) -> Metric {
+pub(super) fn exact(name: &str, unit: &str, better: Better, value: f64) -> Metric {
     Metric {
         name: name.into(),
         value,

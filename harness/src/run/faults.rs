@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
-use protocol_core::{Cluster, Fault, Observation, ReplicaId, check_size};
+use protocol_core::{Cluster, Fault, Observation, check_size};
 
+use super::fault_script::FaultScript;
 use super::phases::{await_first_commit, drain};
 use super::stage::Stage;
 use super::{Pair, RunError};
@@ -18,7 +19,7 @@ use crate::measure::{FaultMarks, fault_cycle, fault_metrics, fault_metrics_of_sc
 use crate::progress::Progress;
 use crate::results::{FaultCycle, FaultResult, Outcome, Safety, ScenarioResult};
 use crate::safety::Claims;
-use crate::scenario::{FaultConfig, FaultKind, FaultPlan, FaultTarget, Phase, PhaseKind, Scenario};
+use crate::scenario::{FaultConfig, FaultPlan, Phase, PhaseKind, Scenario};
 
 /// The load is sent in phases of this length, until the last cycle is over.
 const SLICE_S: f64 = 1.0;
@@ -41,7 +42,7 @@ pub(super) fn run(
         }
         let mut found = FaultResult {
             fault: fault.name(),
-            tolerated: Episode::of(pair, plan, fault).tolerated(),
+            tolerated: Episode::of(pair, plan, fault).script.tolerated(),
             not_measured: None,
             metrics: Vec::new(),
             cycles: Vec::new(),
@@ -77,8 +78,7 @@ struct Episode<'a> {
     plan: &'a FaultPlan,
     fault: &'a FaultConfig,
     scenario: Scenario,
-    /// Replicas that may fail at once.
-    tolerates: usize,
+    script: FaultScript<'a>,
 }
 
 impl<'a> Episode<'a> {
@@ -86,16 +86,7 @@ impl<'a> Episode<'a> {
         let replicas = fault.replicas.unwrap_or(pair.scenario.replicas);
         let scenario = Scenario { replicas, ..pair.scenario.clone() };
         let tolerates = (pair.protocol.descriptor().tolerates)(replicas);
-        Episode { pair, plan, fault, scenario, tolerates }
-    }
-
-    fn tolerated(&self) -> bool {
-        let hit = match self.fault.target {
-            FaultTarget::Leader | FaultTarget::Follower => 1,
-            FaultTarget::Minority => self.tolerates,
-            FaultTarget::Majority => self.tolerates + 1,
-        };
-        hit <= self.tolerates
+        Episode { pair, plan, fault, scenario, script: FaultScript::new(fault, replicas, tolerates) }
     }
 
     fn run(
@@ -129,13 +120,7 @@ impl<'a> Episode<'a> {
             return Err(stopped);
         }
         let cycles: Vec<FaultCycle> = marks.iter().map(|marks| fault_cycle(&load.trace, marks)).collect();
-        let lies: u64 = cycles.iter().map(|cycle| cycle.acknowledged_during).sum();
-        if !self.tolerated() && lies > 0 {
-            safety.violations.push(format!(
-                "{}: {lies} commands were acknowledged while a majority could not take part",
-                self.fault.name()
-            ));
-        }
+        safety.violations.extend(self.script.lie(&cycles));
         Ok((cycles, safety))
     }
 }
@@ -207,20 +192,20 @@ impl Conductor<'_> {
     }
 
     fn cycle(&self, cycle: usize) -> Result<FaultMarks, RunError> {
-        let Episode { plan, fault, .. } = self.episode;
+        let Episode { plan, fault, script, .. } = self.episode;
         let calm_ns = self.now_ns();
         sleep(plan.before_s);
         let before = self.leader()?;
-        let hit = self.targets(&before, cycle);
+        let hit = script.targets(before.leader, cycle);
         let fault_ns = self.now_ns();
-        let given = self.give(&before, &hit);
+        let given = self.give(&script.begin(before.leader, &hit));
         let held_ns = self.now_ns();
         if given.is_ok() {
             sleep(fault.for_s.unwrap_or(plan.for_s));
         }
         let end_ns = self.now_ns();
         // Taken back in any case, so that the check below finds a cluster that can settle.
-        let taken_back = self.take_back(&hit);
+        let taken_back = self.take_back(&script.end(&hit));
         given?;
         taken_back?;
         let ended_ns = self.now_ns();
@@ -235,74 +220,22 @@ impl Conductor<'_> {
             end_ns,
             ended_ns,
             watched_ns: self.now_ns(),
-            tolerated: self.episode.tolerated(),
+            tolerated: self.episode.script.tolerated(),
             views: view(&after).saturating_sub(view(&before)),
         })
     }
 
-    fn targets(&self, now: &Observation, cycle: usize) -> Vec<ReplicaId> {
-        let replicas = self.episode.scenario.replicas;
-        let leader = now.leader.unwrap_or(ReplicaId(0));
-        // Another follower each time: some sit better than others.
-        let others: Vec<ReplicaId> = ReplicaId::all(replicas).filter(|&id| id != leader).collect();
-        let others = (0..others.len()).map(|index| others[(index + cycle) % others.len()]);
-        match self.episode.fault.target {
-            FaultTarget::Leader => vec![leader],
-            FaultTarget::Follower => others.take(1).collect(),
-            FaultTarget::Minority => others.take(self.episode.tolerates).collect(),
-            FaultTarget::Majority => {
-                std::iter::once(leader).chain(others.take(self.episode.tolerates)).collect()
-            }
-        }
+    fn give(&self, faults: &[Fault]) -> Result<(), RunError> {
+        faults.iter().try_for_each(|&fault| Ok(self.stage.inject(fault)??))
     }
 
-    fn give(&self, now: &Observation, hit: &[ReplicaId]) -> Result<(), RunError> {
-        let fault = self.episode.fault;
-        let all = || ReplicaId::all(self.episode.scenario.replicas);
-        let outgoing = || hit.iter().flat_map(|&from| all().map(move |to| (from, to)));
-        let incoming = || outgoing().map(|(from, to)| (to, from));
-        let links: Vec<(ReplicaId, ReplicaId)> = match fault.kind {
-            FaultKind::Crash | FaultKind::Pause => Vec::new(),
-            FaultKind::Cut | FaultKind::Loss | FaultKind::Slow => outgoing().chain(incoming()).collect(),
-            FaultKind::CutOutgoing => outgoing().collect(),
-            FaultKind::CutIncoming => incoming().collect(),
-            FaultKind::PartialConnectivity => {
-                let hub = all().find(|&id| Some(id) != now.leader);
-                let pairs = all().flat_map(|from| all().map(move |to| (from, to)));
-                pairs.filter(|&(from, to)| Some(from) != hub && Some(to) != hub).collect()
-            }
-        };
-        for (from, to) in links.into_iter().filter(|(from, to)| from != to) {
-            self.stage.inject(match fault.kind {
-                FaultKind::Loss => Fault::Degrade { from, to, extra_delay: Duration::ZERO, loss: fault.loss },
-                FaultKind::Slow => {
-                    let extra_delay = Duration::from_secs_f64(fault.extra_delay_ms / 1e3);
-                    Fault::Degrade { from, to, extra_delay, loss: 0.0 }
-                }
-                _ => Fault::Cut { from, to },
-            })??;
-        }
-        for &id in hit {
-            match fault.kind {
-                FaultKind::Crash => self.stage.inject(Fault::Crash(id))??,
-                FaultKind::Pause => self.stage.inject(Fault::Pause(id))??,
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn take_back(&self, hit: &[ReplicaId]) -> Result<(), RunError> {
+    /// Takes back what can be, and returns the first that could not.
+    fn take_back(&self, faults: &[Fault]) -> Result<(), RunError> {
         let mut outcome = Ok(());
-        for &id in hit {
-            let given = match self.episode.fault.kind {
-                FaultKind::Crash => self.stage.inject(Fault::Restart(id))?,
-                FaultKind::Pause => self.stage.inject(Fault::Resume(id))?,
-                _ => Ok(()),
-            };
+        for &fault in faults {
+            let given = self.stage.inject(fault)?;
             outcome = outcome.and(given.map_err(RunError::from));
         }
-        self.stage.inject(Fault::Heal)??;
         outcome
     }
 

@@ -23,6 +23,8 @@ pub enum Measure {
     FaultTolerance(FaultPlan),
     /// Counts and latencies in virtual time: the same on every machine.
     Exact(ExactPlan),
+    /// Faults under a constant load in virtual time: the same on every machine.
+    VirtualFaultTolerance(VirtualFaultPlan),
 }
 
 impl Measure {
@@ -36,6 +38,7 @@ impl Measure {
             Measure::Scalability(_) => "scalability",
             Measure::FaultTolerance(_) => "fault_tolerance",
             Measure::Exact(_) => "exact",
+            Measure::VirtualFaultTolerance(_) => "virtual_fault_tolerance",
         }
     }
 
@@ -46,7 +49,12 @@ impl Measure {
 
     /// Whether it is the scenario's phases that give the numbers.
     pub fn needs_phases(&self) -> bool {
-        !matches!(self, Measure::Scalability(_) | Measure::FaultTolerance(_) | Measure::Exact(_))
+        !matches!(self, Measure::Scalability(_) | Measure::FaultTolerance(_)) && !self.is_virtual()
+    }
+
+    /// Whether it runs in virtual time, over links of a topology.
+    pub fn is_virtual(&self) -> bool {
+        matches!(self, Measure::Exact(_) | Measure::VirtualFaultTolerance(_))
     }
 }
 
@@ -207,6 +215,52 @@ fn default_after() -> f64 {
 
 fn default_cycles() -> usize {
     3
+}
+
+/// Faults under a constant load in virtual time. Each is given once per seed, to a cluster of its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VirtualFaultPlan {
+    /// Built-in topology, or the path of a topology file.
+    #[serde(default = "default_topology")]
+    pub topology: String,
+    /// Requests per second of all clients together.
+    #[serde(default = "default_virtual_fault_rate")]
+    pub rate_per_s: f64,
+    /// Clients that share the rate, each sending at equal distances, whatever becomes of its requests.
+    #[serde(default = "default_virtual_clients")]
+    pub clients: usize,
+    /// Undisturbed time before each fault.
+    #[serde(default = "default_before")]
+    pub before_s: f64,
+    /// How long a fault lasts, unless it says otherwise.
+    #[serde(default = "default_for")]
+    pub for_s: f64,
+    /// Time after each fault's end in which the cluster is watched.
+    #[serde(default = "default_after")]
+    pub after_s: f64,
+    /// How many seeds, from the scenario's on.
+    #[serde(default = "default_seeds")]
+    pub seeds: usize,
+    /// The faults.
+    #[serde(rename = "fault")]
+    pub faults: Vec<FaultConfig>,
+}
+
+fn default_topology() -> String {
+    "lan".into()
+}
+
+fn default_virtual_fault_rate() -> f64 {
+    1_000.0
+}
+
+fn default_virtual_clients() -> usize {
+    10
+}
+
+fn default_seeds() -> usize {
+    5
 }
 
 /// One fault of a plan.
