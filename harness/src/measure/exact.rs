@@ -213,7 +213,122 @@ pub(super) fn exact(name: &str, unit: &str, better: Better, value: f64) -> Metri
 
 #[cfg(test)]
 mod tests {
+    use protocol_core::{CommandId, ReplicaStatus, Slot, Time, Traffic};
+
     use super::*;
+
+    /// Ten commits in five batches on two replicas.
+    fn metrics(heap: Option<ThreadHeapCounts>, floors: Floors) -> Vec<Metric> {
+        let mut latencies = Latencies::default();
+        for id in 0..10 {
+            let (submitted, taken_up, decided, answered) = (Time(0), Time(5), Time(505), Time(510));
+            let outcome = Ok(Slot(id));
+            latencies.record(&Answered {
+                id: CommandId(id),
+                submitted,
+                taken_up,
+                decided,
+                answered,
+                outcome,
+            });
+        }
+        let replica = |messages: u64, bytes: u64| {
+            let mut counters = Counters { proposals: 5, proposed_commands: 10, ..Counters::default() };
+            counters.traffic[MessageKind::Protocol.index()] = Traffic { messages, bytes };
+            counters.traffic[MessageKind::Heartbeat.index()] = Traffic { messages: 7, bytes: 0 };
+            (counters.signatures, counters.macs) = (10, 3);
+            ReplicaStatus { counters, ..ReplicaStatus::default() }
+        };
+        let started = [replica(0, 0), replica(0, 0)].map(|mut replica| {
+            replica.counters = Counters::default();
+            replica
+        });
+        let at_rest = Observation { replicas: started.into(), ..Observation::default() };
+        let mut at_end = Observation { replicas: vec![replica(15, 300), replica(5, 100)], ..at_rest.clone() };
+        at_end.replicas[1].counters.proposals = 0;
+        at_end.replicas[1].counters.proposed_commands = 0;
+        exact_metrics(&ExactRecord {
+            latencies: &latencies,
+            before: &at_rest,
+            after: &at_end,
+            virtual_ns: 1_000_000_000,
+            recovery_ns: None,
+            heap,
+            floors,
+            one_way_ns: Some(250),
+        })
+    }
+
+    fn value(metrics: &[Metric], name: &str) -> Option<f64> {
+        metrics.iter().find(|metric| metric.name == name).map(|metric| metric.value)
+    }
+
+    #[test]
+    fn counts_are_per_commit_and_over_their_floors_where_there_are_some() {
+        let floors = Floors { signatures_per_batch: 2.0, ..Floors::without_cryptography(2.0, 2.0) };
+        let heap = ThreadHeapCounts { allocations: 25, allocated_bytes: 1_000 };
+        let found = metrics(Some(heap), floors);
+        for (name, expected) in [
+            ("messages_per_commit", 2.0),
+            ("messages_per_commit_over_floor", 2.0),
+            ("bytes_per_commit", 40.0),
+            ("leader_bytes_share", 0.75),
+            ("heartbeats_per_s", 14.0),
+            ("signatures_per_commit", 2.0),
+            ("signatures_per_commit_over_floor", 2.0),
+            ("macs_per_commit", 0.6),
+            ("verifications_per_commit", 0.0),
+            ("rounds_per_commit", 2.0),
+            ("rounds_per_commit_over_floor", 1.0),
+            ("allocations_per_commit", 2.5),
+            ("allocated_bytes_per_commit", 100.0),
+        ] {
+            assert_eq!(value(&found, name), Some(expected), "{name}");
+        }
+        for absent in ["macs_per_commit_over_floor", "verifications_per_commit_over_floor", "recovery_ns"] {
+            assert_eq!(value(&found, absent), None, "{absent}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_counted_is_absent_and_not_nothing() {
+        let found = metrics(None, Floors::without_cryptography(0.0, 0.0));
+        for absent in [
+            "allocations_per_commit",
+            "allocated_bytes_per_commit",
+            "messages_per_commit_over_floor",
+            "rounds_per_commit_over_floor",
+        ] {
+            assert_eq!(value(&found, absent), None, "{absent}");
+        }
+    }
+
+    #[test]
+    fn growth_is_fitted_to_batches_and_set_beside_the_floors() {
+        let cell = |replicas: usize, clients: usize| {
+            let n = replicas as f64;
+            let metrics = vec![
+                // The square of n in a batch, whatever the number of commands in it.
+                exact("messages_per_commit", "1", Better::Lower, n * n / clients as f64),
+                exact("commands_per_proposal", "1", Better::Neither, clients as f64),
+                exact("bytes_per_commit", "bytes", Better::Lower, 100.0 * n),
+            ];
+            ExactCell { topology: "lan".into(), replicas, clients, commits: 1, metrics }
+        };
+        let cells = [cell(3, 1), cell(3, 64), cell(5, 1), cell(5, 64), cell(9, 64)];
+        let fits = growth_fits(&cells, |n| Floors::without_cryptography(n as f64, 2.0));
+        let found: Vec<_> =
+            fits.iter().map(|fit| (fit.name(), fit.sizes, fit.exponent, fit.floor_exponent)).collect();
+        assert_eq!(
+            found,
+            [
+                ("lan_clients_64_messages_per_batch_growth_exponent".into(), 3, 2.0, Some(1.0)),
+                ("lan_clients_64_bytes_per_commit_growth_exponent".into(), 3, 1.0, None),
+            ],
+            "two sizes are too few"
+        );
+        assert!(fits.iter().all(|fit| fit.r_squared == 1.0));
+    }
 
     #[test]
     fn percentiles_are_those_of_the_nearest_rank() {

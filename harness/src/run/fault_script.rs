@@ -165,6 +165,33 @@ mod tests {
     }
 
     #[test]
+    fn an_acknowledgement_beyond_tolerance_is_a_lie() {
+        let cycle = |acknowledged_during| FaultCycle {
+            replicas: vec![1, 0],
+            fault_ns: 1,
+            rate_before_per_s: 1.0,
+            unavailability_ns: 1,
+            first_commit_ns: None,
+            recovered_ns: None,
+            backlog_drain_ns: None,
+            p99_before_ns: 1,
+            p99_during_ns: 1,
+            failed: 0,
+            acknowledged_during,
+            views: 0,
+            seed: None,
+            caught_up_ns: None,
+        };
+        let majority = config(FaultKind::Cut, FaultTarget::Majority);
+        let script = FaultScript::new(&majority, 3, 1);
+        assert_eq!(script.lie(&[cycle(0), cycle(0)]), None);
+        let told = script.lie(&[cycle(3), cycle(4)]).unwrap();
+        assert_eq!(told, "cut_majority: 7 commands were acknowledged while a majority could not take part");
+        let leader = config(FaultKind::Cut, FaultTarget::Leader);
+        assert_eq!(FaultScript::new(&leader, 3, 1).lie(&[cycle(7)]), None);
+    }
+
+    #[test]
     fn what_begins_is_what_ends() {
         let (one, others) = (ReplicaId(1), ids(&[0, 2]));
         let cut = |from, to| Fault::Cut { from, to };

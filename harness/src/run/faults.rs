@@ -11,6 +11,7 @@ use protocol_core::{Cluster, Fault, Observation, check_size};
 use super::fault_script::FaultScript;
 use super::phases::{await_first_commit, drain};
 use super::stage::Stage;
+use super::standing::{all_delivered, is_led, most_delivered, view};
 use super::{Pair, RunError};
 use crate::interrupt;
 use crate::load::{Book, Ended, OpenLoop, Pacer, run_phase};
@@ -242,29 +243,22 @@ impl Conductor<'_> {
     /// Waits until someone leads.
     fn leader(&self) -> Result<Observation, RunError> {
         let limit = self.episode.pair.limits.settle;
-        let led = |now: &Observation| {
-            now.leader.is_some_and(|leader| now.replicas.get(leader.index()).is_some_and(|one| one.live))
-        };
-        self.wait_until(limit, led)?.ok_or(RunError::NoLeader(limit))
+        self.wait_until(limit, is_led)?.ok_or(RunError::NoLeader(limit))
     }
 
     /// Waits until something is delivered that was not when the fault ended: a cluster without a leader
     /// may take another election to come back, and the time to watch it counts from then.
     fn served_again(&self) -> Result<(), RunError> {
-        let most = |now: &Observation| now.replicas.iter().map(|replica| replica.delivered).max();
-        let ended = most(&self.stage.observe()?);
+        let ended = most_delivered(&self.stage.observe()?);
         let limit = self.episode.pair.limits.settle;
-        self.wait_until(limit, |now| most(now) > ended)?.map(drop).ok_or(RunError::NotServed(limit))
+        self.wait_until(limit, |now| most_delivered(now) > ended)?.map(drop).ok_or(RunError::NotServed(limit))
     }
 
     /// Waits until all replicas live and have what any of them had now.
     fn caught_up(&self) -> Result<Observation, RunError> {
-        let now = self.stage.observe()?;
-        let most = now.replicas.iter().map(|replica| replica.delivered).max().unwrap_or(0);
+        let most = most_delivered(&self.stage.observe()?);
         let limit = self.episode.pair.limits.settle;
-        let level =
-            |now: &Observation| now.replicas.iter().all(|replica| replica.live && replica.delivered >= most);
-        self.wait_until(limit, level)?.ok_or(RunError::NotCaughtUp(limit))
+        self.wait_until(limit, |now| all_delivered(now, most))?.ok_or(RunError::NotCaughtUp(limit))
     }
 
     fn wait_until(
@@ -296,8 +290,4 @@ fn sleep(seconds: f64) {
         let left = until.saturating_duration_since(Instant::now());
         std::thread::sleep(left.min(Duration::from_millis(100)));
     }
-}
-
-fn view(observation: &Observation) -> u64 {
-    observation.view.map_or(0, |view| view.0)
 }

@@ -8,6 +8,7 @@ mod knee;
 mod phases;
 mod simulated;
 mod stage;
+mod standing;
 mod sweep;
 mod virtual_faults;
 mod virtual_load;

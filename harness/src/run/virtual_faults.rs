@@ -1,12 +1,15 @@
 //! Faults under a constant load in virtual time: each once per seed, on a cluster of its own. The twin of
 //! `faults` in real time, with the same faults and the same numbers; nothing is sampled.
 
+use std::time::Duration;
+
 use protocol_core::{CommandSource, Fault, FaultError, IdSet, LaunchError, Observation, Simulation, Time};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::fault_script::FaultScript;
 use super::simulated::{SECOND_NS, SETTLING_NS, spec};
+use super::standing::{all_delivered, is_led, most_delivered, view};
 use super::virtual_load::VirtualLoad;
 use super::{Pair, RunError};
 use crate::interrupt;
@@ -21,7 +24,7 @@ const STARTED_NS: u64 = SECOND_NS / 10;
 /// How often replicas are looked at while they catch up, and so the resolution of that time.
 const LOOK_EVERY_NS: u64 = 100_000;
 /// Virtual time that a cluster has to do what it must.
-const LIMIT: std::time::Duration = std::time::Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// Gives every fault of the plan under every seed, and fills the result.
 pub(super) fn run(
@@ -33,55 +36,31 @@ pub(super) fn run(
     let mut failed = Vec::new();
     let mut exact = ExactResult::default();
     for fault in &plan.faults {
-        let episode = Episode::of(pair, plan, fault);
-        let mut found = FaultResult {
-            fault: fault.name(),
-            tolerated: episode.script.tolerated(),
-            not_measured: None,
-            metrics: Vec::new(),
-            cycles: Vec::new(),
-            lost: 0,
-            applied_twice: 0,
-        };
-        for index in 0..plan.seeds {
-            if interrupt::requested() {
-                result.outcome = Outcome::Interrupted;
-                break;
-            }
-            let seed = pair.scenario.seed.wrapping_add(index as u64);
-            progress.step(&format!("{}, seed {seed}", found.fault));
-            match episode.run(index, seed) {
-                Ok((cycle, mut safety, events)) => {
-                    found.lost += safety.lost;
-                    found.applied_twice += safety.applied_twice;
-                    safety.violations.extend(episode.script.lie(std::slice::from_ref(&cycle)));
-                    result.safety.include(safety);
-                    exact.events += events;
-                    found.cycles.push(cycle);
-                }
-                Err(RunError::Settings(error @ LaunchError::NotSimulated { .. })) => {
-                    exact.not_simulated = Some(error.to_string());
-                    result.exact = Some(exact);
-                    return Ok(());
-                }
-                // What a cluster can't be given is said; what it does not survive fails the pair.
-                Err(error) => {
-                    let why = format!("seed {seed}: {error}");
-                    if !matches!(error, RunError::Fault(_)) {
-                        failed.push(format!("{}: {why}", found.fault));
-                    }
-                    found.not_measured = Some(why);
-                    break;
-                }
-            }
+        if interrupt::requested() {
+            break;
         }
-        found.metrics = virtual_fault_metrics(&found.cycles, found.tolerated);
+        let episode = Episode::of(pair, plan, fault);
+        let (found, ended) = episode.under_every_seed(progress, &mut result.safety, &mut exact.events);
+        match ended {
+            Ok(()) => {}
+            // Said in the results, and no failure: there is nothing to mend here.
+            Err(RunError::Settings(error @ LaunchError::NotSimulated { .. })) => {
+                exact.not_simulated = Some(error.to_string());
+                result.exact = Some(exact);
+                return Ok(());
+            }
+            // What a cluster can't be given is said; what it does not survive fails the pair.
+            Err(RunError::Fault(_)) => {}
+            Err(error) => failed.push(format!("{}: {error}", found.fault)),
+        }
         result.faults.push(found);
     }
     result.metrics = fault_metrics_of_scenario(&result.faults);
     result.exact = Some(exact);
     if !failed.is_empty() {
         result.outcome = Outcome::Failed { reason: failed.join("; ") };
+    } else if interrupt::requested() {
+        result.outcome = Outcome::Interrupted;
     }
     Ok(())
 }
@@ -100,6 +79,49 @@ impl<'a> Episode<'a> {
         let replicas = fault.replicas.unwrap_or(pair.scenario.replicas);
         let tolerates = (pair.protocol.descriptor().tolerates)(replicas);
         Episode { pair, plan, fault, replicas, script: FaultScript::new(fault, replicas, tolerates) }
+    }
+
+    /// Runs all seeds, until one does not come to its end.
+    fn under_every_seed(
+        &self,
+        progress: &Progress,
+        safety: &mut Safety,
+        events: &mut u64,
+    ) -> (FaultResult, Result<(), RunError>) {
+        let mut found = FaultResult {
+            fault: self.fault.name(),
+            tolerated: self.script.tolerated(),
+            not_measured: None,
+            metrics: Vec::new(),
+            cycles: Vec::new(),
+            lost: 0,
+            applied_twice: 0,
+        };
+        let mut ended = Ok(());
+        for index in 0..self.plan.seeds {
+            if interrupt::requested() {
+                break;
+            }
+            let seed = self.pair.scenario.seed.wrapping_add(index as u64);
+            progress.step(&format!("{}, seed {seed}", found.fault));
+            match self.run(index, seed) {
+                Ok((cycle, mut of_run, events_of_run)) => {
+                    of_run.violations.extend(self.script.lie(std::slice::from_ref(&cycle)));
+                    found.lost += of_run.lost;
+                    found.applied_twice += of_run.applied_twice;
+                    safety.include(of_run);
+                    *events += events_of_run;
+                    found.cycles.push(cycle);
+                }
+                Err(error) => {
+                    found.not_measured = Some(format!("seed {seed}: {error}"));
+                    ended = Err(error);
+                    break;
+                }
+            }
+        }
+        found.metrics = virtual_fault_metrics(&found.cycles, found.tolerated);
+        (found, ended)
     }
 
     /// Runs one seed, which decides elections, losses, when each client sends, and which moment between
@@ -163,8 +185,7 @@ impl Run<'_> {
         let end_ns = self.now_ns();
         let most = most_delivered(&self.simulation.observe());
         self.inject(&script.end(&hit))?;
-        let level = |now: &Observation| now.replicas.iter().all(|one| one.live && one.delivered >= most);
-        self.wait(|_, now| level(now), RunError::NotCaughtUp(LIMIT))?;
+        self.wait(|_, now| all_delivered(now, most), RunError::NotCaughtUp(LIMIT))?;
         let caught_up_ns = self.now_ns() - end_ns;
         // A cluster without a leader may take another election to come back; it is watched from then on.
         self.wait(|_, now| most_delivered(now) > most, RunError::NotServed(LIMIT))?;
@@ -216,18 +237,6 @@ impl Run<'_> {
         let claims = Claims { submitted: self.load.submitted(), acknowledged };
         check(&self.simulation.audit(), &self.simulation.observe(), &claims)
     }
-}
-
-fn is_led(now: &Observation) -> bool {
-    now.leader.is_some_and(|leader| now.replicas.get(leader.index()).is_some_and(|one| one.live))
-}
-
-fn most_delivered(now: &Observation) -> u64 {
-    now.replicas.iter().map(|replica| replica.delivered).max().unwrap_or(0)
-}
-
-fn view(now: &Observation) -> u64 {
-    now.view.map_or(0, |view| view.0)
 }
 
 fn nanos(seconds: f64) -> u64 {

@@ -1,7 +1,8 @@
 //! What a scenario measures: the table `[scenario.measure]`, and the tables of faults and hooks.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// What is measured. Every kind runs the scenario's phases first, if there are any, and its tables
 /// show what it is about.
@@ -268,8 +269,10 @@ fn default_seeds() -> usize {
 #[serde(deny_unknown_fields)]
 pub struct FaultConfig {
     /// What happens.
+    #[serde(deserialize_with = "named_kind")]
     pub kind: FaultKind,
     /// To whom. The leader is whoever leads when the fault begins.
+    #[serde(deserialize_with = "named_target")]
     pub target: FaultTarget,
     /// How long, in place of the plan's time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -286,6 +289,15 @@ pub struct FaultConfig {
     /// `slow`: how much later each message to and from the replica arrives.
     #[serde(default = "default_extra_delay")]
     pub extra_delay_ms: f64,
+}
+
+/// Below a tagged table the parser knows no lines, so errors name their key themselves.
+fn named_kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<FaultKind, D::Error> {
+    FaultKind::deserialize(deserializer).map_err(|error| D::Error::custom(format!("fault.kind: {error}")))
+}
+
+fn named_target<'de, D: Deserializer<'de>>(deserializer: D) -> Result<FaultTarget, D::Error> {
+    FaultTarget::deserialize(deserializer).map_err(|error| D::Error::custom(format!("fault.target: {error}")))
 }
 
 fn default_loss() -> f64 {

@@ -4,6 +4,7 @@ use super::faults::{names_of, note, verdict};
 use super::quantity::{self, NOTHING};
 use super::{empty_table, lines_of};
 use crate::results::{FaultResult, ScenarioResult};
+use crate::scenario::{Measure, Scenario};
 
 const HEADS: [&str; 11] = [
     "fault",
@@ -34,6 +35,7 @@ pub fn virtual_faults_table(rows: &[&ScenarioResult]) -> String {
     let seeds = first.faults.iter().map(|fault| fault.cycles.len()).max().unwrap_or(0);
     let verdicts = rows.iter().filter(|result| !result.faults.is_empty()).map(|result| verdict(result));
     let mut parts = vec![lines_of(&table), legend(seeds, first.scenario.timeout_ms)];
+    parts.extend(other_sizes(&first.scenario));
     parts.extend(notes);
     parts.extend(verdicts);
     parts.join("\n")
@@ -49,6 +51,17 @@ fn legend(seeds: usize, timeout_ms: f64) -> String {
          replica had applied what any of them had then, to 0.1 ms. Commits: of\nrequests due and answered during \
          the fault, all seeds together; failed: not answered within {timeout_ms} ms."
     )
+}
+
+/// The faults that have a cluster of their own size.
+fn other_sizes(scenario: &Scenario) -> Option<String> {
+    let Measure::VirtualFaultTolerance(plan) = &scenario.measure else { return None };
+    let sizes = plan.faults.iter().filter_map(|fault| Some((fault.name(), fault.replicas?)));
+    let others: Vec<String> = sizes
+        .filter(|(_, replicas)| *replicas != scenario.replicas)
+        .map(|(name, replicas)| format!("{name} of {replicas}"))
+        .collect();
+    (!others.is_empty()).then(|| format!("In clusters of another size: {}", others.join(", ")))
 }
 
 fn row(result: &ScenarioResult, fault: &FaultResult) -> Vec<String> {
@@ -89,6 +102,7 @@ mod tests {
     use crate::files;
     use crate::measure::virtual_fault_metrics;
     use crate::results::FaultCycle;
+    use crate::scenario;
 
     fn fault(name: &str, tolerated: bool, outages_ms: &[u64]) -> FaultResult {
         let ms = 1_000_000;
@@ -128,6 +142,8 @@ mod tests {
             fault("crash_majority", false, &[700, 701, 790]),
             fault("partial_connectivity_leader", true, &[900, 1_700, 9_000]),
         ];
+        let scenarios = scenario::profile("quick").unwrap();
+        results[0].scenario = scenario::find(&scenarios, "virtual_fault_tolerance").unwrap().clone();
         results[1].faults = vec![FaultResult {
             not_measured: Some("seed 1: Pause is unsupported".into()),
             ..fault("crash_leader", true, &[])
