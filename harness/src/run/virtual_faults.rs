@@ -22,7 +22,9 @@ use crate::scenario::{FaultConfig, VirtualFaultPlan};
 /// Before the first look at a new cluster: what waited for its first leader is answered by then.
 const STARTED_NS: u64 = SECOND_NS / 10;
 /// How often replicas are looked at while they catch up, and so the resolution of that time.
-const LOOK_EVERY_NS: u64 = 100_000;
+const CATCHING_UP_NS: u64 = 100_000;
+/// How often they are looked at while waiting for anything that is not timed.
+const WAITING_NS: u64 = 1_000_000;
 /// Virtual time that a cluster has to do what it must.
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -173,11 +175,11 @@ impl Run<'_> {
     /// Before, during and after the fault; and how long replicas took to catch up.
     fn cycle(&mut self, index: usize, within_heartbeat_ns: u64) -> Result<(FaultMarks, u64), RunError> {
         let Episode { plan, fault, script, .. } = self.episode;
-        self.wait(|run, _| run.load.acknowledged() > 0, RunError::NotServed(LIMIT))?;
+        self.wait(WAITING_NS, |run, _| run.load.acknowledged() > 0, RunError::NotServed(LIMIT))?;
         self.advance(STARTED_NS);
         let calm_ns = self.now_ns();
         self.advance(nanos(plan.before_s) + within_heartbeat_ns);
-        let before = self.wait(|_, now| is_led(now), RunError::NoLeader(LIMIT))?;
+        let before = self.wait(WAITING_NS, |_, now| is_led(now), RunError::NoLeader(LIMIT))?;
         let hit = script.targets(before.leader, index);
         let fault_ns = self.now_ns();
         self.inject(&script.begin(before.leader, &hit))?;
@@ -185,10 +187,10 @@ impl Run<'_> {
         let end_ns = self.now_ns();
         let most = most_delivered(&self.simulation.observe());
         self.inject(&script.end(&hit))?;
-        self.wait(|_, now| all_delivered(now, most), RunError::NotCaughtUp(LIMIT))?;
+        self.wait(CATCHING_UP_NS, |_, now| all_delivered(now, most), RunError::NotCaughtUp(LIMIT))?;
         let caught_up_ns = self.now_ns() - end_ns;
         // A cluster without a leader may take another election to come back; it is watched from then on.
-        self.wait(|_, now| most_delivered(now) > most, RunError::NotServed(LIMIT))?;
+        self.wait(WAITING_NS, |_, now| most_delivered(now) > most, RunError::NotServed(LIMIT))?;
         self.advance(nanos(plan.after_s));
         let after = self.simulation.observe();
         let marks = FaultMarks {
@@ -209,9 +211,10 @@ impl Run<'_> {
         faults.iter().try_for_each(|&fault| self.simulation.inject(fault))
     }
 
-    /// Goes on under load until this holds.
+    /// Goes on under load until this holds, which is looked at after each step.
     fn wait(
         &mut self,
+        step_ns: u64,
         holds: impl Fn(&Self, &Observation) -> bool,
         or: RunError,
     ) -> Result<Observation, RunError> {
@@ -224,7 +227,7 @@ impl Run<'_> {
             if self.now_ns() >= limit_ns {
                 return Err(or);
             }
-            self.advance(LOOK_EVERY_NS);
+            self.advance(step_ns);
         }
     }
 
