@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use exact::{ExactCell, ExactResult};
+pub use exact::{ExactCell, ExactResult, GrowthFit};
 pub use faults::{FaultCycle, FaultResult};
 pub use ranking::{
     Analysis, Basis, Cost, Costs, Crossing, CurveComparison, CurveOutcome, NotRanked, Place, Ranking, Ratio,
@@ -23,7 +23,7 @@ pub use resources::{Bottleneck, MemoryLevel, Resource, ResourceSample, ResourceU
 pub use scalability::{Estimate, NotFitted, Scalability, ScalabilityCell, UslFit};
 pub use throughput::{CurvePoint, Knee, KneeLimit, ThroughputSummary};
 
-use crate::scenario::{Measure, PhaseKind, Scenario};
+use crate::scenario::{PhaseKind, Scenario};
 
 /// Version of the schema of [`RunResults`]. Files of a later version are refused.
 pub const SCHEMA_VERSION: u32 = 2;
@@ -328,12 +328,9 @@ impl ScenarioResult {
         format!("{} [{}, {}]", self.protocol, self.network_name(), self.scenario.storage.name())
     }
 
-    /// How messages moved: in virtual time over neither channels nor sockets.
+    /// How messages moved.
     pub fn network_name(&self) -> &'static str {
-        match self.scenario.measure {
-            Measure::Exact(_) => "virtual",
-            _ => self.scenario.network.kind.name(),
-        }
+        self.scenario.network_name()
     }
 
     /// Takes back all numbers of a run that was unsafe or did not come to its end. What was found

@@ -46,7 +46,7 @@ struct Group<'a> {
 
 impl Group<'_> {
     fn network(&self) -> String {
-        self.scenario.network.kind.name().into()
+        self.scenario.network_name().into()
     }
 
     fn storage(&self) -> String {

@@ -54,13 +54,33 @@ pub enum FaultModel {
     Byzantine,
 }
 
-/// The least that any protocol of its kind can do per batch of commands, clients left out.
+/// The least that any protocol of its kind can do per batch of commands, clients left out. Counts are
+/// those of all replicas together; what a protocol can do without has the floor 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Floors {
     /// Messages between replicas per batch.
     pub messages_per_batch: f64,
     /// One-way delays until the replica that answers the client knows.
     pub delays: f64,
+    /// Signatures made per batch.
+    pub signatures_per_batch: f64,
+    /// Signatures checked per batch.
+    pub verifications_per_batch: f64,
+    /// Message authentication codes made or checked per batch.
+    pub macs_per_batch: f64,
+}
+
+impl Floors {
+    /// Floors of a protocol whose replicas take each other's word, as those do that tolerate crashes only.
+    pub const fn without_cryptography(messages_per_batch: f64, delays: f64) -> Floors {
+        Floors {
+            messages_per_batch,
+            delays,
+            signatures_per_batch: 0.0,
+            verifications_per_batch: 0.0,
+            macs_per_batch: 0.0,
+        }
+    }
 }
 
 /// How a tunable's range is best searched.

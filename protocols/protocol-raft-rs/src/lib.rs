@@ -89,9 +89,9 @@ impl Protocol for RaftRs {
             cluster_sizes: (1, 101),
             order: Order::Total,
             commit_means: "in the log of a majority, durably when the storage is, and applied by the leader",
-            floors: |replicas| Floors {
-                messages_per_batch: 2.0 * (replicas.saturating_sub(1)) as f64,
-                delays: if replicas > 1 { 2.0 } else { 0.0 },
+            floors: |replicas| {
+                let delays = if replicas > 1 { 2.0 } else { 0.0 };
+                Floors::without_cryptography(2.0 * replicas.saturating_sub(1) as f64, delays)
             },
             tunables: &[MAX_SIZE_PER_MSG, MAX_INFLIGHT, LARGEST_PROPOSAL, SKIP_BCAST_COMMIT, BATCH_APPEND],
             behaviours: &[],
