@@ -119,7 +119,7 @@ mod phases;
 mod protocol;
 mod replica;
 mod replica_cluster;
-mod simulation;
+pub mod simulation;
 mod storage;
 mod submit;
 mod wire;

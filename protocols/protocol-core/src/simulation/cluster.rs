@@ -13,8 +13,7 @@ use crate::command::Command;
 use crate::network::{Degradation, FRAME_HEADER_BYTES};
 use crate::protocol::LaunchError;
 use crate::replica::{
-    Delivery, Effects, Input, Rejection, Replica, ReplicaId, Slot, SyncToken, Time, TimerChange, TimerId,
-    View,
+    Delivery, Effects, Input, Rejection, Replica, ReplicaId, SyncToken, Time, TimerChange, TimerId, View,
 };
 use crate::replica_cluster::{Boot, DriverOptions};
 use crate::wire::{Message, Wire};
@@ -74,11 +73,7 @@ impl<R: Replica> SimulatedCluster<R> {
         options: DriverOptions,
         factory: impl Fn(Boot<R::Record>) -> Result<R, LaunchError> + Send + Sync + 'static,
     ) -> Result<Box<dyn Simulation>, LaunchError> {
-        let square = spec.links.len() == spec.replicas
-            && spec.links.iter().all(|row| row.len() == spec.replicas)
-            && spec.client_delays.len() == spec.replicas;
-        assert!(square, "links and client delays for each of {} replicas", spec.replicas);
-        let skew = |index: usize| spec.clock_skew_ppm.get(index).copied().unwrap_or(0);
+        spec.assert_tables();
         let mut cluster = SimulatedCluster {
             factory: Box::new(factory),
             options,
@@ -88,7 +83,7 @@ impl<R: Replica> SimulatedCluster<R> {
             handled: 0,
             most_events: u64::MAX,
             events: Events::default(),
-            nodes: (0..spec.replicas).map(|index| Node::new(spec.durable, skew(index))).collect(),
+            nodes: (0..spec.replicas).map(|index| Node::new(spec.durable, spec.skew_ppm(index))).collect(),
             links: Links::new(&spec.links, spec.seed),
             clients: Clients::new(&spec.client_delays),
             answers: VecDeque::new(),
@@ -225,10 +220,11 @@ impl<R: Replica> SimulatedCluster<R> {
             let node = &mut self.nodes[id.index()];
             let batch = self.requests.len().min(self.options.largest_proposal.max(1));
             let mut commands = Vec::with_capacity(batch);
-            for pending in self.requests.drain(..batch) {
+            for mut pending in self.requests.drain(..batch) {
                 commands.push(pending.command.clone());
                 // A client that asks again waits in place of itself.
-                node.waiting.insert(pending.command.id(), Pending { taken_up: self.now, ..pending });
+                pending.taken_up = self.now;
+                node.waiting.insert(pending.command.id(), pending);
             }
             let before = node.effects.proposals;
             let now = Time(node.clock(self.now));
@@ -379,7 +375,7 @@ impl<R: Replica> SimulatedCluster<R> {
                     application.log().apply(slot, &command);
                     if let Some(pending) = waiting.remove(&command.id()) {
                         let answered = at.saturating_add(self.clients.delay_to(id));
-                        let answer = answer(&pending, at, answered, Ok(slot));
+                        let answer = pending.answer(at, answered, Ok(slot));
                         self.events.push(answered, Event::Answered(answer));
                     }
                 }
@@ -417,7 +413,7 @@ impl<R: Replica> SimulatedCluster<R> {
     fn refused(&mut self, by: ReplicaId, mut pending: Pending, hint: Option<ReplicaId>) {
         if self.now >= pending.deadline {
             let outcome = Err(SubmitError::Redirected { leader: hint });
-            return self.answers.push_back(answer(&pending, self.now, self.now, outcome));
+            return self.answers.push_back(pending.answer(self.now, self.now, outcome));
         }
         let (to, pause) = self.clients.refused(by, &mut pending, hint);
         let arrives = self.now.saturating_add(pause).saturating_add(self.clients.delay_to(to));
@@ -484,17 +480,6 @@ fn release<R: Replica>(
     }
 }
 
-fn answer(pending: &Pending, decided: u64, answered: u64, outcome: Result<Slot, SubmitError>) -> Answered {
-    Answered {
-        id: pending.command.id(),
-        submitted: Time(pending.submitted),
-        taken_up: Time(pending.taken_up),
-        decided: Time(decided),
-        answered: Time(answered),
-        outcome,
-    }
-}
-
 impl<R: Replica> Simulation for SimulatedCluster<R> {
     fn now(&self) -> Time {
         Time(self.now)
@@ -502,7 +487,7 @@ impl<R: Replica> Simulation for SimulatedCluster<R> {
 
     fn submit(&mut self, at: Time, command: Command, deadline: Time) {
         let at = at.0.max(self.now);
-        let pending = Pending { command, submitted: at, taken_up: at, deadline: deadline.0, redirects: 0 };
+        let pending = Pending::new(command, at, deadline.0);
         self.events.push(at, Event::Submit(pending));
     }
 
