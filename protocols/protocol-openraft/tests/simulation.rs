@@ -299,3 +299,39 @@ fn faults_and_settings_that_make_no_sense_are_refused() {
     spec.timing.heartbeat = Duration::from_millis(2);
     assert!(matches!(Openraft.simulate(&spec), Err(LaunchError::Settings(_))));
 }
+
+/// `cargo test --release -p protocol-openraft --test simulation -- --ignored --nocapture` tells how fast
+/// virtual time is.
+#[test]
+#[ignore = "prints what wall-clock time a simulation takes"]
+fn pace() {
+    for clients in [1, 64] {
+        let mut spec = SimulationSpec::uniform(5, Duration::from_micros(250), 1);
+        spec.client_delays = vec![Duration::from_micros(250); 5];
+        let mut simulation = Openraft.simulate(&spec).unwrap();
+        closed_loop(&mut *simulation, 0..10);
+        let (began, events, start) = (std::time::Instant::now(), simulation.events(), simulation.now());
+        let mut next = 10;
+        let submit = |simulation: &mut dyn Simulation, next: &mut u64| {
+            let now = simulation.now();
+            simulation.submit(now, command(*next), NEVER);
+            *next += 1;
+        };
+        (0..clients).for_each(|_| submit(&mut *simulation, &mut next));
+        let mut ended = 0;
+        while ended < 20_000 {
+            assert!(simulation.run_until_answer(NEVER));
+            for _ in simulation.take_answers() {
+                ended += 1;
+                submit(&mut *simulation, &mut next);
+            }
+        }
+        let wall = began.elapsed().as_secs_f64();
+        println!(
+            "{clients} clients: {:.0} commits/s, {:.0} events/s, {:.2} s of virtual time per second",
+            f64::from(ended) / wall,
+            (simulation.events() - events) as f64 / wall,
+            (simulation.now().0 - start.0) as f64 / 1e9 / wall,
+        );
+    }
+}
