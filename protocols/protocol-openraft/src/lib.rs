@@ -3,8 +3,8 @@
 //! The library owns its tasks and timers, so this crate implements [`Cluster`] itself, from the same
 //! pieces that drive every other protocol: the shared [`Network`](protocol_core::Network) carries its
 //! calls, the shared [`LeaderClient`](protocol_core::LeaderClient) its commands, a
-//! [`Wal`](protocol_core::Wal) its log. See the README for upstream
-//! version, settings and limits.
+//! [`Wal`](protocol_core::Wal) its log. In virtual time all this stands on a simulated world instead. See
+//! the README for upstream version, settings and limits.
 //!
 //! [`TypeConfig`], [`LogStore`] and [`StateMachine`] are public so that the bare library can be
 //! measured with the same log and the same application, but without this crate's network and client.

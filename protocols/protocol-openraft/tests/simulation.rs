@@ -304,6 +304,7 @@ fn faults_and_settings_that_make_no_sense_are_refused() {
 /// virtual time is.
 #[test]
 #[ignore = "prints what wall-clock time a simulation takes"]
+#[expect(clippy::disallowed_methods, reason = "it measures real time")]
 fn pace() {
     for clients in [1, 64] {
         let mut spec = SimulationSpec::uniform(5, Duration::from_micros(250), 1);

@@ -141,6 +141,9 @@ impl SimulatedReplicas {
             Event::Wake(id, life) if state.body(id).life == life => {
                 let round = state.take_round(id);
                 drop(state);
+                if round.is_empty() {
+                    return None;
+                }
                 self.lives[id.index()].as_ref()?.hand_over(self.world(), round);
                 return Some(id);
             }
@@ -155,8 +158,8 @@ impl SimulatedReplicas {
         None
     }
 
-    /// Lets tasks run until none can go on, and looks at what became of the replica whose tasks did.
-    async fn settle(&mut self, id: ReplicaId) {
+    /// Lets tasks run until none can go on.
+    async fn run_tasks(&self) {
         loop {
             let before = self.world().polls();
             yield_now().await;
@@ -164,12 +167,18 @@ impl SimulatedReplicas {
                 break;
             }
         }
+    }
+
+    /// Lets tasks run, and looks at what became of the replica whose tasks did.
+    async fn settle(&mut self, id: ReplicaId) {
+        self.run_tasks().await;
         let Some(life) = &mut self.lives[id.index()] else { return };
         if !life.look_after(&self.origin.world) {
             let failure = life.failure();
             if let Some(life) = self.lives[id.index()].take() {
                 life.crash(&self.origin.world);
             }
+            self.run_tasks().await;
             self.world().state().body(id).failure = Some(failure);
         }
     }

@@ -170,7 +170,7 @@ impl State {
         round
     }
 
-    /// A timer ran out. True when a task of a life that is over waits for it, which is woken at once.
+    /// A timer ran out. Returns the task that waits for it when its life is over: that one is woken at once.
     pub(super) fn ring(&mut self, id: ReplicaId, life: u32, timer: u64) -> Option<Waker> {
         let body = self.body(id);
         if body.live && body.life == life {
