@@ -28,6 +28,7 @@ impl Protocol for Toy {
             tolerates: |_| 0,
             cluster_sizes: (3, 3),
             commit_means: "nothing",
+            fifo: false,
             floors: |_| Floors { messages_per_batch: 4.0, delays: 2.0 },
             tunables: &[],
         }

@@ -88,6 +88,7 @@ impl Protocol for RaftRs {
             tolerates: |replicas| (replicas.saturating_sub(1)) / 2,
             cluster_sizes: (1, 101),
             commit_means: "in the log of a majority, durably when the storage is, and applied by the leader",
+            fifo: false,
             floors: |replicas| Floors {
                 messages_per_batch: 2.0 * (replicas.saturating_sub(1)) as f64,
                 delays: if replicas > 1 { 2.0 } else { 0.0 },

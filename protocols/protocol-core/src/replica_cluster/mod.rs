@@ -27,7 +27,7 @@ use tokio::task::JoinHandle;
 use crate::applied::{Application, AppliedLog};
 use crate::client::LeaderClient;
 use crate::cluster::{Cluster, Fault, FaultError, Observation, Request};
-use crate::network::{Degradation, Inbox, Network};
+use crate::network::{Degradation, Inbox, Network, NetworkSpec};
 use crate::protocol::{LaunchError, LaunchSpec};
 use crate::replica::{Effects, Replica, ReplicaId, View};
 use crate::storage::{StorageSpec, Wal};
@@ -88,7 +88,9 @@ impl<R: Replica> ReplicaCluster<R> {
             Arc::new((0..spec.replicas).map(|_| Arc::new(Node::new())).collect());
         let inboxes = nodes.iter().map(|node| inbox_of(node.clone())).collect();
         let counters = nodes.iter().map(|node| node.counters.clone()).collect();
-        let network = Network::open(&spec.network, inboxes, counters, spec.seed).await?;
+        let link = if R::FIFO { spec.network.link.connection() } else { spec.network.link };
+        let network = NetworkSpec { link, ..spec.network };
+        let network = Network::open(&network, inboxes, counters, spec.seed).await?;
         let (client, client_task) = LeaderClient::start(spec.replicas, offer_to(nodes.clone()));
         let cluster = ReplicaCluster {
             factory: Box::new(factory),
@@ -262,6 +264,10 @@ impl<R: Replica> Cluster for ReplicaCluster<R> {
             Fault::Heal => {
                 for (from, to) in self.network.heal() {
                     self.tell_links(from, to, true);
+                    // A connection carries both directions, and a new one has two ends.
+                    if R::FIFO {
+                        self.tell_links(to, from, true);
+                    }
                 }
                 Ok(())
             }

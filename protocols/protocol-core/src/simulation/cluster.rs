@@ -10,7 +10,7 @@ use super::{Answered, Costs, Simulation, SimulationSpec};
 use crate::applied::{Application, AppliedLog};
 use crate::cluster::{Fault, FaultError, Observation, SubmitError};
 use crate::command::Command;
-use crate::network::{Degradation, FRAME_HEADER_BYTES};
+use crate::network::{Degradation, FRAME_HEADER_BYTES, LinkSpec};
 use crate::protocol::LaunchError;
 use crate::replica::{
     Delivery, Effects, Input, Rejection, Replica, ReplicaId, Slot, SyncToken, Time, TimerChange, TimerId,
@@ -78,6 +78,9 @@ impl<R: Replica> SimulatedCluster<R> {
             && spec.links.iter().all(|row| row.len() == spec.replicas)
             && spec.client_delays.len() == spec.replicas;
         assert!(square, "links and client delays for each of {} replicas", spec.replicas);
+        let link = |spec: &LinkSpec| if R::FIFO { spec.connection() } else { *spec };
+        let links: Vec<Vec<LinkSpec>> =
+            spec.links.iter().map(|row| row.iter().map(link).collect()).collect();
         let skew = |index: usize| spec.clock_skew_ppm.get(index).copied().unwrap_or(0);
         let mut cluster = SimulatedCluster {
             factory: Box::new(factory),
@@ -89,7 +92,7 @@ impl<R: Replica> SimulatedCluster<R> {
             most_events: u64::MAX,
             events: Events::default(),
             nodes: (0..spec.replicas).map(|index| Node::new(spec.durable, skew(index))).collect(),
-            links: Links::new(&spec.links, spec.seed),
+            links: Links::new(&links, spec.seed),
             clients: Clients::new(&spec.client_delays),
             answers: VecDeque::new(),
             requests: Vec::new(),
@@ -523,6 +526,10 @@ impl<R: Replica> Simulation for SimulatedCluster<R> {
             Fault::Heal => {
                 for (from, to) in self.links.heal() {
                     self.arrive(to, Item::Link(from, true));
+                    // A connection carries both directions, and a new one has two ends.
+                    if R::FIFO {
+                        self.arrive(from, Item::Link(to, true));
+                    }
                 }
             }
         }
