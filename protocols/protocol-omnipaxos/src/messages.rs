@@ -18,18 +18,30 @@ const TAG: usize = 1;
 
 /// A command as an entry of the library's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Proposal(pub Command);
+pub struct Proposal {
+    /// The command.
+    pub command: Command,
+    /// Where it stands in the log that it was read from. It does not travel.
+    pub index: usize,
+}
+
+impl Proposal {
+    /// A command that stands nowhere yet.
+    pub fn new(command: Command) -> Self {
+        Proposal { command, index: 0 }
+    }
+}
 
 impl Serialize for Proposal {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(self.0.encoded())
+        serializer.serialize_bytes(self.command.encoded())
     }
 }
 
 impl<'de> Deserialize<'de> for Proposal {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let encoded = Bytes::deserialize(deserializer)?;
-        Command::from_encoded(encoded).map(Proposal).map_err(D::Error::custom)
+        Command::from_encoded(encoded).map(Proposal::new).map_err(D::Error::custom)
     }
 }
 
@@ -39,14 +51,20 @@ impl omnipaxos::storage::Entry for Proposal {
 
 /// Everything decided up to some point: the application's state, and the commands after it.
 ///
-/// The library makes snapshots from entries, one function without a context, and merges them. So a
+/// The library makes snapshots from entries, by a function without a context, and merges them. So a
 /// snapshot of its making is a list of commands; when the log is compacted, the
 /// [store](crate::LogStore) puts the application's state in their place.
+///
+/// A replica that is brought up to date merges what its own log holds up to the *new* decided index
+/// with what it was sent from its old one on (`InternalStorage::sync_log` in 0.2.4). The first part may
+/// hold entries that were never decided. Here snapshots know where they begin, and the later one wins.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
-    /// Commands that `application` covers; 0 is none.
-    pub covers: usize,
-    /// From [`Application::snapshot`](protocol_core::Application::snapshot).
+    /// Commands before the first of `after`, which `application` covers. A difference covers none of
+    /// them: it goes on top of another snapshot.
+    pub from: usize,
+    /// From [`Application::snapshot`](protocol_core::Application::snapshot); empty in a difference, and when
+    /// `from` is 0.
     pub application: Bytes,
     /// The commands that follow, in order.
     pub after: Vec<Proposal>,
@@ -54,10 +72,17 @@ pub struct State {
 
 impl omnipaxos::storage::Snapshot<Proposal> for State {
     fn create(entries: &[Proposal]) -> Self {
-        State { after: entries.to_vec(), ..State::default() }
+        let from = entries.first().map_or(0, |first| first.index);
+        State { from, application: Bytes::new(), after: entries.to_vec() }
     }
 
     fn merge(&mut self, delta: Self) {
+        if delta.after.is_empty() {
+            return;
+        }
+        let end = self.from + self.after.len();
+        assert!((self.from..=end).contains(&delta.from), "{} is not in {}..={end}", delta.from, self.from);
+        self.after.truncate(delta.from - self.from);
         self.after.extend(delta.after);
     }
 
@@ -163,7 +188,7 @@ fn serde_len<T: Serialize>(value: &T) -> usize {
 
 fn proposals_len(proposals: &[Proposal]) -> usize {
     let each = |proposal: &Proposal| {
-        let bytes = proposal.0.encoded_len();
+        let bytes = proposal.command.encoded_len();
         varint_len(bytes) + bytes
     };
     varint_len(proposals.len()) + proposals.iter().map(each).sum::<usize>()
@@ -186,7 +211,7 @@ mod tests {
 
     fn proposals(payload_bytes: &[usize]) -> Vec<Proposal> {
         let command = |(id, &bytes): (u64, &usize)| Command::new(CommandId(id), &vec![7; bytes]);
-        (0..).zip(payload_bytes).map(command).map(Proposal).collect()
+        (0..).zip(payload_bytes).map(command).map(Proposal::new).collect()
     }
 
     fn ballot(n: u32) -> Ballot {
@@ -255,9 +280,26 @@ mod tests {
     }
 
     #[test]
+    fn a_difference_takes_the_place_of_what_was_never_decided() {
+        let read = |ids: std::ops::Range<u64>, first: usize| -> Vec<Proposal> {
+            let stamped = |(index, id)| Proposal { command: Command::new(CommandId(id), b""), index };
+            (first..).zip(ids).map(stamped).collect()
+        };
+        let mut state =
+            State { from: 10, application: Bytes::from_static(b"ten"), after: read(10..12, 10) };
+        state.merge(State::create(&[]));
+        // Up to 14 decided, and three more that another leader did not keep.
+        state.merge(State::create(&read(12..17, 12)));
+        state.merge(State::create(&read(90..95, 14)));
+        assert_eq!((state.from, &state.application[..]), (10, &b"ten"[..]));
+        let ids: Vec<u64> = state.after.iter().map(|proposal| proposal.command.id().0).collect();
+        assert_eq!(ids, [10, 11, 12, 13, 90, 91, 92, 93, 94]);
+    }
+
+    #[test]
     fn records_decode_to_themselves_and_know_their_length() {
         let state =
-            State { covers: 300, application: Bytes::from_static(b"state"), after: proposals(&[4, 200]) };
+            State { from: 300, application: Bytes::from_static(b"state"), after: proposals(&[4, 200]) };
         let record = Record(vec![
             Change::Promise(ballot(700)),
             Change::AcceptedRound(ballot(3)),

@@ -135,7 +135,7 @@ impl OmniReplica {
         // The library's own call takes one entry at a time; a forwarded proposal holds many, and is
         // appended as one.
         let me = node_id(self.id, self.replicas);
-        let proposals = commands.into_iter().map(Proposal).collect();
+        let proposals = commands.into_iter().map(Proposal::new).collect();
         let msg = PaxosMsg::ProposalForward(proposals);
         self.node.handle_incoming(Message::SequencePaxos(PaxosMessage { from: me, to: me, msg }));
         effects.proposed();
@@ -178,18 +178,18 @@ impl OmniReplica {
         }
     }
 
-    fn apply(&mut self, Proposal(command): Proposal, effects: &mut Effects<Self>) {
+    fn apply(&mut self, Proposal { command, .. }: Proposal, effects: &mut Effects<Self>) {
         self.applied += 1;
         effects.deliver(Slot(self.applied as u64), command);
     }
 
     fn restore(&mut self, state: State, effects: &mut Effects<Self>) {
-        let State { covers, application, after } = state;
-        if covers > self.applied {
-            self.applied = covers;
+        let State { from, application, after } = state;
+        if from > self.applied {
+            self.applied = from;
             effects.restore(application);
         }
-        let known = self.applied - covers;
+        let known = self.applied - from;
         for proposal in after.into_iter().skip(known) {
             self.apply(proposal, effects);
         }

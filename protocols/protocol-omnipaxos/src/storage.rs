@@ -53,8 +53,8 @@ impl LogStore {
 
     /// Has the next snapshot of the library be this state of the application, which covers so many
     /// entries. A log on disk keeps those entries until it is rewritten, so nothing is recorded.
-    pub(crate) fn compact_to(&self, covers: usize, application: Bytes) {
-        self.log().compacting = Some(State { covers, application, after: Vec::new() });
+    pub(crate) fn compact_to(&self, from: usize, application: Bytes) {
+        self.log().compacting = Some(State { from, application, after: Vec::new() });
     }
 
     /// What a restart needs.
@@ -112,12 +112,16 @@ impl Log {
         self.compacted + self.entries.len()
     }
 
-    /// The entries from one index to another, or none at all when some of them are not here.
+    /// The entries from one index to another, each with its own. Where the log ends before, the library
+    /// wants none at all; but then it would merge a snapshot from what it has not, so it gets those that
+    /// are here (see [`State`]).
     fn between(&self, from: usize, to: usize) -> Vec<Proposal> {
-        if from < self.compacted || from > to || to > self.end() {
+        let to = to.min(self.end());
+        if from < self.compacted || from > to {
             return Vec::new();
         }
-        self.entries.range(from - self.compacted..to - self.compacted).cloned().collect()
+        let entries = self.entries.range(from - self.compacted..to - self.compacted);
+        entries.zip(from..).map(|(entry, index)| Proposal { index, ..entry.clone() }).collect()
     }
 }
 
@@ -259,7 +263,11 @@ mod tests {
     use protocol_core::{Command, CommandId};
 
     fn proposals(ids: std::ops::Range<u64>) -> Vec<Proposal> {
-        ids.map(|id| Proposal(Command::new(CommandId(id), b"x"))).collect()
+        ids.map(|id| Proposal::new(Command::new(CommandId(id), b"x"))).collect()
+    }
+
+    fn ids(proposals: Vec<Proposal>) -> Vec<u64> {
+        proposals.iter().map(|proposal| proposal.command.id().0).collect()
     }
 
     fn recovered(records: &[Record]) -> LogStore {
@@ -281,10 +289,11 @@ mod tests {
         let mut records = store.take_records();
         assert_eq!(records.len(), 3, "what belongs together is one record");
         assert!(store.take_records().is_empty());
-        let expected: Vec<_> = proposals(0..7).into_iter().chain(proposals(20..22)).collect();
         for _ in 0..2 {
             let store = recovered(&records);
-            assert_eq!(store.get_suffix(0).unwrap(), expected);
+            let entries = store.get_suffix(0).unwrap();
+            assert!(entries.iter().zip(0..).all(|(entry, index)| entry.index == index));
+            assert_eq!(ids(entries), [0, 1, 2, 3, 4, 5, 6, 20, 21]);
             assert_eq!(store.get_promise().unwrap(), Some(ballot));
             assert_eq!(store.get_accepted_round().unwrap(), Some(ballot));
             assert_eq!(store.get_decided_idx().unwrap(), 6);
@@ -309,11 +318,12 @@ mod tests {
         // Records of the same round come after the checkpoint, which covers them already.
         records.extend(store.take_records());
         let again = recovered(&records);
-        let state = State { covers: 6, application: Bytes::from_static(b"six"), after: Vec::new() };
+        let state = State { from: 6, application: Bytes::from_static(b"six"), after: Vec::new() };
         assert_eq!(again.get_snapshot().unwrap(), Some(state));
         assert_eq!((again.get_compacted_idx().unwrap(), again.get_log_len().unwrap()), (6, 6));
-        assert_eq!(again.get_suffix(6).unwrap(), proposals(6..12));
-        assert_eq!(again.get_entries(5, 8).unwrap(), [], "all that was asked for, or nothing");
+        assert_eq!(ids(again.get_suffix(6).unwrap()), [6, 7, 8, 9, 10, 11]);
+        assert_eq!(again.get_entries(5, 8).unwrap(), [], "entries that the snapshot covers are gone");
+        assert_eq!(ids(again.get_entries(10, 15).unwrap()), [10, 11]);
         assert_eq!(again.get_decided_idx().unwrap(), 8);
     }
 
@@ -321,7 +331,7 @@ mod tests {
     fn a_snapshot_of_another_replica_takes_the_place_of_the_log() {
         let mut store = LogStore::recover(Vec::new(), true);
         store.append_entries(proposals(0..3)).unwrap();
-        let state = State { covers: 50, application: Bytes::from_static(b"far"), after: proposals(50..60) };
+        let state = State { from: 50, application: Bytes::from_static(b"far"), after: proposals(50..60) };
         let sync = vec![
             StorageOp::SetDecidedIndex(60),
             StorageOp::Trim(60),
@@ -333,7 +343,7 @@ mod tests {
         let again = recovered(&store.take_records());
         for store in [store, again] {
             assert_eq!(store.get_snapshot().unwrap(), Some(state.clone()));
-            assert_eq!(store.get_suffix(60).unwrap(), proposals(60..61));
+            assert_eq!(ids(store.get_suffix(60).unwrap()), [60]);
             assert_eq!(store.get_log_len().unwrap(), 1);
         }
     }
