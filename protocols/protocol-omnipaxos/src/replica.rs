@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use omnipaxos::ballot_leader_election::Ballot;
 use omnipaxos::messages::Message;
-use omnipaxos::messages::sequence_paxos::{PaxosMessage, PaxosMsg};
+use omnipaxos::messages::sequence_paxos::{AcceptSync, PaxosMessage, PaxosMsg};
 use omnipaxos::util::{FlexibleQuorum, LogEntry, NodeId};
 use omnipaxos::{ClusterConfig, OmniPaxos, OmniPaxosConfig, ServerConfig};
 use protocol_core::{
@@ -121,6 +121,21 @@ impl OmniReplica {
     fn leader(&self) -> Option<ReplicaId> {
         let (leader, accepting) = self.node.get_current_leader()?;
         if accepting { replica_of(leader, self.replicas) } else { None }
+    }
+
+    /// Whether a leader's log arrives that is older than what this replica has accepted from it since.
+    ///
+    /// A promise that is sent twice is answered twice, and the library takes either answer for that to
+    /// its latest promise. The older one would take back entries that the leader counts as accepted. A
+    /// leader's log only grows within a ballot, so one that is shorter than ours is old; the answer to the
+    /// latest promise is still to come, and that promise is repeated until it does.
+    fn is_outdated(&self, message: &Message<Proposal>) -> bool {
+        let Message::SequencePaxos(PaxosMessage { msg: PaxosMsg::AcceptSync(accept), .. }) = message else {
+            return false;
+        };
+        let AcceptSync { n, log_sync, .. } = accept;
+        let end = log_sync.sync_idx + log_sync.suffix.len();
+        self.store.accepted_round() == Some(*n) && end < self.node.get_accepted_idx()
     }
 
     fn propose(&mut self, commands: Vec<Command>, effects: &mut Effects<Self>) {
@@ -242,6 +257,7 @@ impl Replica for OmniReplica {
                 self.node.tick();
                 effects.set_timer(TICK, self.tick);
             }
+            Input::Message { message, .. } if self.is_outdated(&message.0) => {}
             Input::Message { message, .. } => self.node.handle_incoming(message.0),
             Input::Requests(commands) => self.propose(commands, effects),
             Input::Link { peer, up: true } => self.node.reconnected(node_id(peer, self.replicas)),

@@ -51,6 +51,11 @@ impl LogStore {
         std::mem::take(&mut self.log().records)
     }
 
+    /// The ballot in which entries were last accepted.
+    pub(crate) fn accepted_round(&self) -> Option<Ballot> {
+        self.log().accepted_round
+    }
+
     /// Has the next snapshot of the library be this state of the application, which covers so many
     /// entries. A log on disk keeps those entries until it is rewritten, so nothing is recorded.
     pub(crate) fn compact_to(&self, from: usize, application: Bytes) {

@@ -172,6 +172,7 @@ fn a_batch_of_the_library_waits_until_it_is_full_or_flushed() {
     }
     assert!(simulation.run_until_answer(Time(now.0 + 1_000 * MILLISECOND)));
     assert_eq!(simulation.take_answers()[0].answered.0 - now.0, 2 * MILLISECOND, "a full one goes at once");
+    // Followers keep it back as well, until they learn by the next flush or by the decision of others.
     let alone = closed_loop(&mut *simulation, 14..24);
     assert!(alone.iter().any(|&latency| latency > 5 * MILLISECOND), "{alone:?}");
     run_for(&mut *simulation, Duration::from_secs(1));
