@@ -81,7 +81,7 @@ fn bad_input_gets_one_line_and_its_exit_code() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     for (arguments, code, expected) in [
-        ("run --protocol zab", 2, "no protocol `zab`; there are: raft-rs, openraft"),
+        ("run --protocol zab", 2, "no protocol `zab`; there are: raft-rs, openraft, omnipaxos"),
         ("run --scenario medium", 2, "no scenario `medium`; there are: low_load, high_load, stress"),
         ("run --profile slow", 2, "no profile `slow`; there are: quick, full"),
         ("run --baseline old", 5, "no baseline `old`"),

@@ -285,8 +285,7 @@ mod tests {
             let stamped = |(index, id)| Proposal { command: Command::new(CommandId(id), b""), index };
             (first..).zip(ids).map(stamped).collect()
         };
-        let mut state =
-            State { from: 10, application: Bytes::from_static(b"ten"), after: read(10..12, 10) };
+        let mut state = State { from: 10, application: Bytes::from_static(b"ten"), after: read(10..12, 10) };
         state.merge(State::create(&[]));
         // Up to 14 decided, and three more that another leader did not keep.
         state.merge(State::create(&read(12..17, 12)));

@@ -23,6 +23,8 @@ use crate::{BATCH, ELECTION_ROUNDS, FLUSH_BATCH, RESEND};
 const TICK: TimerId = TimerId(0);
 /// Ticks of the library per heartbeat interval.
 const TICKS_PER_HEARTBEAT: u32 = 5;
+/// Rounds of heartbeats without a write quorum after which a leader gives way.
+const DEAF_ROUNDS: u32 = 2;
 /// Messages that the library has room for from the start.
 const BUFFERED_MESSAGES: usize = 1_024;
 /// Entries applied between two compactions of the log in memory.
@@ -50,6 +52,11 @@ pub struct OmniReplica {
     node: OmniPaxos<Proposal, LogStore>,
     store: LogStore,
     tick: Duration,
+    /// Ticks of a round of heartbeats, and those of this round so far.
+    round: (u64, u64),
+    /// Rounds in a row in which too few answered for a commit.
+    deaf_rounds: u32,
+    write_quorum: usize,
     /// Kept for its memory.
     outgoing: Vec<Message<Proposal>>,
     last_sync: SyncToken,
@@ -78,6 +85,7 @@ impl OmniReplica {
         let (id, replicas, fresh) = (boot.id, boot.replicas, boot.records.is_empty());
         let tick = timing.heartbeat / TICKS_PER_HEARTBEAT;
         let ticks = |time: Duration| (time.as_nanos() / tick.as_nanos().max(1)).max(1) as u64;
+        let round = ticks(timing.election_min / settings.get(&ELECTION_ROUNDS) as u32);
         let resend = settings.get(&RESEND) as u32 * TICKS_PER_HEARTBEAT;
         let store = LogStore::recover(boot.records, durable);
         let config = OmniPaxosConfig {
@@ -88,7 +96,7 @@ impl OmniReplica {
             },
             server_config: ServerConfig {
                 pid: node_id(id, replicas),
-                election_tick_timeout: ticks(timing.election_min / settings.get(&ELECTION_ROUNDS) as u32),
+                election_tick_timeout: round,
                 resend_message_tick_timeout: u64::from(resend),
                 buffer_size: BUFFERED_MESSAGES,
                 batch_size: settings.get(&BATCH) as usize,
@@ -107,6 +115,9 @@ impl OmniReplica {
             node,
             store,
             tick,
+            round: (round, 0),
+            deaf_rounds: 0,
+            write_quorum: quorum.map_or(replicas / 2 + 1, |quorum| quorum.write_quorum_size),
             outgoing: Vec::new(),
             last_sync: SyncToken(0),
             durable_up_to: SyncToken(0),
@@ -117,10 +128,22 @@ impl OmniReplica {
         })
     }
 
-    /// The leader in whose ballot entries are accepted here.
+    /// The leader in whose ballot entries are accepted here. One that can't commit anything is none,
+    /// though the library calls it so until it hears of another.
     fn leader(&self) -> Option<ReplicaId> {
         let (leader, accepting) = self.node.get_current_leader()?;
-        if accepting { replica_of(leader, self.replicas) } else { None }
+        let leader = replica_of(leader, self.replicas).filter(|_| accepting)?;
+        (leader != self.id || self.deaf_rounds < DEAF_ROUNDS).then_some(leader)
+    }
+
+    fn tick(&mut self) {
+        self.node.tick();
+        self.round.1 += 1;
+        if self.round.1 == self.round.0 {
+            self.round.1 = 0;
+            let heard = 1 + self.node.get_ui_states().heartbeats.len();
+            self.deaf_rounds = if heard < self.write_quorum { self.deaf_rounds + 1 } else { 0 };
+        }
     }
 
     /// Whether a leader's log arrives that is older than what this replica has accepted from it since.
@@ -254,7 +277,7 @@ impl Replica for OmniReplica {
         match input {
             Input::Start => effects.set_timer(TICK, self.tick),
             Input::Timer(_) => {
-                self.node.tick();
+                self.tick();
                 effects.set_timer(TICK, self.tick);
             }
             Input::Message { message, .. } if self.is_outdated(&message.0) => {}

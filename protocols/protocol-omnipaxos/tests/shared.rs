@@ -7,6 +7,7 @@
 )]
 
 #[path = "../../protocol-core/conformance/mod.rs"]
+#[expect(dead_code, reason = "the library has no cluster of one replica")]
 mod conformance;
 
 use conformance::{faults, partitions, phases, soak};

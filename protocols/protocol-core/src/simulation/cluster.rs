@@ -79,8 +79,7 @@ impl<R: Replica> SimulatedCluster<R> {
             && spec.client_delays.len() == spec.replicas;
         assert!(square, "links and client delays for each of {} replicas", spec.replicas);
         let link = |spec: &LinkSpec| if R::FIFO { spec.connection() } else { *spec };
-        let links: Vec<Vec<LinkSpec>> =
-            spec.links.iter().map(|row| row.iter().map(link).collect()).collect();
+        let links: Vec<Vec<LinkSpec>> = spec.links.iter().map(|row| row.iter().map(link).collect()).collect();
         let skew = |index: usize| spec.clock_skew_ppm.get(index).copied().unwrap_or(0);
         let mut cluster = SimulatedCluster {
             factory: Box::new(factory),
