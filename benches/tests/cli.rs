@@ -200,7 +200,10 @@ fn machines_read_json_and_the_history_remembers() {
     let entries: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
     let keys: Vec<&str> =
         entries.as_array().unwrap().iter().filter_map(|entry| entry["key"].as_str()).collect();
-    assert_eq!(keys, ["brief/openraft/channel/memory", "brief/raft-rs/channel/memory"]);
+    assert_eq!(
+        keys,
+        ["brief/omnipaxos/channel/memory", "brief/openraft/channel/memory", "brief/raft-rs/channel/memory"]
+    );
     assert!(entries.as_array().unwrap().iter().all(|entry| entry["pinned"] == true));
     let forgotten =
         place.run("run --file scenarios.toml --scenario brief --protocol raft-rs -q --no-history");
@@ -242,7 +245,7 @@ fn hooks_run_around_each_protocol_and_a_failing_one_stops_the_run() {
     );
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let hooked = std::fs::read_to_string(place.path().join("hooked")).unwrap();
-    assert_eq!(hooked, "raft-rs completed\nopenraft completed\n");
+    assert_eq!(hooked, "raft-rs completed\nopenraft completed\nomnipaxos completed\n");
 
     let output = with_hooks("'echo the disk is not mounted; exit 4'", "'touch never'");
     assert_eq!(output.status.code(), Some(1));

@@ -96,28 +96,6 @@ fn a_commit_costs_one_round_trip_and_three_messages_per_follower() {
     assert_eq!(traffic.of(MessageKind::Heartbeat).messages, 0);
 }
 
-/// Commands that come while others are under way take the decision of those with them.
-#[test]
-fn under_load_a_decision_travels_with_the_next_entries() {
-    let spec = quiet(SimulationSpec::uniform(5, Duration::from_millis(10), 1));
-    let mut simulation = Omnipaxos.simulate(&spec).unwrap();
-    closed_loop(&mut *simulation, 0..10);
-    run_for(&mut *simulation, Duration::from_secs(1));
-    let (before, start) = (simulation.observe().total(), simulation.now().0);
-    // As far apart as a round trip, so that a batch is taken up in the round that decides the last one.
-    for batch in 0..100 {
-        let at = Time(start + batch * 20 * MILLISECOND);
-        for id in 10 + 10 * batch..20 + 10 * batch {
-            simulation.submit(at, Command::new(CommandId(id), &[7; 128]), NEVER);
-        }
-    }
-    run_for(&mut *simulation, Duration::from_secs(10));
-    assert_agree(&*simulation, 5, 1_010);
-    let traffic = simulation.observe().total() - before;
-    let per_batch = traffic.of(MessageKind::Protocol).messages as f64 / 100.0;
-    assert!((8.0..=12.0).contains(&per_batch), "{per_batch} messages per batch and four followers");
-}
-
 #[test]
 fn heartbeats_go_from_each_to_each_once_a_round() {
     let spec = SimulationSpec::uniform(5, Duration::from_millis(1), 1);
