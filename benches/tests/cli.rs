@@ -146,14 +146,14 @@ fn a_run_is_saved_compared_and_listed() {
         table.contains("raft-rs [channel, memory]") && table.contains("openraft [channel, memory]"),
         "{table}"
     );
-    assert!(table.contains("baseline `before`: 2 rows saved"), "{table}");
+    assert!(table.contains("baseline `before`: 3 rows saved"), "{table}");
     assert_eq!(place.results()["complete"], true);
     let second = place.run(&format!("{brief} --baseline before"));
     assert_eq!(second.status.code(), Some(0), "{}", text(&second.stderr));
     assert!(text(&second.stdout).contains("throughput_per_s"), "{}", text(&second.stdout));
     let compared = place.run("compare before latest --format json");
     let comparison: serde_json::Value = serde_json::from_slice(&compared.stdout).unwrap();
-    assert_eq!(comparison["rows"].as_array().unwrap().len(), 2);
+    assert_eq!(comparison["rows"].as_array().unwrap().len(), 3);
     assert!(text(&place.run("baseline list").stdout).starts_with("before (local, 2 rows)"));
     assert!(text(&place.run("baseline show before").stdout).contains("brief"));
     assert_eq!(place.run("baseline rm before").status.code(), Some(0));
@@ -210,7 +210,7 @@ fn machines_read_json_and_the_history_remembers() {
     assert_eq!(forgotten.status.code(), Some(0));
     let listed = place.run("history list --format json");
     let entries: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
-    assert_eq!(entries.as_array().unwrap().len(), 2);
+    assert_eq!(entries.as_array().unwrap().len(), 3);
 }
 
 #[test]
