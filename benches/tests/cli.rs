@@ -154,7 +154,7 @@ fn a_run_is_saved_compared_and_listed() {
     let compared = place.run("compare before latest --format json");
     let comparison: serde_json::Value = serde_json::from_slice(&compared.stdout).unwrap();
     assert_eq!(comparison["rows"].as_array().unwrap().len(), 3);
-    assert!(text(&place.run("baseline list").stdout).starts_with("before (local, 2 rows)"));
+    assert!(text(&place.run("baseline list").stdout).starts_with("before (local, 3 rows)"));
     assert!(text(&place.run("baseline show before").stdout).contains("brief"));
     assert_eq!(place.run("baseline rm before").status.code(), Some(0));
     assert_eq!(place.run("baseline show before").status.code(), Some(5));
