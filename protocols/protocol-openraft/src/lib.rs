@@ -109,6 +109,7 @@ impl Protocol for Openraft {
             cluster_sizes: (1, 101),
             order: protocol_core::Order::Total,
             commit_means: "in the log of a majority, durably when the storage is, and applied by the leader",
+            fifo: false,
             floors: |n| Floors::without_cryptography(2.0 * n.saturating_sub(1) as f64, 2.0),
             tunables: &[
                 MAX_PAYLOAD_ENTRIES,

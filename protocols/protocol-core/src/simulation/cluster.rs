@@ -12,7 +12,7 @@ use crate::byzantine::Behaviour;
 use crate::client::{ClientRule, Seal};
 use crate::cluster::{Fault, FaultError, Observation, SubmitError};
 use crate::command::Command;
-use crate::network::{Degradation, FRAME_HEADER_BYTES};
+use crate::network::{Degradation, FRAME_HEADER_BYTES, LinkSpec};
 use crate::protocol::LaunchError;
 use crate::replica::{
     Delivery, EffectQueues, Input, Rejection, Replica, ReplicaId, SyncToken, Time, TimerChange, TimerId, View,
@@ -80,6 +80,8 @@ impl<R: Replica> SimulatedCluster<R> {
     ) -> Result<Box<dyn Simulation>, LaunchError> {
         spec.assert_tables();
         let DriverOptions { largest_proposal, clients, seal, order, behaviours } = options;
+        let link = |spec: &LinkSpec| if R::FIFO { spec.connection() } else { *spec };
+        let links: Vec<Vec<LinkSpec>> = spec.links.iter().map(|row| row.iter().map(link).collect()).collect();
         let mut cluster = SimulatedCluster {
             factory: Box::new(factory),
             largest_proposal: largest_proposal.max(1),
@@ -93,7 +95,7 @@ impl<R: Replica> SimulatedCluster<R> {
             most_events: u64::MAX,
             events: Events::default(),
             nodes: (0..spec.replicas).map(|index| Node::new(spec.durable, spec.skew_ppm(index))).collect(),
-            links: Links::new(&spec.links, spec.seed),
+            links: Links::new(&links, spec.seed),
             clients: Clients::new(&spec.client_delays, clients),
             answers: VecDeque::new(),
             requests: Vec::new(),
@@ -587,6 +589,10 @@ impl<R: Replica> Simulation for SimulatedCluster<R> {
             Fault::Heal => {
                 for (from, to) in self.links.heal() {
                     self.arrive(to, Item::Link(from, true));
+                    // A connection carries both directions, and a new one has two ends.
+                    if R::FIFO {
+                        self.arrive(from, Item::Link(to, true));
+                    }
                 }
             }
         }

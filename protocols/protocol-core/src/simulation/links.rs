@@ -59,14 +59,14 @@ impl Links {
         link.now = link.base.degraded(by);
     }
 
-    /// Ends all cuts and degradations, and returns the links that were cut.
+    /// Ends all cuts and degradations, and returns the links that carried nothing.
     pub fn heal(&mut self) -> Vec<(ReplicaId, ReplicaId)> {
         let mut healed = Vec::new();
         for from in ReplicaId::all(self.replicas) {
             for to in ReplicaId::all(self.replicas) {
                 let link = self.link(from, to);
-                link.now = link.base;
-                if std::mem::take(&mut link.cut) {
+                let dead = std::mem::replace(&mut link.now, link.base).is_dead();
+                if std::mem::take(&mut link.cut) || dead {
                     healed.push((from, to));
                 }
             }
