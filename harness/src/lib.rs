@@ -16,6 +16,7 @@
 
 pub mod analysis;
 pub mod bench;
+pub mod calibration;
 pub mod cli;
 pub mod compare;
 pub mod exit;
@@ -42,3 +43,4 @@ pub mod store;
 pub mod suite;
 pub mod table;
 pub mod topology;
+pub mod validate;

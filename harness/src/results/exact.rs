@@ -23,8 +23,11 @@ pub struct ExactCell {
     pub topology: String,
     /// Replicas.
     pub replicas: usize,
-    /// Clients, each with one request in flight.
+    /// Clients, each with one request in flight; 0 in an open loop.
     pub clients: usize,
+    /// Requests per second that an open loop offers; none in a closed one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offered_per_s: Option<f64>,
     /// Commits that were counted.
     pub commits: u64,
     /// What they cost and how long they took.
@@ -42,6 +45,10 @@ impl ExactCell {
         // A topology of one's own may be called by its path.
         let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
         let topology: String = self.topology.chars().map(plain).collect();
-        format!("{topology}_replicas_{}_clients_{}", self.replicas, self.clients)
+        let load = match self.offered_per_s {
+            Some(rate) => format!("rate_{rate:.0}"),
+            None => format!("clients_{}", self.clients),
+        };
+        format!("{topology}_replicas_{}_{load}", self.replicas)
     }
 }

@@ -5,7 +5,8 @@ use protocol_core::{
     SimulationSpec, Time, Timing,
 };
 
-use super::{Pair, RunError};
+use super::{Pair, RunError, exact_open};
+use crate::calibration::CostModel;
 use crate::interrupt;
 use crate::measure::{ExactRecord, Latencies, exact_metrics};
 use crate::progress::Progress;
@@ -27,6 +28,7 @@ pub(super) fn run(
     result: &mut ScenarioResult,
 ) -> Result<(), RunError> {
     let mut found = ExactResult::default();
+    let model = CostModel::of_pair(pair, plan)?;
     for topology in &plan.topologies {
         for &replicas in &plan.replicas {
             for &clients in &plan.clients {
@@ -35,7 +37,7 @@ pub(super) fn run(
                     break;
                 }
                 progress.step(&format!("{topology}, {replicas} replicas, {clients} clients"));
-                let combination = Combination { pair, plan, topology, replicas, clients };
+                let combination = Combination { pair, plan, model, topology, replicas, clients };
                 match combination.count() {
                     Ok((cell, safety, events)) => {
                         found.events += events;
@@ -52,6 +54,12 @@ pub(super) fn run(
                 }
             }
         }
+    }
+    let spec =
+        |topology: &str, replicas| Combination { pair, plan, model, topology, replicas, clients: 0 }.spec();
+    exact_open::run(pair, plan, progress, spec, (&mut found, result))?;
+    if plan.costs.is_calibrated() {
+        exact_open::of_the_clock(&mut found.cells);
     }
     if result.safety.violations.is_empty() {
         result.metrics = found.cells.iter().flat_map(prefixed).collect();
@@ -70,6 +78,7 @@ fn prefixed(cell: &ExactCell) -> impl Iterator<Item = Metric> {
 struct Combination<'a> {
     pair: &'a Pair,
     plan: &'a ExactPlan,
+    model: CostModel,
     topology: &'a str,
     replicas: usize,
     clients: usize,
@@ -87,7 +96,8 @@ impl Combination<'_> {
             seed: scenario.seed,
             links: topology.links(self.replicas)?,
             client_delays: topology.client_delays(self.replicas),
-            costs: Default::default(),
+            costs: self.model.costs,
+            cores: self.model.cores,
             durable: scenario.storage == StorageConfig::Wal,
             clock_skew_ppm: Vec::new(),
         })
@@ -121,6 +131,7 @@ impl Combination<'_> {
             topology: self.topology.into(),
             replicas: self.replicas,
             clients: self.clients,
+            offered_per_s: None,
             commits: latencies.count(),
             metrics: exact_metrics(&record),
         };

@@ -2,11 +2,13 @@
 
 mod closed;
 mod exact;
+mod exact_open;
 mod faults;
 mod knee;
 mod phases;
 mod stage;
 mod sweep;
+mod virtual_load;
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -20,7 +22,9 @@ use thiserror::Error;
 
 pub use closed::ClosedStage;
 pub use stage::{Load, Stage};
+pub use virtual_load::{VirtualCluster, VirtualOpenLoop, VirtualRecord};
 
+use crate::calibration::CalibrationError;
 use crate::histogram_log::LogError;
 use crate::host::HostError;
 use crate::load::ClosedLoopError;
@@ -89,6 +93,15 @@ pub enum RunError {
     /// In virtual time nothing was committed any more.
     #[error("nothing was committed within {0} s of virtual time")]
     Stalled(u64),
+    /// Costs that a scenario asks for were not measured.
+    #[error(transparent)]
+    Calibration(#[from] CalibrationError),
+    /// The safety check of a measurement failed.
+    #[error("SAFETY VIOLATION: {0}")]
+    Unsafe(String),
+    /// There is nothing that costs could be fitted to.
+    #[error("no costs fit what was measured: the closed loops took no CPU time")]
+    NotFitted,
     /// The system refused a file or a thread.
     #[error("{what} {}: {source}", path.display())]
     Io {

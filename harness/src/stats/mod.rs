@@ -2,6 +2,8 @@
 
 mod bootstrap;
 mod harmonic;
+mod non_negative;
+mod quantiles;
 mod paired;
 mod ratio;
 mod theil_sen;
@@ -9,6 +11,8 @@ mod usl;
 
 pub use bootstrap::{INTERVAL_LEVEL, bootstrap_interval};
 pub use harmonic::harmonic_mean;
+pub use non_negative::{MOST_COLUMNS, NonNegativeFit, fit_non_negative};
+pub use quantiles::{Spread, nearest_rank};
 pub use paired::{FEWEST_PAIRS, PairedRatio, paired_ratio, signed_rank_p};
 pub use ratio::{Estimate, ratio, relative_change};
 pub use theil_sen::theil_sen;

@@ -14,6 +14,7 @@ pub mod quantity;
 mod ranking;
 mod scalability;
 mod throughput;
+mod virtual_load;
 
 pub use ranking::ranking_table;
 pub use scalability::scalability_table;
@@ -63,7 +64,8 @@ fn body(rows: &[&ScenarioResult]) -> String {
         Measure::Resources => vec![table(rows), resources_table(rows)],
         Measure::Scalability(_) => vec![scalability_table(rows)],
         Measure::FaultTolerance(_) => vec![faults::faults_table(rows)],
-        Measure::Exact(_) => vec![exact::exact_table(rows)],
+        Measure::Exact(plan) if plan.costs.is_none() => vec![exact::exact_table(rows)],
+        Measure::Exact(_) => vec![virtual_load::virtual_load_table(rows)],
     };
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n\n")
 }

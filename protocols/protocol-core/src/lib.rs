@@ -145,7 +145,7 @@ pub use replica::{
     TimerChange, TimerId, View,
 };
 pub use replica_cluster::{Boot, DriverOptions, ReplicaCluster};
-pub use simulation::{Answered, Costs, SimulatedCluster, Simulation, SimulationSpec};
+pub use simulation::{Answered, Costs, SharedCores, SimulatedCluster, Simulation, SimulationSpec};
 pub use storage::{Recovered, StorageSpec, Wal};
 pub use submit::{SUBMIT_DEADLINE, submit_and_wait};
 pub use wire::{Message, MessageKind, Wire, WireError};

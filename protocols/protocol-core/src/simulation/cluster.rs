@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::client::{Clients, Pending};
+use super::cores::Cores;
 use super::events::Events;
 use super::links::Links;
 use super::node::{Item, Node};
@@ -33,6 +34,9 @@ enum Event<M> {
     Message { from: ReplicaId, to: ReplicaId, message: M, bytes: u32 },
     /// A replica looks into its inbox.
     Wake(ReplicaId, u32),
+    /// A replica that shares its core is through with a round; true when it let others of the same
+    /// moment go first.
+    RoundOver(ReplicaId, u32, bool),
     /// A timer runs out, if this is still its latest setting.
     Timer(ReplicaId, u32, TimerId, u64),
     /// A flush is over.
@@ -48,6 +52,8 @@ pub struct SimulatedCluster<R: Replica> {
     factory: Box<Factory<R>>,
     options: DriverOptions,
     costs: Costs,
+    /// None when each replica has a core of its own.
+    cores: Option<Cores>,
     durable: bool,
     now: u64,
     handled: u64,
@@ -83,6 +89,7 @@ impl<R: Replica> SimulatedCluster<R> {
             factory: Box::new(factory),
             options,
             costs: spec.costs,
+            cores: spec.cores.map(Cores::new),
             durable: spec.durable,
             now: 0,
             handled: 0,
@@ -144,7 +151,12 @@ impl<R: Replica> SimulatedCluster<R> {
             Event::Message { from, to, message, bytes } => {
                 self.arrive(to, Item::Message(from, message, bytes));
             }
-            Event::Wake(id, life) if self.nodes[id.index()].life == life => self.wake(id),
+            Event::Wake(id, life) if self.nodes[id.index()].life == life => {
+                let ran = self.wake(id);
+                if self.cores.is_some() {
+                    self.keep_core(id, ran);
+                }
+            }
             Event::Timer(id, life, timer, setting) => {
                 let node = &mut self.nodes[id.index()];
                 let latest = node.timers.iter().position(|&set| set == (timer, setting));
@@ -155,7 +167,10 @@ impl<R: Replica> SimulatedCluster<R> {
             }
             Event::Flushed(id, life) if self.nodes[id.index()].life == life => self.flushed(id),
             Event::Answered(answered) => self.answers.push_back(answered),
-            Event::Wake(..) | Event::Flushed(..) => {}
+            Event::RoundOver(id, life, yielded) => self.round_over(id, life, yielded),
+            // The core was for a life that is over.
+            Event::Wake(..) => self.pass_core_on(),
+            Event::Flushed(..) => {}
         }
     }
 
@@ -177,19 +192,71 @@ impl<R: Replica> SimulatedCluster<R> {
         let node = &mut self.nodes[id.index()];
         if !node.woken && !node.paused && !node.inbox.is_empty() {
             node.woken = true;
-            self.events.push(node.busy_until.max(self.now), Event::Wake(id, node.life));
+            let ready = node.busy_until.max(self.now);
+            match &mut self.cores {
+                None => self.events.push(ready, Event::Wake(id, node.life)),
+                // It looks into its inbox again before it gives its core away.
+                Some(_) if node.has_core => {}
+                Some(cores) => {
+                    if let Some(after) = cores.ask(id, node.life) {
+                        node.has_core = true;
+                        self.events.push(ready.max(self.now + after), Event::Wake(id, node.life));
+                    }
+                }
+            }
         }
     }
 
-    /// One round: everything in the inbox, then clients' commands, then the effects.
-    fn wake(&mut self, id: ReplicaId) {
+    /// After a wake-up on a shared core: the core is taken until the round is over.
+    fn keep_core(&mut self, id: ReplicaId, ran: bool) {
+        let node = &mut self.nodes[id.index()];
+        if ran {
+            self.events.push(node.busy_until, Event::RoundOver(id, node.life, false));
+        } else {
+            node.has_core = false;
+            self.pass_core_on();
+        }
+    }
+
+    /// A replica goes on with what came meanwhile, or gives its core away. What happens at the same
+    /// moment comes first: the client that was answered last may have asked again.
+    fn round_over(&mut self, id: ReplicaId, life: u32, yielded: bool) {
+        if !yielded && self.events.next_at() == Some(self.now) {
+            return self.events.push(self.now, Event::RoundOver(id, life, true));
+        }
+        let node = &mut self.nodes[id.index()];
+        if node.life != life {
+            self.pass_core_on();
+        } else if node.woken {
+            self.events.push(self.now, Event::Wake(id, life));
+        } else {
+            node.has_core = false;
+            self.pass_core_on();
+        }
+    }
+
+    /// Gives a core that became free to the first that waits for one and still lives.
+    fn pass_core_on(&mut self) {
+        let Some(cores) = &mut self.cores else { return };
+        while let Some((id, life)) = cores.pass_on() {
+            let node = &mut self.nodes[id.index()];
+            if node.life == life {
+                node.has_core = true;
+                return self.events.push(node.busy_until.max(self.now), Event::Wake(id, life));
+            }
+        }
+    }
+
+    /// One round: everything in the inbox, then clients' commands, then the effects. False when the
+    /// replica stands still.
+    fn wake(&mut self, id: ReplicaId) -> bool {
         let node = &mut self.nodes[id.index()];
         node.woken = false;
         let now = Time(node.clock(self.now));
         let paused = node.paused;
-        let Node { replica: Some(replica), inbox, effects, held, counters, .. } = node else { return };
+        let Node { replica: Some(replica), inbox, effects, held, counters, .. } = node else { return false };
         if paused {
-            return;
+            return false;
         }
         let mut work = self.costs.wake_up_ns;
         counters.wake_ups += 1;
@@ -217,6 +284,7 @@ impl<R: Replica> SimulatedCluster<R> {
         let at = self.now + work as u64;
         self.propose(id, at);
         self.finish_round(id, at);
+        true
     }
 
     /// Passes waiting clients' commands on as one batch, or several when it is too large.

@@ -4,7 +4,7 @@
 //! What real time takes from the machine, virtual time takes from the [`SimulationSpec`]: delays from
 //! its links, work from its [`Costs`]. A replica is a server with a queue: it is woken when something
 //! reaches its inbox, handles all that is there as one round, as the real driver does, and is busy for
-//! what the round costs. With all costs zero what remains is the pure protocol.
+//! what the round costs. Replicas may share cores, as those of one runtime do. With all costs zero what remains is the pure protocol.
 //!
 //! The loop stands beside [`ReplicaCluster`](crate::ReplicaCluster), its twin in real time, because
 //! types are erased once per run and never per message: whoever runs it sees a [`dyn
@@ -12,6 +12,7 @@
 
 mod client;
 mod cluster;
+mod cores;
 mod disk;
 mod events;
 mod links;
@@ -20,6 +21,7 @@ mod node;
 use std::time::Duration;
 
 pub use cluster::SimulatedCluster;
+pub use cores::SharedCores;
 
 use crate::applied::AppliedLog;
 use crate::cluster::{Fault, FaultError, Observation, SubmitError};
@@ -69,6 +71,9 @@ pub struct SimulationSpec {
     pub client_delays: Vec<Duration>,
     /// What work costs.
     pub costs: Costs,
+    /// Cores that all replicas share; none gives each replica one of its own. Woken replicas get one in
+    /// the order in which they were woken.
+    pub cores: Option<SharedCores>,
     /// Whether replicas keep logs, and so can restart after a crash. What was not flushed is lost.
     pub durable: bool,
     /// How much faster than true each replica's clock runs, in parts per million; those missing run
@@ -88,6 +93,7 @@ impl SimulationSpec {
             links: vec![vec![link; replicas]; replicas],
             client_delays: vec![Duration::ZERO; replicas],
             costs: Costs::default(),
+            cores: None,
             durable: false,
             clock_skew_ppm: Vec::new(),
         }

@@ -32,6 +32,8 @@ pub(super) struct Node<R: Replica> {
     pub(super) inbox: VecDeque<Item<R::Message>>,
     /// Whether a wake-up is decided.
     pub(super) woken: bool,
+    /// Whether it has a core of those that are shared, or is about to.
+    pub(super) has_core: bool,
     pub(super) busy_until: u64,
     pub(super) paused: bool,
     /// Timers that are set, each with the number of its latest setting.
@@ -60,6 +62,7 @@ impl<R: Replica> Node<R> {
             effects: Effects::default(),
             inbox: VecDeque::new(),
             woken: false,
+            has_core: false,
             busy_until: 0,
             paused: false,
             timers: Vec::new(),
@@ -94,6 +97,7 @@ impl<R: Replica> Node<R> {
         self.timers.clear();
         self.held.clear();
         (self.woken, self.paused, self.leads, self.leader) = (false, false, false, None);
+        self.has_core = false;
         if let Some(disk) = &mut self.disk {
             disk.crash();
         }

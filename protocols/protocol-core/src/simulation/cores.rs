@@ -1,0 +1,66 @@
+//! Cores that replicas share, and the queue of those that wait for one.
+//!
+//! In real time all replicas of a cluster are tasks of one runtime: a replica that is woken waits until
+//! those before it have gone to sleep, and one that goes on finding something in its inbox keeps its
+//! core, because the real driver looks there again before it gives way.
+
+use std::collections::VecDeque;
+
+use crate::replica::ReplicaId;
+
+/// Cores that the replicas of a simulated cluster share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SharedCores {
+    /// How many; 0 counts as 1.
+    pub count: usize,
+    /// How long a core that had nothing to do takes until it runs the replica that is woken, in
+    /// nanoseconds: its thread sleeps, and has to be woken first.
+    pub resume_ns: u64,
+}
+
+/// Who has a core, and who waits for one. Replicas come with the number of their life.
+pub(super) struct Cores {
+    free: usize,
+    resume_ns: u64,
+    queue: VecDeque<(ReplicaId, u32)>,
+}
+
+impl Cores {
+    pub(super) fn new(shared: SharedCores) -> Self {
+        Cores { free: shared.count.max(1), resume_ns: shared.resume_ns, queue: VecDeque::new() }
+    }
+
+    /// Asks for a core. Returns after how many nanoseconds it is there, or queues the replica.
+    pub(super) fn ask(&mut self, id: ReplicaId, life: u32) -> Option<u64> {
+        if self.free == 0 {
+            self.queue.push_back((id, life));
+            return None;
+        }
+        self.free -= 1;
+        Some(self.resume_ns)
+    }
+
+    /// Passes a core on to the first in the queue, which has it at once; with no one there it goes to
+    /// sleep.
+    pub(super) fn pass_on(&mut self) -> Option<(ReplicaId, u32)> {
+        let next = self.queue.pop_front();
+        self.free += usize::from(next.is_none());
+        next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cores_are_given_in_the_order_of_asking_and_only_idle_ones_take_time() {
+        let mut cores = Cores::new(SharedCores { count: 2, resume_ns: 30 });
+        assert_eq!([cores.ask(ReplicaId(4), 0), cores.ask(ReplicaId(3), 1)], [Some(30), Some(30)]);
+        assert_eq!([cores.ask(ReplicaId(2), 0), cores.ask(ReplicaId(1), 5)], [None, None]);
+        assert_eq!(cores.pass_on(), Some((ReplicaId(2), 0)));
+        assert_eq!(cores.pass_on(), Some((ReplicaId(1), 5)));
+        assert_eq!(cores.pass_on(), None);
+        assert_eq!(cores.ask(ReplicaId(0), 0), Some(30));
+    }
+}
