@@ -6,8 +6,8 @@ mod history;
 mod validate;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 

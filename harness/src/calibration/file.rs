@@ -133,7 +133,8 @@ pub fn parse(path: &Path, text: &str) -> Result<Calibration, CalibrationError> {
     }
     let found: Calibration = serde_json::from_str(text).map_err(|error| broken(error.to_string()))?;
     for costs in &found.protocols {
-        for (name, cost) in costs.costs.named() {
+        let named = costs.costs.named().into_iter().chain([("resume_ns", costs.resume_ns)]);
+        for (name, cost) in named {
             if !(cost >= 0.0 && cost.is_finite()) {
                 return Err(broken(format!("{}: {name} = {cost} is below 0", costs.protocol)));
             }
@@ -156,7 +157,8 @@ mod tests {
 
     fn sample() -> Calibration {
         let spread = Spread::of(vec![10, 20, 30_000]);
-        let cell = FittedCell { replicas: 3, measured_ns: 1234.5, fitted_ns: 1300.0, ..FittedCell::default() };
+        let cell =
+            FittedCell { replicas: 3, measured_ns: 1234.5, fitted_ns: 1300.0, ..FittedCell::default() };
         Calibration {
             schema_version: SCHEMA_VERSION,
             calibrated_unix_s: 1_700_000_000,
@@ -174,6 +176,7 @@ mod tests {
                 implementation: "raft".into(),
                 calibrated_unix_s: 1_700_000_000,
                 costs: WorkCosts { wake_up_ns: 812.25, byte_ns: 0.125, ..WorkCosts::default() },
+                resume_ns: 20_000.0,
                 cells: vec![cell],
                 fit_error_median: 0.05,
                 fit_error_max: 0.1,

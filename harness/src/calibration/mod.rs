@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use file::{COSTS_FILE, CalibrationError, costs_path, parse, read, read_for, write};
 pub use fit::{FittedCell, fit};
-pub use machine_times::{MachineTimes, measure_machine};
+pub use machine_times::{MachineTimes, measure_flushes, measure_machine};
 pub(crate) use protocol_costs::is_not_simulated;
 pub use protocol_costs::{Design, measure_primitive, measure_protocol};
 
@@ -59,6 +59,9 @@ pub struct ProtocolCosts {
     pub calibrated_unix_s: u64,
     /// The costs.
     pub costs: WorkCosts,
+    /// How long the cluster's thread takes, in nanoseconds, from being handed a request in its sleep until
+    /// it is at work with warm caches.
+    pub resume_ns: f64,
     /// The closed loops that they were fitted to.
     pub cells: Vec<FittedCell>,
     /// Median size of fitted ÷ measured − 1 over the cells.
@@ -149,8 +152,11 @@ impl Calibration {
     }
     /// What virtual time needs to stand for a cluster of this protocol on this machine.
     pub fn model(&self, protocol: &str) -> Result<CostModel, CalibrationError> {
-        let work = WorkCosts { fsync_ns: self.machine_times.flush.median(), ..self.of(protocol)?.costs };
-        Ok(CostModel { costs: work.into(), cores: Some(self.machine_times.cores()) })
+        let measured = self.of(protocol)?;
+        let work = WorkCosts { fsync_ns: self.machine_times.flush.median(), ..measured.costs };
+        // One core, because a host's runtime has one thread.
+        let cores = SharedCores { count: 1, resume_ns: measured.resume_ns as u64 };
+        Ok(CostModel { costs: work.into(), cores: Some(cores) })
     }
 }
 

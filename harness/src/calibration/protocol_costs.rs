@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use protocol_core::{LaunchError, Observation, SimulationSpec};
+use protocol_core::{LaunchError, Observation, Settings, SharedCores, SimulationSpec};
 
 use super::{FittedCell, ProtocolCosts, WorkCosts, fit};
 use crate::machine::CpuTimes;
-use crate::run::{ClosedStage, RunError};
-use crate::scenario::{Scenario, StorageConfig};
+use crate::progress::Progress;
+use crate::run::{ClosedStage, RunError, VirtualCluster, complete};
+use crate::scenario::{Phase, PhaseKind, Scenario, StorageConfig};
 use crate::suite::{Microbenchmark, Primitive, Registration};
 
 /// A round may take this long before the cluster counts as hung.
@@ -16,6 +17,11 @@ const ROUND_LIMIT: Duration = Duration::from_secs(30);
 /// Commands of the round that shows how fast a cell is, per client and at least.
 const PROBE_PER_CLIENT: u64 = 4;
 const PROBE_AT_LEAST: u64 = 500;
+/// Requests per second that find the cluster asleep, and how long they are sent in each round.
+const SPARSE_PER_S: f64 = 1_000.0;
+const SPARSE_S: f64 = 0.5;
+/// Commits that show what one takes without sleep.
+const AWAKE_COMMITS: u64 = 200;
 /// A primitive is timed over batches of at least this long, and the fastest of so many counts.
 const BATCH: Duration = Duration::from_millis(10);
 const BATCHES: usize = 7;
@@ -89,6 +95,7 @@ pub fn measure_protocol(
         }
     }
     let costs = fit(&mut cells, &known).ok_or(RunError::NotFitted)?;
+    let resume_ns = measure_resume(registration, &costs, design.rounds, folder)?;
     let mut errors: Vec<f64> =
         cells.iter().map(|cell| (cell.fitted_ns / cell.measured_ns - 1.0).abs()).collect();
     errors.sort_by(f64::total_cmp);
@@ -98,6 +105,7 @@ pub fn measure_protocol(
         implementation: descriptor.implementation.into(),
         calibrated_unix_s: now_unix_s,
         costs,
+        resume_ns,
         fit_error_median: errors.get(errors.len() / 2).copied().unwrap_or(0.0),
         fit_error_max: errors.last().copied().unwrap_or(0.0),
         cells,
@@ -126,12 +134,44 @@ fn measure_cell(closed: &ClosedStage, cell: FittedCell, design: &Design) -> Resu
     }
     let after = closed.stage().observe()?;
     per_commit.sort_by(f64::total_cmp);
-    let delivered =
-        |seen: &Observation| seen.replicas.iter().map(|replica| replica.delivered).sum::<u64>();
+    let delivered = |seen: &Observation| seen.replicas.iter().map(|replica| replica.delivered).sum::<u64>();
     let cell = FittedCell { measured_ns: per_commit[per_commit.len() / 2], ..cell };
     let commits = commands * design.rounds as u64;
     let deliveries = delivered(&after) - delivered(&before);
     Ok(cell.with_work(&(after.total() - before.total()), deliveries, commits))
+}
+
+/// How much longer a request takes that finds the cluster asleep than its work does in virtual time: the
+/// smallest cluster of the protocol under a sparse load, where there is least of anything else. In it are
+/// the kernel's wake-up, and caches that went cold meanwhile.
+fn measure_resume(
+    registration: &Registration,
+    costs: &WorkCosts,
+    rounds: usize,
+    folder: &Path,
+) -> Result<f64, RunError> {
+    let (replicas, _) = registration.protocol.descriptor().cluster_sizes;
+    let phase =
+        |kind, duration_s| Phase { kind, duration_s, requests: None, rate_per_s: SPARSE_PER_S, ramp: None };
+    let phases = vec![phase(PhaseKind::WarmUp, SPARSE_S / 5.0), phase(PhaseKind::Steady, SPARSE_S)];
+    let scenario = Scenario { replicas, phases, ..closed_scenario() };
+    let mut medians = Vec::with_capacity(rounds);
+    for _ in 0..rounds {
+        let result = registration.pair(&scenario, Default::default()).run(folder, &Progress::default());
+        let result = complete(result)?;
+        medians.extend(result.metric("service_ns_p50").map(|metric| metric.value));
+    }
+    medians.sort_by(f64::total_cmp);
+    let slept_ns = medians.get(medians.len() / 2).copied().unwrap_or(0.0);
+    let spec = SimulationSpec {
+        costs: (*costs).into(),
+        cores: Some(SharedCores { count: 1, resume_ns: 0 }),
+        settings: Settings::checked(registration.settings.clone(), &registration.protocol.descriptor())?,
+        ..SimulationSpec::uniform(replicas, Duration::ZERO, 1)
+    };
+    let mut cluster = VirtualCluster::start(&*registration.protocol, &spec, scenario.payload_bytes)?;
+    let awake_ns = 1e9 / cluster.closed(1, AWAKE_COMMITS)?.throughput_per_s();
+    Ok((slept_ns - awake_ns).max(0.0))
 }
 
 /// Times the primitives that a protocol computes with; those that it has none of cost nothing.

@@ -119,8 +119,7 @@ impl Calibrate {
             machine_times: Default::default(),
             protocols: before.map(|before| before.protocols).unwrap_or_default(),
         };
-        let not_calibrated =
-            self.measure(&suite, &design, probes, scratch.path(), &mut calibration)?;
+        let not_calibrated = self.measure(&suite, &design, probes, scratch.path(), &mut calibration)?;
         calibration::write(&path, &calibration)?;
         let elapsed_s = started.elapsed().as_secs_f64();
         match self.format {
@@ -207,6 +206,7 @@ fn print(calibration: &Calibration, not_calibrated: &[(String, String)], path: &
             format!("{} {}", name.trim_end_matches("_ns"), quantity::in_unit(*cost, "ns"))
         });
         say!("{}: {}", costs.protocol, shown.collect::<Vec<_>>().join(", "));
+        say!("    awake after {}", quantity::in_unit(costs.resume_ns, "ns"));
         say!(
             "    fitted to {} closed loops within {:.1} % in the median, {:.0} % at most",
             costs.cells.len(),

@@ -98,6 +98,7 @@ impl Combination<'_> {
             client_delays: topology.client_delays(self.replicas),
             costs: self.model.costs,
             cores: self.model.cores,
+            flushes_ns: Vec::new(),
             durable: scenario.storage == StorageConfig::Wal,
             clock_skew_ppm: Vec::new(),
         })

@@ -28,8 +28,7 @@ pub(super) fn run(
                 }
                 progress.step(&format!("{topology}, {replicas} replicas, {rate_per_s} requests/s"));
                 let spec = spec(topology, replicas)?;
-                let mut cluster =
-                    VirtualCluster::start(&*pair.protocol, &spec, pair.scenario.payload_bytes)?;
+                let mut cluster = VirtualCluster::start(&*pair.protocol, &spec, pair.scenario.payload_bytes)?;
                 cluster.closed(1, plan.warm_up_commits.max(1))?;
                 let before = cluster.observe();
                 let record = cluster.open(&VirtualOpenLoop {

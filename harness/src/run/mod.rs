@@ -96,6 +96,9 @@ pub enum RunError {
     /// Costs that a scenario asks for were not measured.
     #[error(transparent)]
     Calibration(#[from] CalibrationError),
+    /// A run that a measurement is made of failed.
+    #[error("{0}")]
+    Failed(String),
     /// The safety check of a measurement failed.
     #[error("SAFETY VIOLATION: {0}")]
     Unsafe(String),
@@ -213,6 +216,15 @@ impl Pair {
             faults: Vec::new(),
             resources: None,
         }
+    }
+}
+
+/// The result, if its numbers may be used; its failure otherwise.
+pub fn complete(result: ScenarioResult) -> Result<ScenarioResult, RunError> {
+    match &result.outcome {
+        Outcome::Failed { reason } => Err(RunError::Failed(reason.clone())),
+        Outcome::Unsafe => Err(RunError::Unsafe(result.safety.violations.join("; "))),
+        Outcome::Completed | Outcome::Interrupted => Ok(result),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Ranges of every value of a scenario, with errors that name file, key and range on one line.
 
 use super::{
-    CostsConfig, ExactPlan, FaultConfig, FaultKind, FaultPlan, FaultTarget, Hooks, KneeSearch, Measure, NetworkConfig,
-    Phase, Scenario, ScenarioError, StorageConfig, Sweep, Target, TimingConfig,
+    CostsConfig, ExactPlan, FaultConfig, FaultKind, FaultPlan, FaultTarget, Hooks, KneeSearch, Measure,
+    NetworkConfig, Phase, Scenario, ScenarioError, StorageConfig, Sweep, Target, TimingConfig,
 };
 
 use crate::topology;

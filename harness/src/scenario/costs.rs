@@ -7,7 +7,10 @@ use crate::calibration::WorkCosts;
 
 /// Where the costs of work come from: `"none"`, `"calibrated"`, or a table of them.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged, expecting = "expected \"none\", \"calibrated\", or a table of costs such as { wake_up_ns = 500 }")]
+#[serde(
+    untagged,
+    expecting = "expected \"none\", \"calibrated\", or a table of costs such as { wake_up_ns = 500 }"
+)]
 pub enum CostsConfig {
     /// One of those that have a name.
     Named(NamedCosts),

@@ -44,9 +44,13 @@ impl Spread {
     /// The time that is not exceeded with this probability, in nanoseconds.
     pub fn at(&self, probability: f64) -> f64 {
         let above = self.quantiles_ns.partition_point(|&(known, _)| known < probability);
-        match (above.checked_sub(1).and_then(|below| self.quantiles_ns.get(below)), self.quantiles_ns.get(above))
-        {
-            (Some(&(low, from)), Some(&(high, to))) => from + (to - from) * (probability - low) / (high - low),
+        match (
+            above.checked_sub(1).and_then(|below| self.quantiles_ns.get(below)),
+            self.quantiles_ns.get(above),
+        ) {
+            (Some(&(low, from)), Some(&(high, to))) => {
+                from + (to - from) * (probability - low) / (high - low)
+            }
             (None, Some(&(_, time))) | (Some(&(_, time)), None) => time,
             (None, None) => 0.0,
         }
@@ -55,6 +59,11 @@ impl Spread {
     /// The median in nanoseconds.
     pub fn median(&self) -> f64 {
         self.at(0.5)
+    }
+
+    /// So many times, each as likely, that spread like this, in nanoseconds.
+    pub fn times(&self, count: usize) -> Vec<u64> {
+        (0..count).map(|index| self.at((index as f64 + 0.5) / count as f64) as u64).collect()
     }
 
     /// The same spread, every time shorter by `ns` but none below zero.
@@ -79,6 +88,7 @@ mod tests {
         assert_eq!(spread.less(400.0).median(), 100.0);
         assert_eq!(spread.less(4_000.0).at(1.0), 0.0);
         assert!(Spread::of(Vec::new()).is_valid());
+        assert_eq!(spread.times(4), [125, 375, 625, 875]);
     }
 
     #[test]

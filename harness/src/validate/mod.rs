@@ -15,8 +15,8 @@ pub use text::{markdown, text};
 
 use crate::calibration::{Calibration, is_not_simulated};
 use crate::interrupt;
-use crate::progress::Progress;
 use crate::run::RunError;
+use crate::stats::Spread;
 use crate::suite::Registration;
 
 /// How thoroughly to validate.
@@ -34,6 +34,9 @@ pub struct Effort {
 pub enum Quantity {
     /// Commits per second.
     Throughput,
+    /// Commits per second of CPU time: of a cluster that always has work, what the throughput would be
+    /// if no other program ran.
+    PerCpuSecond,
     /// Median response time.
     P50,
     /// 99th percentile of the response time.
@@ -47,6 +50,7 @@ impl Quantity {
     pub fn name(self) -> &'static str {
         match self {
             Quantity::Throughput => "throughput",
+            Quantity::PerCpuSecond => "commits/CPU second",
             Quantity::P50 => "p50",
             Quantity::P99 => "p99",
             Quantity::Recovery => "recovery",
@@ -55,7 +59,10 @@ impl Quantity {
 
     /// The unit of its values.
     pub fn unit(self) -> &'static str {
-        if self == Quantity::Throughput { "1/s" } else { "ns" }
+        match self {
+            Quantity::Throughput | Quantity::PerCpuSecond => "1/s",
+            Quantity::P50 | Quantity::P99 | Quantity::Recovery => "ns",
+        }
     }
 }
 
@@ -122,9 +129,8 @@ impl Validation {
     /// Comparisons whose error is within their aim, of how many that have one; and the same of those whose
     /// real blocks vary by less than it.
     pub fn met(&self) -> ((usize, usize), (usize, usize)) {
-        let count = |rows: &[&Comparison]| {
-            (rows.iter().filter(|row| row.is_met() == Some(true)).count(), rows.len())
-        };
+        let count =
+            |rows: &[&Comparison]| (rows.iter().filter(|row| row.is_met() == Some(true)).count(), rows.len());
         let aimed: Vec<&Comparison> = self.comparisons.iter().filter(|row| row.aim.is_some()).collect();
         let sharp: Vec<&Comparison> = aimed.iter().copied().filter(|row| !row.is_blurred()).collect();
         (count(&aimed), count(&sharp))
@@ -153,17 +159,10 @@ pub fn validate(
     };
     for registration in protocols {
         let name = &registration.name;
-        let mut simulated = Vec::with_capacity(loads.len());
-        let mut refused = None;
-        for load in loads {
-            step(&format!("{name}, virtual: {}", load.name));
-            match simulated::run(registration, load, calibration) {
-                Ok(values) => simulated.push(values),
-                Err(error) if is_not_simulated(&error) => refused = Some(error),
-                Err(error) => return Err(error),
+        if let Err(error) = simulated::check(registration, calibration) {
+            if !is_not_simulated(&error) {
+                return Err(error);
             }
-        }
-        if let Some(error) = refused {
             validation.not_compared.push((name.clone(), error.to_string()));
             continue;
         }
@@ -174,11 +173,14 @@ pub fn validate(
                     break;
                 }
                 step(&format!("{name}, real, block {} of {}: {}", round + 1, effort.blocks, load.name));
-                blocks.push(real::run(registration, load, effort, folder, &Progress::default())?);
+                let resume_ns = calibration.machine_times.resume.median();
+                blocks.push(real::run(registration, load, effort, (round, resume_ns), folder)?);
             }
         }
-        for ((load, simulated), blocks) in loads.iter().zip(&simulated).zip(&blocks) {
-            for &(quantity, value) in simulated {
+        for (load, blocks) in loads.iter().zip(&blocks) {
+            step(&format!("{name}, virtual: {}", load.name));
+            let flushes: Vec<&Spread> = blocks.iter().filter_map(|block| block.flush.as_ref()).collect();
+            for (quantity, value) in simulated::run(registration, load, calibration, &flushes)? {
                 match compare(name, load, quantity, value, blocks) {
                     Some(row) => validation.comparisons.push(row),
                     None => validation.not_compared.push((
@@ -207,11 +209,8 @@ fn compare(
     values.sort_by(f64::total_cmp);
     let (first, last) = (*values.first()?, *values.last()?);
     let middle = values.len() / 2;
-    let real = if values.len() % 2 == 1 {
-        values[middle]
-    } else {
-        (values[middle - 1] + values[middle]) / 2.0
-    };
+    let real =
+        if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 };
     Some(Comparison {
         protocol: protocol.into(),
         load: load.name.into(),
@@ -268,11 +267,15 @@ mod tests {
         let block = |value: Option<f64>, disturbed| real::Block {
             values: value.map(|value| (Quantity::Throughput, value)).into_iter().collect(),
             disturbed,
+            flush: None,
         };
         let blocks = [block(Some(90.0), true), block(None, true), block(Some(110.0), false)];
         let load = &loads()[0];
         let row = compare("p", load, Quantity::Throughput, 120.0, &blocks).unwrap();
-        assert_eq!((row.real, row.real_range, row.blocks, row.disturbed_blocks), (100.0, (90.0, 110.0), 2, 1));
+        assert_eq!(
+            (row.real, row.real_range, row.blocks, row.disturbed_blocks),
+            (100.0, (90.0, 110.0), 2, 1)
+        );
         assert!((row.error - 0.2).abs() < 1e-12);
         assert!(compare("p", load, Quantity::Recovery, 1.0, &blocks).is_none());
     }

@@ -4,13 +4,16 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::{Effort, Load, LoadKind, Quantity};
+use crate::calibration::measure_flushes;
+use crate::machine::CpuTimes;
 use crate::machine::run_delay_ns;
 use crate::progress::Progress;
-use crate::results::{Outcome, ScenarioResult};
-use crate::run::{ClosedStage, RunError};
+use crate::results::ScenarioResult;
+use crate::run::{ClosedStage, RunError, complete};
 use crate::scenario::{
-    FaultConfig, FaultKind, FaultPlan, FaultTarget, Measure, Phase, PhaseKind, Scenario,
+    FaultConfig, FaultKind, FaultPlan, FaultTarget, Measure, Phase, PhaseKind, Scenario, StorageConfig,
 };
+use crate::stats::Spread;
 use crate::suite::Registration;
 
 const ROUND_LIMIT: Duration = Duration::from_secs(60);
@@ -20,6 +23,8 @@ const PROBE_PER_CLIENT: u64 = 8;
 const PROBE_AT_LEAST: u64 = 200;
 /// Share of the time that threads may wait for a core before a closed loop counts as disturbed.
 const RUN_DELAY_AT_MOST: f64 = 0.02;
+/// Rounds of flushes before a block that has logs.
+const FLUSHES: usize = 30;
 /// Crashes of one block.
 const CRASHES: usize = 2;
 
@@ -29,57 +34,68 @@ pub(super) struct Block {
     pub(super) values: Vec<(Quantity, f64)>,
     /// Whether the machine disturbed it.
     pub(super) disturbed: bool,
+    /// How long flushes took just before; none without logs.
+    pub(super) flush: Option<Spread>,
 }
 
 pub(super) fn run(
     registration: &Registration,
     load: &Load,
     effort: Effort,
+    (number, resume_ns): (usize, f64),
     folder: &Path,
-    progress: &Progress,
 ) -> Result<Block, RunError> {
-    let scenario = load.scenario();
-    let measured = |scenario: Scenario| {
-        let result = registration.pair(&scenario, Default::default()).run(folder, progress);
-        complete(result)
+    // Blocks must not repeat each other's arrivals.
+    let scenario = Scenario { seed: number as u64 + 1, ..load.scenario() };
+    let flush = match scenario.storage {
+        StorageConfig::Memory => None,
+        StorageConfig::Wal => Some(measure_flushes(folder, FLUSHES, resume_ns)?),
     };
-    match load.kind {
-        LoadKind::Open(rate_per_s) => {
-            let phase = |kind, duration_s| Phase { kind, duration_s, requests: None, rate_per_s, ramp: None };
-            let phases =
-                vec![phase(PhaseKind::WarmUp, WARM_UP_S), phase(PhaseKind::Steady, effort.block_s)];
-            Ok(open_block(&measured(Scenario { phases, ..scenario })?))
-        }
+    let block = match load.kind {
+        LoadKind::Open(rate_per_s) => open_block(registration, scenario, rate_per_s, effort, folder),
         LoadKind::Closed(clients) => closed_block(registration, &scenario, clients, effort, folder),
-        LoadKind::LeaderCrash(rate_per_s) => {
-            let result = measured(Scenario { measure: crash_plan(rate_per_s), ..scenario })?;
-            let cycles = result.faults.iter().flat_map(|fault| &fault.cycles);
-            let mut times: Vec<u64> = cycles.filter_map(|cycle| cycle.first_commit_ns).collect();
-            times.sort_unstable();
-            let mean = times.iter().sum::<u64>() as f64 / times.len() as f64;
-            let values = if times.is_empty() { Vec::new() } else { vec![(Quantity::Recovery, mean)] };
-            Ok(Block { values, disturbed: !result.disturbed.is_empty() })
-        }
-    }
+        LoadKind::LeaderCrash(rate_per_s) => crash_block(registration, scenario, rate_per_s, folder),
+    };
+    Ok(Block { flush, ..block? })
 }
 
-fn complete(result: ScenarioResult) -> Result<ScenarioResult, RunError> {
-    match &result.outcome {
-        Outcome::Failed { reason } => Err(RunError::ReplicaStopped(reason.clone())),
-        Outcome::Unsafe => Err(RunError::Unsafe(result.safety.violations.join("; "))),
-        Outcome::Completed | Outcome::Interrupted => Ok(result),
-    }
+fn measured(
+    registration: &Registration,
+    scenario: &Scenario,
+    folder: &Path,
+) -> Result<ScenarioResult, RunError> {
+    complete(registration.pair(scenario, Default::default()).run(folder, &Progress::default()))
 }
 
-fn open_block(result: &ScenarioResult) -> Block {
+fn crash_block(
+    registration: &Registration,
+    scenario: Scenario,
+    rate_per_s: f64,
+    folder: &Path,
+) -> Result<Block, RunError> {
+    let scenario = Scenario { measure: crash_plan(rate_per_s), ..scenario };
+    let result = measured(registration, &scenario, folder)?;
+    let cycles = result.faults.iter().flat_map(|fault| &fault.cycles);
+    let times: Vec<u64> = cycles.filter_map(|cycle| cycle.first_commit_ns).collect();
+    let mean = times.iter().sum::<u64>() as f64 / times.len() as f64;
+    let values = if times.is_empty() { Vec::new() } else { vec![(Quantity::Recovery, mean)] };
+    Ok(Block { values, disturbed: !result.disturbed.is_empty(), flush: None })
+}
+
+fn open_block(
+    registration: &Registration,
+    scenario: Scenario,
+    rate_per_s: f64,
+    effort: Effort,
+    folder: &Path,
+) -> Result<Block, RunError> {
+    let phase = |kind, duration_s| Phase { kind, duration_s, requests: None, rate_per_s, ramp: None };
+    let phases = vec![phase(PhaseKind::WarmUp, WARM_UP_S), phase(PhaseKind::Steady, effort.block_s)];
+    let result = measured(registration, &Scenario { phases, ..scenario }, folder)?;
     let value = |name: &str| result.metric(name).map(|metric| metric.value);
-    let named = [
-        (Quantity::Throughput, "throughput_per_s"),
-        (Quantity::P50, "response_ns_p50"),
-        (Quantity::P99, "response_ns_p99"),
-    ];
+    let named = [(Quantity::P50, "response_ns_p50"), (Quantity::P99, "response_ns_p99")];
     let values = named.into_iter().filter_map(|(quantity, name)| Some((quantity, value(name)?)));
-    Block { values: values.collect(), disturbed: !result.disturbed.is_empty() }
+    Ok(Block { values: values.collect(), disturbed: !result.disturbed.is_empty(), flush: None })
 }
 
 fn closed_block(
@@ -95,16 +111,22 @@ fn closed_block(
     let probe = (clients as u64 * PROBE_PER_CLIENT).max(PROBE_AT_LEAST);
     let took = closed.round(clients, probe, ROUND_LIMIT)?.as_secs_f64();
     let commands = ((probe as f64 * effort.block_s / took) as u64).max(2 * clients as u64);
-    let (started, waited) = (Instant::now(), run_delay_ns());
+    let (started, waited, cpu) = (Instant::now(), run_delay_ns(), CpuTimes::now());
     let took = closed.round(clients, commands, ROUND_LIMIT)?;
+    let cpu = CpuTimes::now().zip(cpu).map(|(now, before)| now - before);
     let elapsed = started.elapsed().as_nanos() as f64;
     let waited = run_delay_ns().zip(waited).map(|(after, before)| after.saturating_sub(before));
     let safety = closed.check()?;
     if !safety.violations.is_empty() {
         return Err(RunError::Unsafe(safety.violations.join("; ")));
     }
+    let mut values = vec![(Quantity::Throughput, commands as f64 / took.as_secs_f64())];
+    // The calling thread only waits.
+    let spent_ns = cpu.map(|cpu| cpu.process_ns.saturating_sub(cpu.thread_ns) as f64);
+    values.extend(spent_ns.map(|spent_ns| (Quantity::PerCpuSecond, commands as f64 * 1e9 / spent_ns)));
     Ok(Block {
-        values: vec![(Quantity::Throughput, commands as f64 / took.as_secs_f64())],
+        values,
+        flush: None,
         disturbed: waited.is_some_and(|waited| waited as f64 / elapsed > RUN_DELAY_AT_MOST),
     })
 }

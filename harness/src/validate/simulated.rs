@@ -8,10 +8,12 @@ use super::{Load, LoadKind, Quantity};
 use crate::calibration::Calibration;
 use crate::run::{RunError, VirtualCluster, VirtualOpenLoop};
 use crate::scenario::{Arrivals, StorageConfig};
-use crate::stats::nearest_rank;
+use crate::stats::{Spread, nearest_rank};
 use crate::suite::Registration;
 
 const WARM_UP_COMMITS: u64 = 200;
+/// Times of flushes that stand for one spread of them.
+const TIMES_PER_SPREAD: usize = 200;
 /// Requests of an open loop, and commits of a closed one for each of its clients and at least.
 const REQUESTS: f64 = 20_000.0;
 const COMMITS_PER_CLIENT: u64 = 40;
@@ -22,13 +24,27 @@ const CRASHES: u64 = 12;
 const CRASH_AFTER_S: f64 = 0.3;
 const WATCHED_S: f64 = 5.0;
 
+/// Whether a protocol can be simulated, and its costs were measured; in this order, because what has no
+/// virtual time has no costs either.
+pub(super) fn check(registration: &Registration, calibration: &Calibration) -> Result<(), RunError> {
+    registration.protocol.simulate(&SimulationSpec::uniform(3, Duration::ZERO, 1))?;
+    calibration.of(&registration.name)?;
+    Ok(())
+}
+
+/// Runs one load. Flushes take as long as `flushes`, which were timed beside the real runs, if there are any.
 pub(super) fn run(
     registration: &Registration,
     load: &Load,
     calibration: &Calibration,
+    flushes: &[&Spread],
 ) -> Result<Vec<(Quantity, f64)>, RunError> {
     let start = |seed: u64| {
-        let spec = spec(registration, load, calibration, seed)?;
+        let mut spec = spec(registration, load, calibration, seed)?;
+        spec.flushes_ns = match flushes {
+            [] => calibration.machine_times.flush.times(TIMES_PER_SPREAD),
+            measured => measured.iter().flat_map(|spread| spread.times(TIMES_PER_SPREAD)).collect(),
+        };
         let mut cluster =
             VirtualCluster::start(&*registration.protocol, &spec, load.scenario().payload_bytes)?;
         cluster.closed(1, WARM_UP_COMMITS)?;
@@ -46,20 +62,20 @@ pub(super) fn run(
         LoadKind::Open(rate_per_s) => {
             let mut cluster = start(1)?;
             let record = cluster.open(&open(rate_per_s, REQUESTS / rate_per_s, 1));
-            check(&mut cluster)?;
+            check_safety(&mut cluster)?;
             let at = |quantile| nearest_rank(&record.response_ns, quantile).unwrap_or(0) as f64;
-            Ok(vec![
-                (Quantity::Throughput, record.throughput_per_s()),
-                (Quantity::P50, at(0.5)),
-                (Quantity::P99, at(0.99)),
-            ])
+            Ok(vec![(Quantity::P50, at(0.5)), (Quantity::P99, at(0.99))])
         }
         LoadKind::Closed(clients) => {
             let mut cluster = start(1)?;
             let commits = (clients as u64 * COMMITS_PER_CLIENT).max(COMMITS_AT_LEAST);
             let record = cluster.closed(clients, commits)?;
-            check(&mut cluster)?;
-            Ok(vec![(Quantity::Throughput, record.throughput_per_s())])
+            check_safety(&mut cluster)?;
+            let throughput = (Quantity::Throughput, record.throughput_per_s());
+            // Over perfect links, in memory, someone always has work, and its time is CPU time.
+            let busy = load.delay_ms == 0.0 && load.storage == StorageConfig::Memory;
+            let per_cpu_second = busy.then_some((Quantity::PerCpuSecond, record.throughput_per_s()));
+            Ok(std::iter::once(throughput).chain(per_cpu_second).collect())
         }
         LoadKind::LeaderCrash(rate_per_s) => {
             let mut sum = 0.0;
@@ -90,13 +106,11 @@ fn spec(
         durable: scenario.storage == StorageConfig::Wal,
         ..SimulationSpec::uniform(scenario.replicas, Duration::ZERO, seed)
     };
-    // Whether it can be simulated comes first: what can't has no costs.
-    registration.protocol.simulate(&spec)?;
     let model = calibration.model(&registration.name)?;
     Ok(SimulationSpec { costs: model.costs, cores: model.cores, ..spec })
 }
 
-fn check(cluster: &mut VirtualCluster) -> Result<(), RunError> {
+fn check_safety(cluster: &mut VirtualCluster) -> Result<(), RunError> {
     let safety = cluster.check();
     if safety.violations.is_empty() {
         return Ok(());

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::client::{Clients, Pending};
 use super::cores::Cores;
+use super::disk::Flushes;
 use super::events::Events;
 use super::links::Links;
 use super::node::{Item, Node};
@@ -54,6 +55,7 @@ pub struct SimulatedCluster<R: Replica> {
     costs: Costs,
     /// None when each replica has a core of its own.
     cores: Option<Cores>,
+    flushes: Flushes,
     durable: bool,
     now: u64,
     handled: u64,
@@ -90,6 +92,7 @@ impl<R: Replica> SimulatedCluster<R> {
             options,
             costs: spec.costs,
             cores: spec.cores.map(Cores::new),
+            flushes: Flushes::new(spec),
             durable: spec.durable,
             now: 0,
             handled: 0,
@@ -359,7 +362,7 @@ impl<R: Replica> SimulatedCluster<R> {
         node.counters.syncs += 1;
         let Some(disk) = &mut node.disk else { return (at, Some(token)) };
         if disk.sync(token) {
-            self.events.push(at + self.costs.fsync_ns as u64, Event::Flushed(id, node.life));
+            self.events.push(at + self.flushes.next_ns(), Event::Flushed(id, node.life));
         }
         (at, None)
     }
@@ -465,7 +468,7 @@ impl<R: Replica> SimulatedCluster<R> {
         let node = &mut self.nodes[id.index()];
         let Some((token, another)) = node.disk.as_mut().and_then(|disk| disk.flushed()) else { return };
         if another {
-            self.events.push(self.now + self.costs.fsync_ns as u64, Event::Flushed(id, node.life));
+            self.events.push(self.now + self.flushes.next_ns(), Event::Flushed(id, node.life));
         }
         self.arrive(id, Item::Synced(token));
     }

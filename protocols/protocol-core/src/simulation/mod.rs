@@ -74,6 +74,9 @@ pub struct SimulationSpec {
     /// Cores that all replicas share; none gives each replica one of its own. Woken replicas get one in
     /// the order in which they were woken.
     pub cores: Option<SharedCores>,
+    /// Times of flushes in nanoseconds to draw from, each as likely, in place of [`Costs::fsync_ns`]; empty
+    /// takes that.
+    pub flushes_ns: Vec<u64>,
     /// Whether replicas keep logs, and so can restart after a crash. What was not flushed is lost.
     pub durable: bool,
     /// How much faster than true each replica's clock runs, in parts per million; those missing run
@@ -94,6 +97,7 @@ impl SimulationSpec {
             client_delays: vec![Duration::ZERO; replicas],
             costs: Costs::default(),
             cores: None,
+            flushes_ns: Vec::new(),
             durable: false,
             clock_skew_ppm: Vec::new(),
         }
