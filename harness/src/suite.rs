@@ -162,6 +162,18 @@ impl Suite {
 }
 
 impl Registration {
+    /// The sizes of `wanted` that the protocol can have; of one that can't have the smallest of them, its own
+    /// smallest, and as many more as it takes to tolerate another fault.
+    pub fn sizes_near(&self, wanted: &[usize]) -> Vec<usize> {
+        let descriptor = self.protocol.descriptor();
+        let (low, high) = descriptor.cluster_sizes;
+        if wanted.first().is_none_or(|&smallest| smallest >= low) {
+            return wanted.iter().copied().filter(|&size| size <= high).collect();
+        }
+        let next = (low..=high).find(|&size| (descriptor.tolerates)(size) > (descriptor.tolerates)(low));
+        std::iter::once(low).chain(next).collect()
+    }
+
     /// The protocol under a scenario.
     pub fn pair(&self, scenario: &Scenario, limits: Limits) -> Pair {
         Pair {

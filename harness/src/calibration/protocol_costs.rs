@@ -75,10 +75,12 @@ pub fn measure_protocol(
     folder: &Path,
     now_unix_s: u64,
 ) -> Result<ProtocolCosts, RunError> {
-    registration.protocol.simulate(&SimulationSpec::uniform(3, Duration::ZERO, 1))?;
+    let sizes = registration.sizes_near(&design.replicas);
+    let smallest = sizes.first().copied().unwrap_or(1);
+    registration.protocol.simulate(&SimulationSpec::uniform(smallest, Duration::ZERO, 1))?;
     let known = measure_primitives(&registration.microbenchmarks);
     let mut cells = Vec::new();
-    for &replicas in &design.replicas {
+    for replicas in sizes {
         for &payload_bytes in &design.payloads {
             let scenario = Scenario { replicas, payload_bytes, ..closed_scenario() };
             let pair = registration.pair(&scenario, Default::default());

@@ -3,6 +3,7 @@
 
 use super::Quantity;
 use crate::scenario::{NetworkConfig, Scenario, StorageConfig};
+use crate::suite::Registration;
 
 /// How far virtual time may be from real time, as a share.
 const AIM_P50: f64 = 0.10;
@@ -47,9 +48,10 @@ impl Load {
         }
     }
 
-    /// The scenario of the load, without phases.
-    pub fn scenario(&self) -> Scenario {
+    /// The scenario of the load for a protocol, without phases: three replicas, or as few as it can have.
+    pub fn scenario(&self, registration: &Registration) -> Scenario {
         Scenario {
+            replicas: registration.sizes_near(&[3]).first().copied().unwrap_or(3),
             network: NetworkConfig { delay_ms: self.delay_ms, ..NetworkConfig::default() },
             storage: self.storage,
             // Longer than any outage, so that clients try until the cluster is back.
@@ -96,7 +98,7 @@ mod tests {
     fn no_load_is_one_that_costs_are_fitted_to() {
         let fitted = Design::default();
         for load in loads() {
-            let scenario = load.scenario();
+            let scenario = Scenario::named(load.name);
             assert!(!fitted.payloads.contains(&scenario.payload_bytes));
             if let LoadKind::Closed(clients) = load.kind {
                 assert!(!fitted.clients.contains(&clients), "{}", load.name);

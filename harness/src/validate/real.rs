@@ -46,7 +46,7 @@ pub(super) fn run(
     folder: &Path,
 ) -> Result<Block, RunError> {
     // Blocks must not repeat each other's arrivals.
-    let scenario = Scenario { seed: number as u64 + 1, ..load.scenario() };
+    let scenario = Scenario { seed: number as u64 + 1, ..load.scenario(registration) };
     let flush = match scenario.storage {
         StorageConfig::Memory => None,
         StorageConfig::Wal => Some(measure_flushes(folder, FLUSHES, resume_ns)?),

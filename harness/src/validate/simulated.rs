@@ -27,7 +27,8 @@ const WATCHED_S: f64 = 5.0;
 /// Whether a protocol can be simulated, and its costs were measured; in this order, because what has no
 /// virtual time has no costs either.
 pub(super) fn check(registration: &Registration, calibration: &Calibration) -> Result<(), RunError> {
-    registration.protocol.simulate(&SimulationSpec::uniform(3, Duration::ZERO, 1))?;
+    let smallest = registration.sizes_near(&[3]).first().copied().unwrap_or(3);
+    registration.protocol.simulate(&SimulationSpec::uniform(smallest, Duration::ZERO, 1))?;
     calibration.of(&registration.name)?;
     Ok(())
 }
@@ -46,7 +47,7 @@ pub(super) fn run(
             measured => measured.iter().flat_map(|spread| spread.times(TIMES_PER_SPREAD)).collect(),
         };
         let mut cluster =
-            VirtualCluster::start(&*registration.protocol, &spec, load.scenario().payload_bytes)?;
+            VirtualCluster::start(&*registration.protocol, &spec, load.scenario(registration).payload_bytes)?;
         cluster.closed(1, WARM_UP_COMMITS)?;
         Ok::<_, RunError>(cluster)
     };
@@ -54,7 +55,7 @@ pub(super) fn run(
         arrivals: Arrivals::Poisson,
         rate_per_s,
         duration_s,
-        timeout: load.scenario().timeout(),
+        timeout: load.scenario(registration).timeout(),
         seed,
         lateness: Some(&calibration.machine_times.hand_over),
     };
@@ -96,7 +97,7 @@ fn spec(
     calibration: &Calibration,
     seed: u64,
 ) -> Result<SimulationSpec, RunError> {
-    let scenario = load.scenario();
+    let scenario = load.scenario(registration);
     let settings = Settings::checked(registration.settings.clone(), &registration.protocol.descriptor())?;
     let link = calibration.machine_times.link(scenario.network_spec().link);
     let spec = SimulationSpec {

@@ -24,7 +24,7 @@ use crate::wire::{Message, Wire};
 /// Items handed over at one wake-up, at most.
 const WAKE_UP_ITEMS: usize = 1024;
 
-enum Event<M> {
+pub(super) enum Event<M> {
     /// A client sends a command for the first time.
     Submit(Pending),
     /// A client's command reaches a replica.
@@ -54,15 +54,15 @@ pub struct SimulatedCluster<R: Replica> {
     options: DriverOptions,
     costs: Costs,
     /// None when each replica has a core of its own.
-    cores: Option<Cores>,
+    pub(super) cores: Option<Cores>,
     flushes: Flushes,
     durable: bool,
-    now: u64,
+    pub(super) now: u64,
     handled: u64,
     /// Nothing more happens after so many events.
     most_events: u64,
-    events: Events<Event<R::Message>>,
-    nodes: Vec<Node<R>>,
+    pub(super) events: Events<Event<R::Message>>,
+    pub(super) nodes: Vec<Node<R>>,
     links: Links,
     clients: Clients,
     answers: VecDeque<Answered>,
@@ -206,46 +206,6 @@ impl<R: Replica> SimulatedCluster<R> {
                         self.events.push(ready.max(self.now + after), Event::Wake(id, node.life));
                     }
                 }
-            }
-        }
-    }
-
-    /// After a wake-up on a shared core: the core is taken until the round is over.
-    fn keep_core(&mut self, id: ReplicaId, ran: bool) {
-        let node = &mut self.nodes[id.index()];
-        if ran {
-            self.events.push(node.busy_until, Event::RoundOver(id, node.life, false));
-        } else {
-            node.has_core = false;
-            self.pass_core_on();
-        }
-    }
-
-    /// A replica goes on with what came meanwhile, or gives its core away. What happens at the same
-    /// moment comes first: the client that was answered last may have asked again.
-    fn round_over(&mut self, id: ReplicaId, life: u32, yielded: bool) {
-        if !yielded && self.events.next_at() == Some(self.now) {
-            return self.events.push(self.now, Event::RoundOver(id, life, true));
-        }
-        let node = &mut self.nodes[id.index()];
-        if node.life != life {
-            self.pass_core_on();
-        } else if node.woken {
-            self.events.push(self.now, Event::Wake(id, life));
-        } else {
-            node.has_core = false;
-            self.pass_core_on();
-        }
-    }
-
-    /// Gives a core that became free to the first that waits for one and still lives.
-    fn pass_core_on(&mut self) {
-        let Some(cores) = &mut self.cores else { return };
-        while let Some((id, life)) = cores.pass_on() {
-            let node = &mut self.nodes[id.index()];
-            if node.life == life {
-                node.has_core = true;
-                return self.events.push(node.busy_until.max(self.now), Event::Wake(id, life));
             }
         }
     }

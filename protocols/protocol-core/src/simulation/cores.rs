@@ -6,7 +6,8 @@
 
 use std::collections::VecDeque;
 
-use crate::replica::ReplicaId;
+use super::cluster::{Event, SimulatedCluster};
+use crate::replica::{Replica, ReplicaId};
 
 /// Cores that the replicas of a simulated cluster share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +47,48 @@ impl Cores {
         let next = self.queue.pop_front();
         self.free += usize::from(next.is_none());
         next
+    }
+}
+
+impl<R: Replica> SimulatedCluster<R> {
+    /// After a wake-up on a shared core: the core is taken until the round is over.
+    pub(super) fn keep_core(&mut self, id: ReplicaId, ran: bool) {
+        let node = &mut self.nodes[id.index()];
+        if ran {
+            self.events.push(node.busy_until, Event::RoundOver(id, node.life, false));
+        } else {
+            node.has_core = false;
+            self.pass_core_on();
+        }
+    }
+
+    /// A replica goes on with what came meanwhile, or gives its core away. What happens at the same
+    /// moment comes first: the client that was answered last may have asked again.
+    pub(super) fn round_over(&mut self, id: ReplicaId, life: u32, yielded: bool) {
+        if !yielded && self.events.next_at() == Some(self.now) {
+            return self.events.push(self.now, Event::RoundOver(id, life, true));
+        }
+        let node = &mut self.nodes[id.index()];
+        if node.life != life {
+            self.pass_core_on();
+        } else if node.woken {
+            self.events.push(self.now, Event::Wake(id, life));
+        } else {
+            node.has_core = false;
+            self.pass_core_on();
+        }
+    }
+
+    /// Gives a core that became free to the first that waits for one and still lives.
+    pub(super) fn pass_core_on(&mut self) {
+        let Some(cores) = &mut self.cores else { return };
+        while let Some((id, life)) = cores.pass_on() {
+            let node = &mut self.nodes[id.index()];
+            if node.life == life {
+                node.has_core = true;
+                return self.events.push(node.busy_until.max(self.now), Event::Wake(id, life));
+            }
+        }
     }
 }
 
