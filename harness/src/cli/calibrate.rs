@@ -173,7 +173,7 @@ impl Calibrate {
         if not_calibrated.len() == suite.all().len() {
             return Err(CalibrateError::Nothing);
         }
-        // Only of the closed loops: threads that are woken for a probe wait for their core by design.
+        // Without the probes below, whose threads share a core and wait for each other by design.
         let waited = run_delay_ns().zip(waited).map(|(after, before)| after.saturating_sub(before));
         let share = waited.map_or(0.0, |waited| waited as f64 / started.elapsed().as_nanos() as f64);
         if share > RUN_DELAY_AT_MOST {
