@@ -196,16 +196,9 @@ impl<R: Replica> SimulatedCluster<R> {
         if !node.woken && !node.paused && !node.inbox.is_empty() {
             node.woken = true;
             let ready = node.busy_until.max(self.now);
-            match &mut self.cores {
+            match self.cores {
                 None => self.events.push(ready, Event::Wake(id, node.life)),
-                // It looks into its inbox again before it gives its core away.
-                Some(_) if node.has_core => {}
-                Some(cores) => {
-                    if let Some(after) = cores.ask(id, node.life) {
-                        node.has_core = true;
-                        self.events.push(ready.max(self.now + after), Event::Wake(id, node.life));
-                    }
-                }
+                Some(_) => self.ask_for_core(id, ready),
             }
         }
     }

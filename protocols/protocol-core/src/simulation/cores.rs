@@ -50,8 +50,24 @@ impl Cores {
     }
 }
 
+// None of this is inlined into the loop of events, which is to stay as small as it is without it.
 impl<R: Replica> SimulatedCluster<R> {
+    /// A woken replica wants a core from `ready` on. One that has a core looks into its inbox again before
+    /// it gives that away.
+    #[inline(never)]
+    pub(super) fn ask_for_core(&mut self, id: ReplicaId, ready: u64) {
+        let (Some(cores), node) = (&mut self.cores, &mut self.nodes[id.index()]) else { return };
+        if node.has_core {
+            return;
+        }
+        if let Some(after) = cores.ask(id, node.life) {
+            node.has_core = true;
+            self.events.push(ready.max(self.now + after), Event::Wake(id, node.life));
+        }
+    }
+
     /// After a wake-up on a shared core: the core is taken until the round is over.
+    #[inline(never)]
     pub(super) fn keep_core(&mut self, id: ReplicaId, ran: bool) {
         let node = &mut self.nodes[id.index()];
         if ran {
@@ -64,6 +80,7 @@ impl<R: Replica> SimulatedCluster<R> {
 
     /// A replica goes on with what came meanwhile, or gives its core away. What happens at the same
     /// moment comes first: the client that was answered last may have asked again.
+    #[inline(never)]
     pub(super) fn round_over(&mut self, id: ReplicaId, life: u32, yielded: bool) {
         if !yielded && self.events.next_at() == Some(self.now) {
             return self.events.push(self.now, Event::RoundOver(id, life, true));
@@ -80,6 +97,7 @@ impl<R: Replica> SimulatedCluster<R> {
     }
 
     /// Gives a core that became free to the first that waits for one and still lives.
+    #[inline(never)]
     pub(super) fn pass_core_on(&mut self) {
         let Some(cores) = &mut self.cores else { return };
         while let Some((id, life)) = cores.pass_on() {
