@@ -115,12 +115,12 @@ mod tests {
 
     #[test]
     fn what_can_not_be_fitted_is_refused() {
-        let row = vec![1.0, 2.0];
+        let row = [vec![1.0, 2.0]];
         assert_eq!(fit_non_negative(&[], &[]), None);
-        assert_eq!(fit_non_negative(&[row.clone()], &[0.0]), None);
-        assert_eq!(fit_non_negative(&[row.clone()], &[f64::NAN]), None);
-        assert_eq!(fit_non_negative(&[row.clone(), vec![1.0]], &[1.0, 1.0]), None);
-        assert_eq!(fit_non_negative(&[row], &[1.0, 1.0]), None);
+        assert_eq!(fit_non_negative(&row, &[0.0]), None);
+        assert_eq!(fit_non_negative(&row, &[f64::NAN]), None);
+        assert_eq!(fit_non_negative(&[vec![1.0, 2.0], vec![1.0]], &[1.0, 1.0]), None);
+        assert_eq!(fit_non_negative(&row, &[1.0, 1.0]), None);
         assert_eq!(fit_non_negative(&[vec![1.0; MOST_COLUMNS + 1]], &[1.0]), None);
     }
 
