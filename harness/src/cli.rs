@@ -1,18 +1,26 @@
 //! The command line: everything that is not `cargo bench`.
 
+mod calibrate;
 mod explore;
 mod history;
+mod validate;
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use indicatif::ProgressBar;
 use thiserror::Error;
 
+use calibrate::{CalibrateError, exit_code_of_calibration};
 use explore::ExploreCommandError;
 use history::HistoryCommandError;
+use validate::ValidateError;
 
+use crate::calibration::{CalibrationError, check_costs};
 use crate::compare::{compare, compare_run_exact};
 use crate::exit::{EXIT_BASELINE, EXIT_OK, EXIT_TOOL, EXIT_USAGE, exit_code_of};
 use crate::history::Retention;
@@ -73,6 +81,12 @@ enum Subcommands {
     /// Searches seeded schedules of faults for broken promises, in virtual time
     #[command(after_help = "Example: consensus-bench explore --protocol raft-rs --seeds 10000")]
     Explore(explore::Explore),
+    /// Measures what work costs on this machine, for virtual time
+    #[command(after_help = "Example: consensus-bench calibrate --protocol raft-rs")]
+    Calibrate(calibrate::Calibrate),
+    /// Compares virtual time, with the costs of this machine, to real time
+    #[command(after_help = "Example: consensus-bench validate --protocol raft-rs --format markdown")]
+    Validate(validate::Validate),
 }
 
 #[derive(Subcommand)]
@@ -114,7 +128,7 @@ enum Format {
 
 #[derive(clap::Args)]
 struct Source {
-    /// Built-in scenarios: quick (seconds) or full (minutes)
+    /// Built-in scenarios: quick (seconds), full (minutes), or calibrated (virtual, with this machine's costs)
     #[arg(long, default_value = "quick")]
     profile: String,
     /// Scenarios of your own, in place of a profile
@@ -210,6 +224,12 @@ enum CliError {
         /// What to compare with them.
         other: String,
     },
+    #[error(transparent)]
+    Calibrate(#[from] CalibrateError),
+    #[error(transparent)]
+    Validate(#[from] ValidateError),
+    #[error(transparent)]
+    Costs(#[from] CalibrationError),
     #[error("results as JSON: {0}")]
     Json(#[from] serde_json::Error),
 }
@@ -221,6 +241,9 @@ impl CliError {
             CliError::Session(SessionError::Baseline(error)) | CliError::Store(error) => exit_code_of(error),
             CliError::History(error) => error.exit_code(),
             CliError::Explore(error) => error.exit_code(),
+            CliError::Calibrate(error) => error.exit_code(),
+            CliError::Validate(error) => error.exit_code(),
+            CliError::Costs(error) => exit_code_of_calibration(error),
             _ => EXIT_USAGE,
         }
     }
@@ -235,6 +258,8 @@ pub fn main(suite: &Suite) -> ExitCode {
         Subcommands::Baseline(command) => baseline(command),
         Subcommands::History(command) => history::run(command).map_err(CliError::from),
         Subcommands::Explore(explore) => explore.run(suite).map_err(CliError::from),
+        Subcommands::Calibrate(calibrate) => calibrate.run(suite).map_err(CliError::from),
+        Subcommands::Validate(validate) => validate.run(suite).map_err(CliError::from),
     };
     ExitCode::from(outcome.unwrap_or_else(|error| {
         eprintln!("error: {error}");
@@ -246,6 +271,7 @@ impl Run {
     fn run(&self, suite: &Suite) -> Result<u8, CliError> {
         let suite = suite.select(&self.protocol)?.with_settings(&self.settings()?)?;
         let pairs = suite.pairs(&self.chosen_scenarios()?, Limits::default())?;
+        check_costs(&pairs)?;
         let options = self.session_options()?;
         if let Err(error) = interrupt::listen() {
             eprintln!("Ctrl-C will lose results: {error}");
@@ -444,6 +470,16 @@ fn baseline(command: BaselineCommand) -> Result<u8, CliError> {
         BaselineCommand::Rm { name } => store.remove(&name)?,
     }
     Ok(EXIT_OK)
+}
+
+/// A line on standard error that says what runs now; hidden where no one watches.
+fn step_line() -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let line = ProgressBar::new_spinner();
+    line.enable_steady_tick(Duration::from_millis(200));
+    line
 }
 
 fn store() -> Store {

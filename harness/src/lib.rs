@@ -17,6 +17,7 @@
 pub mod analysis;
 pub mod behaviour;
 pub mod bench;
+pub mod calibration;
 pub mod cli;
 pub mod compare;
 pub mod exit;
@@ -43,3 +44,4 @@ pub mod store;
 pub mod suite;
 pub mod table;
 pub mod topology;
+pub mod validate;

@@ -19,6 +19,28 @@ pub struct Registration {
     pub protocol: Arc<dyn Protocol>,
     /// Values for its tunables; those missing have their defaults.
     pub settings: BTreeMap<String, f64>,
+    /// How to time the cryptography that it uses; none when it uses none.
+    pub microbenchmarks: Vec<Microbenchmark>,
+}
+
+/// A computation that a protocol counts and does not do in virtual time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Primitive {
+    /// Making a signature.
+    Sign,
+    /// Checking a signature.
+    Verify,
+    /// Making or checking a message authentication code.
+    Mac,
+}
+
+/// How to time a primitive.
+#[derive(Clone, Copy, Debug)]
+pub struct Microbenchmark {
+    /// Which.
+    pub primitive: Primitive,
+    /// Computes it so many times, over a message of the size that the protocol signs.
+    pub run: fn(u64),
 }
 
 /// Why a protocol is not registered, not found, or can't run a scenario.
@@ -69,7 +91,24 @@ impl Suite {
             return Err(SuiteError::Taken(name.into()));
         }
         Settings::checked(settings.clone(), &protocol.descriptor())?;
-        self.registered.push(Registration { name: name.into(), protocol, settings });
+        self.registered.push(Registration {
+            name: name.into(),
+            protocol,
+            settings,
+            microbenchmarks: Vec::new(),
+        });
+        Ok(self)
+    }
+
+    /// Says how to time the cryptography of a protocol that is registered, for `calibrate`.
+    pub fn time_primitives(
+        &mut self,
+        name: &str,
+        microbenchmarks: &[Microbenchmark],
+    ) -> Result<&mut Self, SuiteError> {
+        let index = self.registered.iter().position(|known| known.name == name);
+        let index = index.ok_or_else(|| self.unknown(name))?;
+        self.registered[index].microbenchmarks = microbenchmarks.into();
         Ok(self)
     }
 
@@ -80,10 +119,12 @@ impl Suite {
 
     /// One protocol.
     pub fn get(&self, name: &str) -> Result<&Registration, SuiteError> {
-        self.registered.iter().find(|known| known.name == name).ok_or_else(|| {
-            let known: Vec<&str> = self.registered.iter().map(|known| known.name.as_str()).collect();
-            SuiteError::UnknownProtocol { name: name.into(), known: known.join(", ") }
-        })
+        self.registered.iter().find(|known| known.name == name).ok_or_else(|| self.unknown(name))
+    }
+
+    fn unknown(&self, name: &str) -> SuiteError {
+        let known: Vec<&str> = self.registered.iter().map(|known| known.name.as_str()).collect();
+        SuiteError::UnknownProtocol { name: name.into(), known: known.join(", ") }
     }
 
     /// The protocols of these names, or all when none is given.
@@ -121,6 +162,18 @@ impl Suite {
 }
 
 impl Registration {
+    /// The sizes of `wanted` that the protocol can have; of one that can't have the smallest of them, its own
+    /// smallest, and as many more as it takes to tolerate another fault.
+    pub fn sizes_near(&self, wanted: &[usize]) -> Vec<usize> {
+        let descriptor = self.protocol.descriptor();
+        let (low, high) = descriptor.cluster_sizes;
+        if wanted.first().is_none_or(|&smallest| smallest >= low) {
+            return wanted.iter().copied().filter(|&size| size <= high).collect();
+        }
+        let next = (low..=high).find(|&size| (descriptor.tolerates)(size) > (descriptor.tolerates)(low));
+        std::iter::once(low).chain(next).collect()
+    }
+
     /// The protocol under a scenario.
     pub fn pair(&self, scenario: &Scenario, limits: Limits) -> Pair {
         Pair {

@@ -26,8 +26,11 @@ pub struct ExactCell {
     pub topology: String,
     /// Replicas.
     pub replicas: usize,
-    /// Clients, each with one request in flight.
+    /// Clients, each with one request in flight; 0 in an open loop.
     pub clients: usize,
+    /// Requests per second that an open loop offers; none in a closed one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offered_per_s: Option<f64>,
     /// Commits that were counted.
     pub commits: u64,
     /// What they cost and how long they took.
@@ -62,7 +65,11 @@ impl ExactCell {
 
     /// What its metrics' names begin with in the list of the whole result.
     pub fn prefix(&self) -> String {
-        format!("{}_replicas_{}_clients_{}", plain(&self.topology), self.replicas, self.clients)
+        let load = match self.offered_per_s {
+            Some(rate) => format!("rate_{rate:.0}"),
+            None => format!("clients_{}", self.clients),
+        };
+        format!("{}_replicas_{}_{load}", plain(&self.topology), self.replicas)
     }
 }
 

@@ -6,7 +6,8 @@ use protocol_core::{
 };
 
 use super::simulated::{SECOND_NS, SETTLING_NS, spec};
-use super::{Pair, RunError};
+use super::{Pair, RunError, exact_open};
+use crate::calibration::CostModel;
 use crate::interrupt;
 use crate::measure::{ExactRecord, Latencies, exact_metrics, growth_fits, growth_metrics};
 use crate::progress::Progress;
@@ -27,6 +28,7 @@ pub(super) fn run(
     result: &mut ScenarioResult,
 ) -> Result<(), RunError> {
     let mut found = ExactResult::default();
+    let model = CostModel::of_pair(pair, plan)?;
     for topology in &plan.topologies {
         for &replicas in &plan.replicas {
             for &clients in &plan.clients {
@@ -35,7 +37,7 @@ pub(super) fn run(
                     break;
                 }
                 progress.step(&format!("{topology}, {replicas} replicas, {clients} clients"));
-                let combination = Combination { pair, plan, topology, replicas, clients };
+                let combination = Combination { pair, plan, model, topology, replicas, clients };
                 match combination.count() {
                     Ok((cell, safety, events)) => {
                         found.events += events;
@@ -52,6 +54,12 @@ pub(super) fn run(
                 }
             }
         }
+    }
+    let spec =
+        |topology: &str, replicas| Combination { pair, plan, model, topology, replicas, clients: 0 }.spec();
+    exact_open::run(pair, plan, progress, spec, (&mut found, result))?;
+    if plan.costs.is_calibrated() {
+        exact_open::of_the_clock(&mut found.cells);
     }
     if result.safety.violations.is_empty() {
         found.growth = growth_fits(&found.cells, pair.protocol.descriptor().floors);
@@ -71,14 +79,21 @@ fn prefixed(cell: &ExactCell) -> impl Iterator<Item = Metric> {
 struct Combination<'a> {
     pair: &'a Pair,
     plan: &'a ExactPlan,
+    model: CostModel,
     topology: &'a str,
     replicas: usize,
     clients: usize,
 }
 
 impl Combination<'_> {
-    fn count(&self) -> Result<(ExactCell, Safety, u64), RunError> {
+    fn spec(&self) -> Result<SimulationSpec, RunError> {
+        let CostModel { costs, cores, .. } = self.model;
         let spec = spec(self.pair, self.topology, self.replicas, self.pair.scenario.seed)?;
+        Ok(SimulationSpec { costs, cores, ..spec })
+    }
+
+    fn count(&self) -> Result<(ExactCell, Safety, u64), RunError> {
+        let spec = self.spec()?;
         let mut run = ClosedRun {
             simulation: self.pair.protocol.simulate(&spec)?,
             payload: vec![0x5A; self.pair.scenario.payload_bytes],
@@ -108,6 +123,7 @@ impl Combination<'_> {
             topology: self.topology.into(),
             replicas: self.replicas,
             clients: self.clients,
+            offered_per_s: None,
             commits: latencies.count(),
             metrics: exact_metrics(&record),
         };

@@ -2,6 +2,8 @@
 
 mod closed;
 mod exact;
+mod exact_open;
+mod fault_load;
 mod fault_script;
 mod faults;
 mod knee;
@@ -10,8 +12,8 @@ mod simulated;
 mod stage;
 mod standing;
 mod sweep;
+mod virtual_cluster;
 mod virtual_faults;
-mod virtual_load;
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -25,7 +27,9 @@ use thiserror::Error;
 
 pub use closed::ClosedStage;
 pub use stage::{Load, Stage};
+pub use virtual_cluster::{VirtualCluster, VirtualOpenLoop, VirtualRecord};
 
+use crate::calibration::CalibrationError;
 use crate::histogram_log::LogError;
 use crate::host::HostError;
 use crate::load::ClosedLoopError;
@@ -94,6 +98,18 @@ pub enum RunError {
     /// In virtual time nothing was committed any more.
     #[error("nothing was committed within {0} s of virtual time")]
     Stalled(u64),
+    /// Costs that a scenario asks for were not measured.
+    #[error(transparent)]
+    Calibration(#[from] CalibrationError),
+    /// A run that a measurement is made of failed.
+    #[error("{0}")]
+    Failed(String),
+    /// The safety check of a measurement failed.
+    #[error("SAFETY VIOLATION: {0}")]
+    Unsafe(String),
+    /// There is nothing that costs could be fitted to.
+    #[error("no costs fit what was measured: the closed loops took no CPU time")]
+    NotFitted,
     /// The system refused a file or a thread.
     #[error("{what} {}: {source}", path.display())]
     Io {
@@ -208,6 +224,15 @@ impl Pair {
             faults: Vec::new(),
             resources: None,
         }
+    }
+}
+
+/// The result, if its numbers may be used; its failure otherwise.
+pub fn complete(result: ScenarioResult) -> Result<ScenarioResult, RunError> {
+    match &result.outcome {
+        Outcome::Failed { reason } => Err(RunError::Failed(reason.clone())),
+        Outcome::Unsafe => Err(RunError::Unsafe(result.safety.violations.join("; "))),
+        Outcome::Completed | Outcome::Interrupted => Ok(result),
     }
 }
 

@@ -29,6 +29,8 @@ pub(super) fn spec(
         links: topology.links(replicas)?,
         client_delays: topology.client_delays(replicas),
         costs: Default::default(),
+        cores: None,
+        flushes_ns: Vec::new(),
         durable: scenario.storage == StorageConfig::Wal,
         clock_skew_ppm: Vec::new(),
     })

@@ -7,10 +7,10 @@ use protocol_core::{CommandSource, Fault, FaultError, IdSet, LaunchError, Observ
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::fault_load::VirtualLoad;
 use super::fault_script::FaultScript;
 use super::simulated::{SECOND_NS, SETTLING_NS, spec};
 use super::standing::{all_delivered, is_led, most_delivered, view};
-use super::virtual_load::VirtualLoad;
 use super::{Pair, RunError};
 use crate::interrupt;
 use crate::measure::{FaultMarks, fault_cycle, fault_metrics_of_scenario, virtual_fault_metrics};

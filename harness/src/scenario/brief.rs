@@ -47,7 +47,8 @@ impl Scenario {
                 clients: plan.clients.iter().copied().take(2).collect(),
                 warm_up_commits: 10,
                 commits: 100,
-                recovery: plan.recovery,
+                rates_per_s: plan.rates_per_s.iter().copied().take(2).collect(),
+                ..plan.clone()
             }),
             Measure::VirtualFaultTolerance(plan) => Measure::VirtualFaultTolerance(VirtualFaultPlan {
                 seeds: 1,
@@ -70,7 +71,7 @@ mod tests {
 
     #[test]
     fn every_built_in_scenario_is_valid_in_brief() {
-        for scenario in ["quick", "full"].iter().flat_map(|name| profile(name).unwrap()) {
+        for scenario in ["quick", "full", "calibrated"].iter().flat_map(|name| profile(name).unwrap()) {
             scenario.brief().check("brief").unwrap();
         }
     }

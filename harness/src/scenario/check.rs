@@ -1,8 +1,9 @@
 //! Ranges of every value of a scenario, with errors that name file, key and range on one line.
 
 use super::{
-    ExactPlan, FaultConfig, FaultKind, FaultPlan, FaultTarget, Hooks, KneeSearch, Measure, NetworkConfig,
-    Phase, Scenario, ScenarioError, StorageConfig, Sweep, Target, TimingConfig, VirtualFaultPlan,
+    CostsConfig, ExactPlan, FaultConfig, FaultKind, FaultPlan, FaultTarget, Hooks, KneeSearch, Measure,
+    NetworkConfig, Phase, Scenario, ScenarioError, StorageConfig, Sweep, Target, TimingConfig,
+    VirtualFaultPlan,
 };
 
 use crate::topology;
@@ -125,6 +126,7 @@ impl Checker<'_> {
         self.check_sizes(&plan.replicas, &plan.clients)?;
         self.within("measure.commits", plan.commits as f64, 1.0, 1e9, "1 to 1000000000")?;
         self.within("measure.warm_up_commits", plan.warm_up_commits as f64, 0.0, 1e9, "0 to 1000000000")?;
+        self.check_costs(plan)?;
         self.require(!plan.topologies.is_empty(), "measure.topologies", "[]", "at least one topology")?;
         let largest = plan.replicas.last().copied().unwrap_or(1);
         plan.topologies
@@ -151,6 +153,18 @@ impl Checker<'_> {
             key,
             reason: error.to_string(),
         })
+    }
+
+    fn check_costs(&self, plan: &ExactPlan) -> Result<(), ScenarioError> {
+        if let CostsConfig::Table(costs) = &plan.costs {
+            for (name, cost) in costs.named() {
+                self.within(&format!("measure.costs.{name}"), cost, 0.0, 1e12, "0 to 1e12")?;
+            }
+        }
+        self.within("measure.cores", plan.cores as f64, 0.0, 1_000.0, "0 to 1000")?;
+        plan.rates_per_s
+            .iter()
+            .try_for_each(|&rate| self.within("measure.rates_per_s", rate, 1.0, 1e7, "1 to 10000000"))
     }
 
     fn check_virtual_faults(

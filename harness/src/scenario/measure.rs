@@ -4,6 +4,8 @@ use schemars::JsonSchema;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::CostsConfig;
+
 /// What is measured. Every kind runs the scenario's phases first, if there are any, and its tables
 /// show what it is about.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -143,7 +145,7 @@ impl Default for Sweep {
     }
 }
 
-/// Closed loops in virtual time, over topologies, sizes and clients.
+/// Loads in virtual time, over topologies, sizes, and clients or rates.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExactPlan {
@@ -159,6 +161,20 @@ pub struct ExactPlan {
     pub commits: u64,
     /// Whether the leader then crashes, to see how long no one is served.
     pub recovery: bool,
+    /// What work costs. Without costs nothing ever saturates.
+    #[serde(skip_serializing_if = "CostsConfig::is_none")]
+    pub costs: CostsConfig,
+    /// Cores that all replicas share; 0 gives each one of its own.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cores: usize,
+    /// Offered rates of open loops, in requests per second, besides the closed ones. Each sends as many
+    /// requests as `commits`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rates_per_s: Vec<f64>,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl Default for ExactPlan {
@@ -170,6 +186,9 @@ impl Default for ExactPlan {
             warm_up_commits: 200,
             commits: 2_000,
             recovery: true,
+            costs: CostsConfig::default(),
+            cores: 0,
+            rates_per_s: Vec::new(),
         }
     }
 }

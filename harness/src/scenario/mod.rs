@@ -2,6 +2,7 @@
 
 mod brief;
 mod check;
+mod costs;
 mod measure;
 
 use std::net::IpAddr;
@@ -14,15 +15,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+pub use costs::{CostsConfig, NamedCosts};
 pub use measure::{
     ExactPlan, FaultConfig, FaultKind, FaultPlan, FaultTarget, Hooks, KneeSearch, Measure, Sweep, Target,
     VirtualFaultPlan,
 };
 
 /// The profiles that ship with the harness, with the files they are read from.
-const BUILT_IN: [(&str, &str); 2] = [
+const BUILT_IN: [(&str, &str); 3] = [
     ("quick", include_str!("../../scenarios/quick.toml")),
     ("full", include_str!("../../scenarios/full.toml")),
+    ("calibrated", include_str!("../../scenarios/calibrated.toml")),
 ];
 
 /// Characters of a file's line that an error repeats, at most.
@@ -384,6 +387,28 @@ impl Phase {
 }
 
 impl Scenario {
+    /// A scenario of this name with every default, and no phases.
+    pub fn named(name: &str) -> Scenario {
+        Scenario {
+            name: name.into(),
+            about: String::new(),
+            replicas: default_replicas(),
+            payload_bytes: default_payload(),
+            clients: default_clients(),
+            arrivals: Arrivals::default(),
+            timeout_ms: default_timeout(),
+            max_in_flight: default_in_flight(),
+            seed: default_seed(),
+            network: NetworkConfig::default(),
+            storage: StorageConfig::default(),
+            timing: None,
+            measure: Measure::default(),
+            target: Target::default(),
+            hooks: Hooks::default(),
+            phases: Vec::new(),
+        }
+    }
+
     /// Checks every value against its range; `source` names where it comes from in errors.
     pub fn check(&self, source: &str) -> Result<(), ScenarioError> {
         check::check(source, self)

@@ -2,16 +2,20 @@
 
 mod bootstrap;
 mod harmonic;
+mod non_negative;
 mod paired;
 mod power_law;
+mod quantiles;
 mod ratio;
 mod theil_sen;
 mod usl;
 
 pub use bootstrap::{INTERVAL_LEVEL, bootstrap_interval};
 pub use harmonic::harmonic_mean;
+pub use non_negative::{MOST_COLUMNS, NonNegativeFit, fit_non_negative};
 pub use paired::{FEWEST_PAIRS, PairedRatio, paired_ratio, signed_rank_p};
 pub use power_law::{PowerLaw, power_law};
+pub use quantiles::{Spread, nearest_rank};
 pub use ratio::{Estimate, ratio, relative_change};
 pub use theil_sen::theil_sen;
 pub use usl::{BEYOND_DATA, Interval, LoadPoint, Usl, UslError, UslFit, UslIntervals, fit_usl};

@@ -158,7 +158,14 @@ mod tests {
             ("client_latency_ns_p99", 1_000_000.0),
         ];
         let metrics = always.iter().chain(more).map(|(name, value)| metric(name, *value)).collect();
-        ExactCell { topology: "planet13".into(), replicas, clients: 64, commits: 1_000, metrics }
+        ExactCell {
+            topology: "planet13".into(),
+            replicas,
+            clients: 64,
+            offered_per_s: None,
+            commits: 1_000,
+            metrics,
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod ranking;
 mod scalability;
 mod throughput;
 mod virtual_faults;
+mod virtual_load;
 
 pub use ranking::ranking_table;
 pub use scalability::scalability_table;
@@ -64,7 +65,8 @@ fn body(rows: &[&ScenarioResult]) -> String {
         Measure::Resources => vec![table(rows), resources_table(rows)],
         Measure::Scalability(_) => vec![scalability_table(rows)],
         Measure::FaultTolerance(_) => vec![faults::faults_table(rows)],
-        Measure::Exact(_) => vec![exact::exact_table(rows)],
+        Measure::Exact(plan) if plan.costs.is_none() => vec![exact::exact_table(rows)],
+        Measure::Exact(_) => vec![virtual_load::virtual_load_table(rows)],
         Measure::VirtualFaultTolerance(_) => vec![virtual_faults::virtual_faults_table(rows)],
     };
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n\n")

@@ -148,7 +148,7 @@ pub use replica::{
     Time, TimerChange, TimerId, View,
 };
 pub use replica_cluster::{Boot, DriverOptions, ReplicaCluster};
-pub use simulation::{Answered, Costs, SimulatedCluster, Simulation, SimulationSpec, Spread};
+pub use simulation::{Answered, Costs, SharedCores, SimulatedCluster, Simulation, SimulationSpec, Spread};
 pub use storage::{Recovered, StorageSpec, Wal};
 pub use submit::{SUBMIT_DEADLINE, submit_and_wait};
 pub use wire::{Message, MessageKind, Wire, WireError};

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 
 use super::client::{Clients, Pending};
+use super::cores::Cores;
+use super::disk::Flushes;
 use super::events::Events;
 use super::links::Links;
 use super::node::{Item, Node};
@@ -23,7 +25,7 @@ use crate::wire::{Message, Wire};
 /// Items handed over at one wake-up, at most.
 const WAKE_UP_ITEMS: usize = 1024;
 
-enum Event<M> {
+pub(super) enum Event<M> {
     /// A client sends a command for the first time.
     Submit(Pending),
     /// A client's command reaches a replica.
@@ -34,6 +36,9 @@ enum Event<M> {
     Message { from: ReplicaId, to: ReplicaId, message: M, bytes: u32 },
     /// A replica looks into its inbox.
     Wake(ReplicaId, u32),
+    /// A replica that shares its core is through with a round; true when it let others of the same
+    /// moment go first.
+    RoundOver(ReplicaId, u32, bool),
     /// A timer runs out, if this is still its latest setting.
     Timer(ReplicaId, u32, TimerId, u64),
     /// A flush is over.
@@ -52,13 +57,16 @@ pub struct SimulatedCluster<R: Replica> {
     order: Order,
     behaviours: &'static [Behaviour],
     costs: Costs,
+    /// None when each replica has a core of its own.
+    pub(super) cores: Option<Cores>,
+    flushes: Flushes,
     durable: bool,
-    now: u64,
+    pub(super) now: u64,
     handled: u64,
     /// Nothing more happens after so many events.
     most_events: u64,
-    events: Events<Event<R::Message>>,
-    nodes: Vec<Node<R>>,
+    pub(super) events: Events<Event<R::Message>>,
+    pub(super) nodes: Vec<Node<R>>,
     links: Links,
     clients: Clients,
     answers: VecDeque<Answered>,
@@ -89,6 +97,8 @@ impl<R: Replica> SimulatedCluster<R> {
             order,
             behaviours,
             costs: spec.costs,
+            cores: spec.cores.map(Cores::new),
+            flushes: Flushes::new(spec),
             durable: spec.durable,
             now: 0,
             handled: 0,
@@ -150,7 +160,12 @@ impl<R: Replica> SimulatedCluster<R> {
             Event::Message { from, to, message, bytes } => {
                 self.arrive(to, Item::Message(from, message, bytes));
             }
-            Event::Wake(id, life) if self.nodes[id.index()].life == life => self.wake(id),
+            Event::Wake(id, life) if self.nodes[id.index()].life == life => {
+                let ran = self.wake(id);
+                if self.cores.is_some() {
+                    self.keep_core(id, ran);
+                }
+            }
             Event::Timer(id, life, timer, setting) => {
                 let node = &mut self.nodes[id.index()];
                 let latest = node.timers.iter().position(|&set| set == (timer, setting));
@@ -161,7 +176,10 @@ impl<R: Replica> SimulatedCluster<R> {
             }
             Event::Flushed(id, life) if self.nodes[id.index()].life == life => self.flushed(id),
             Event::Answered(answered) => self.answers.extend(self.clients.heard(answered)),
-            Event::Wake(..) | Event::Flushed(..) => {}
+            Event::RoundOver(id, life, yielded) => self.round_over(id, life, yielded),
+            // The core was for a life that is over.
+            Event::Wake(..) => self.pass_core_on(),
+            Event::Flushed(..) => {}
         }
     }
 
@@ -183,19 +201,24 @@ impl<R: Replica> SimulatedCluster<R> {
         let node = &mut self.nodes[id.index()];
         if !node.woken && !node.paused && !node.inbox.is_empty() {
             node.woken = true;
-            self.events.push(node.busy_until.max(self.now), Event::Wake(id, node.life));
+            let ready = node.busy_until.max(self.now);
+            match self.cores {
+                None => self.events.push(ready, Event::Wake(id, node.life)),
+                Some(_) => self.ask_for_core(id, ready),
+            }
         }
     }
 
-    /// One round: everything in the inbox, then clients' commands, then the effects.
-    fn wake(&mut self, id: ReplicaId) {
+    /// One round: everything in the inbox, then clients' commands, then the effects. False when the
+    /// replica stands still.
+    fn wake(&mut self, id: ReplicaId) -> bool {
         let node = &mut self.nodes[id.index()];
         node.woken = false;
         let now = Time(node.clock(self.now));
         let paused = node.paused;
-        let Node { replica: Some(replica), inbox, effects, held, counters, .. } = node else { return };
+        let Node { replica: Some(replica), inbox, effects, held, counters, .. } = node else { return false };
         if paused {
-            return;
+            return false;
         }
         let mut work = self.costs.wake_up_ns;
         counters.wake_ups += 1;
@@ -224,6 +247,7 @@ impl<R: Replica> SimulatedCluster<R> {
         let at = self.now + work as u64;
         self.propose(id, at);
         self.finish_round(id, at);
+        true
     }
 
     /// Passes waiting clients' commands on as one batch, or several when it is too large.
@@ -303,7 +327,7 @@ impl<R: Replica> SimulatedCluster<R> {
         node.counters.syncs += 1;
         let Some(disk) = &mut node.disk else { return (at, Some(token)) };
         if disk.sync(token) {
-            self.events.push(at + self.costs.fsync_ns as u64, Event::Flushed(id, node.life));
+            self.events.push(at + self.flushes.next_ns(), Event::Flushed(id, node.life));
         }
         (at, None)
     }
@@ -423,7 +447,7 @@ impl<R: Replica> SimulatedCluster<R> {
         let node = &mut self.nodes[id.index()];
         let Some((token, another)) = node.disk.as_mut().and_then(|disk| disk.flushed()) else { return };
         if another {
-            self.events.push(self.now + self.costs.fsync_ns as u64, Event::Flushed(id, node.life));
+            self.events.push(self.now + self.flushes.next_ns(), Event::Flushed(id, node.life));
         }
         self.arrive(id, Item::Synced(token));
     }

@@ -2,9 +2,40 @@
 //! it is over.
 
 use bytes::Bytes;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
+use super::SimulationSpec;
 use crate::replica::SyncToken;
 use crate::wire::{Wire, WireError};
+
+/// Of all links together there are fewer than this, each with a random stream of its own.
+const STREAM: u64 = u64::MAX;
+
+/// How long flushes take.
+#[derive(Debug)]
+pub struct Flushes {
+    always: u64,
+    times: Vec<u64>,
+    random: ChaCha8Rng,
+}
+
+impl Flushes {
+    /// As the spec says: always the same time, or one of those seen.
+    pub fn new(spec: &SimulationSpec) -> Self {
+        let mut random = ChaCha8Rng::seed_from_u64(spec.seed);
+        random.set_stream(STREAM);
+        Flushes { always: spec.costs.fsync_ns as u64, times: spec.flushes_ns.clone(), random }
+    }
+
+    /// How long the next one takes, in nanoseconds.
+    pub fn next_ns(&mut self) -> u64 {
+        if self.times.is_empty() {
+            return self.always;
+        }
+        self.times[self.random.random_range(0..self.times.len())]
+    }
+}
 
 #[derive(Debug)]
 enum Write<Record> {
@@ -107,6 +138,21 @@ mod tests {
 
     fn ids(disk: &Disk<Command>) -> Vec<u64> {
         disk.recover().unwrap().iter().map(|command| command.id().0).collect()
+    }
+
+    #[test]
+    fn flushes_are_drawn_from_all_times_and_again_the_same_by_the_same_seed() {
+        let mut spec = SimulationSpec::uniform(3, std::time::Duration::ZERO, 7);
+        spec.costs.fsync_ns = 9.0;
+        assert_eq!(Flushes::new(&spec).next_ns(), 9);
+        spec.flushes_ns = vec![1, 2, 3];
+        let draw = || {
+            let mut flushes = Flushes::new(&spec);
+            (0..100).map(|_| flushes.next_ns()).collect::<Vec<_>>()
+        };
+        let drawn = draw();
+        assert_eq!(drawn, draw());
+        assert!([1, 2, 3].iter().all(|time| drawn.contains(time)) && drawn.iter().all(|&time| time <= 3));
     }
 
     #[test]

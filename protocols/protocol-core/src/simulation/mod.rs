@@ -4,7 +4,7 @@
 //! What real time takes from the machine, virtual time takes from the [`SimulationSpec`]: delays from
 //! its links, work from its [`Costs`]. A replica is a server with a queue: it is woken when something
 //! reaches its inbox, handles all that is there as one round, as the real driver does, and is busy for
-//! what the round costs. With all costs zero what remains is the pure protocol.
+//! what the round costs. Replicas may share cores, as those of one runtime do. With all costs zero what remains is the pure protocol.
 //!
 //! The loop stands beside [`ReplicaCluster`](crate::ReplicaCluster), its twin in real time, because
 //! types are erased once per run and never per message: whoever runs it sees a [`dyn
@@ -15,6 +15,7 @@
 
 mod client;
 mod cluster;
+mod cores;
 mod disk;
 mod events;
 mod links;
@@ -24,7 +25,8 @@ use std::time::Duration;
 
 pub use client::{Clients, Pending};
 pub use cluster::SimulatedCluster;
-pub use disk::Disk;
+pub use cores::SharedCores;
+pub use disk::{Disk, Flushes};
 pub use events::Events;
 pub use links::Links;
 pub use node::skewed;
@@ -77,6 +79,12 @@ pub struct SimulationSpec {
     pub client_delays: Vec<Duration>,
     /// What work costs.
     pub costs: Costs,
+    /// Cores that all replicas share; none gives each replica one of its own. Woken replicas get one in
+    /// the order in which they were woken.
+    pub cores: Option<SharedCores>,
+    /// Times of flushes in nanoseconds to draw from, each as likely, in place of [`Costs::fsync_ns`]; empty
+    /// takes that.
+    pub flushes_ns: Vec<u64>,
     /// Whether replicas keep logs, and so can restart after a crash. What was not flushed is lost.
     pub durable: bool,
     /// How much faster than true each replica's clock runs, in parts per million; those missing run
@@ -96,6 +104,8 @@ impl SimulationSpec {
             links: vec![vec![link; replicas]; replicas],
             client_delays: vec![Duration::ZERO; replicas],
             costs: Costs::default(),
+            cores: None,
+            flushes_ns: Vec::new(),
             durable: false,
             clock_skew_ppm: Vec::new(),
         }

@@ -34,6 +34,8 @@ pub(super) struct Node<R: Replica> {
     pub(super) inbox: VecDeque<Item<R::Message>>,
     /// Whether a wake-up is decided.
     pub(super) woken: bool,
+    /// Whether it has a core of those that are shared, or is about to.
+    pub(super) has_core: bool,
     pub(super) busy_until: u64,
     pub(super) paused: bool,
     /// Whether it ever lied; what it applied proves nothing then.
@@ -64,6 +66,7 @@ impl<R: Replica> Node<R> {
             effects: Default::default(),
             inbox: VecDeque::new(),
             woken: false,
+            has_core: false,
             busy_until: 0,
             paused: false,
             corrupted: false,
@@ -99,6 +102,7 @@ impl<R: Replica> Node<R> {
         self.timers.clear();
         self.held.clear();
         (self.woken, self.paused, self.leads, self.leader) = (false, false, false, None);
+        self.has_core = false;
         if let Some(disk) = &mut self.disk {
             disk.crash();
         }

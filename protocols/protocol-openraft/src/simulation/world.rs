@@ -8,10 +8,10 @@ use std::task::Waker;
 
 use openraft::AsyncRuntime;
 use openraft_rt_sim::SimRuntime;
-use protocol_core::simulation::{Clients, Disk, Events, Links, Pending};
+use protocol_core::simulation::{Clients, Disk, Events, Flushes, Links, Pending};
 use protocol_core::{
-    Answered, ClientRule, Costs, FRAME_HEADER_BYTES, Message, ReplicaId, SimulationSpec, Slot, SubmitError,
-    SyncToken, Time, Wire,
+    Answered, ClientRule, Costs, FRAME_HEADER_BYTES, Message, ReplicaId, SharedCores, SimulationSpec, Slot,
+    SubmitError, SyncToken, Time, Wire,
 };
 
 use super::body::{Body, Done, Item};
@@ -67,6 +67,8 @@ impl World {
             clients: Clients::new(&spec.client_delays, ClientRule::Leader),
             answers: VecDeque::new(),
             costs: spec.costs,
+            cores: spec.cores.map(Cores::new),
+            flush_times: Flushes::new(spec),
         };
         Arc::new(World { polls: AtomicU64::new(0), state: Mutex::new(state) })
     }
@@ -91,6 +93,33 @@ pub(super) struct State {
     pub(super) clients: Clients,
     pub(super) answers: VecDeque<Answered>,
     costs: Costs,
+    /// None when each replica has a core of its own.
+    cores: Option<Cores>,
+    flush_times: Flushes,
+}
+
+/// Cores that replicas share, first come, first served.
+struct Cores {
+    /// When each has done what it was given.
+    free_at: Vec<u64>,
+    resume_ns: u64,
+}
+
+impl Cores {
+    fn new(shared: SharedCores) -> Self {
+        Cores { free_at: vec![0; shared.count.max(1)], resume_ns: shared.resume_ns }
+    }
+
+    fn first_free_at(&self) -> u64 {
+        self.free_at.iter().copied().min().unwrap_or(0)
+    }
+
+    /// Gives the first core that is free some work that can begin at `ready`; when it is done.
+    fn work(&mut self, ready: u64, ns: u64) -> u64 {
+        let Some(core) = self.free_at.iter_mut().min() else { return ready + ns };
+        *core = ready.max(*core) + ns;
+        *core
+    }
 }
 
 impl State {
@@ -106,9 +135,17 @@ impl State {
     /// Has a replica do some work after what it has to do already, and returns when that is done.
     fn work(&mut self, id: ReplicaId, ns: f64) -> u64 {
         let now = self.now;
-        let body = self.body(id);
-        body.busy_until = body.busy_until.max(now) + ns as u64;
+        let body = &mut self.bodies[id.index()];
+        let (ready, ns) = (body.busy_until.max(now), ns as u64);
+        body.busy_until = self.cores.as_mut().map_or(ready + ns, |cores| cores.work(ready, ns));
         body.busy_until
+    }
+
+    /// When a core can be had, and what it costs then to wake it: nothing but for one that sleeps.
+    fn core_from(&self) -> (u64, u64) {
+        let Some(cores) = &self.cores else { return (0, 0) };
+        let free_at = cores.first_free_at();
+        (free_at, if free_at < self.now { cores.resume_ns } else { 0 })
     }
 
     pub(super) fn send(&mut self, from: ReplicaId, to: ReplicaId, message: Rpc<VirtualTime>) {
@@ -138,22 +175,22 @@ impl State {
     }
 
     pub(super) fn wake_up(&mut self, id: ReplicaId) {
-        let now = self.now;
+        let (now, (core_from, _)) = (self.now, self.core_from());
         let body = self.body(id);
         if !body.woken && !body.paused && !body.inbox.is_empty() {
             body.woken = true;
-            let (at, life) = (body.busy_until.max(now), body.life);
+            let (at, life) = (body.busy_until.max(now).max(core_from), body.life);
             self.events.push(at, Event::Wake(id, life));
         }
     }
 
     /// What a replica that was woken has to handle, with the work that it makes charged.
     pub(super) fn take_round(&mut self, id: ReplicaId) -> Vec<Item> {
-        let (now, costs) = (self.now, self.costs);
+        let (now, costs, (core_from, resume_ns)) = (self.now, self.costs, self.core_from());
         let body = self.body(id);
         body.woken = false;
         // What it did on its own account since may take longer.
-        if body.paused || body.busy_until > now {
+        if body.paused || body.busy_until.max(core_from) > now {
             self.wake_up(id);
             return Vec::new();
         }
@@ -164,7 +201,7 @@ impl State {
             Item::Request(_) => costs.request_ns,
             Item::Timer(_) | Item::Synced(_) => 0.0,
         };
-        let work = costs.wake_up_ns + round.iter().map(work).sum::<f64>();
+        let work = resume_ns as f64 + costs.wake_up_ns + round.iter().map(work).sum::<f64>();
         self.work(id, work);
         self.wake_up(id);
         round
@@ -183,12 +220,13 @@ impl State {
     }
 
     pub(super) fn flushed(&mut self, id: ReplicaId) {
-        let (now, fsync_ns) = (self.now, self.costs.fsync_ns as u64);
+        let now = self.now;
         let body = self.body(id);
         let Some((token, another)) = body.disk.as_mut().and_then(Disk::flushed) else { return };
         if another {
             let life = body.life;
-            self.events.push(now + fsync_ns, Event::Flushed(id, life));
+            let over = now + self.flush_times.next_ns();
+            self.events.push(over, Event::Flushed(id, life));
         }
         self.arrive(id, Item::Synced(token));
     }
@@ -355,7 +393,7 @@ impl Here {
     pub(super) fn sync(&self, done: Done) {
         let mut state = self.state();
         let token = SyncToken(state.next_number());
-        let (now, fsync_ns) = (state.now, state.costs.fsync_ns as u64);
+        let now = state.now;
         let body = state.body(self.id);
         let begins = match &mut body.disk {
             Some(disk) if body.life == self.life => disk.sync(token),
@@ -363,7 +401,7 @@ impl Here {
         };
         body.flushes.push_back((token, done));
         if begins {
-            let at = body.busy_until.max(now) + fsync_ns;
+            let at = body.busy_until.max(now) + state.flush_times.next_ns();
             state.events.push(at, Event::Flushed(self.id, self.life));
         }
     }

@@ -1,0 +1,218 @@
+//! The file of a calibration: where it is, and what is refused.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use thiserror::Error;
+
+use super::{Calibration, SCHEMA_VERSION};
+use crate::files::{FileError, write_atomically};
+use crate::store::Store;
+
+/// The name of the file, within the machine's folder.
+pub const COSTS_FILE: &str = "costs.json";
+
+/// Why there are no calibrated costs. One line that says how to go on.
+#[derive(Debug, Error)]
+pub enum CalibrationError {
+    /// Nothing was measured on this machine.
+    #[error("{}: no costs were measured on this machine: run `consensus-bench calibrate`", path.display())]
+    Missing {
+        /// Where they would be.
+        path: PathBuf,
+    },
+    /// Others were measured, and this one was not.
+    #[error("{protocol}: its costs were not measured: run `consensus-bench calibrate --protocol {protocol}`")]
+    NotCalibrated {
+        /// The protocol.
+        protocol: String,
+    },
+    /// The system doesn't let us read it.
+    #[error("{}: can't be read: {source}", path.display())]
+    Unreadable {
+        /// File.
+        path: PathBuf,
+        /// Cause.
+        source: std::io::Error,
+    },
+    /// No costs.
+    #[error("{}: no costs: {reason}; remove it and run `consensus-bench calibrate`", path.display())]
+    Broken {
+        /// File.
+        path: PathBuf,
+        /// What and where, on one line.
+        reason: String,
+    },
+    /// The writer knew a shape that this version doesn't.
+    #[error(
+        "{}: written by a later version (schema {found}, this one reads up to {SCHEMA_VERSION}): update \
+         consensus-bench",
+        path.display()
+    )]
+    LaterVersion {
+        /// File.
+        path: PathBuf,
+        /// Schema of the file.
+        found: u64,
+    },
+    /// Measured elsewhere, or before this machine's kernel or compiler changed.
+    #[error(
+        "{}: measured on another machine ({measured_on}, this one is {here}): run `consensus-bench calibrate`",
+        path.display()
+    )]
+    OtherMachine {
+        /// File.
+        path: PathBuf,
+        /// Fingerprint in it.
+        measured_on: String,
+        /// This machine's.
+        here: String,
+    },
+    /// It was not written.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// Where the costs of this machine are: with its committed baselines, or outside a workspace in the home.
+pub fn costs_path(store: &Store) -> PathBuf {
+    match &store.committed {
+        Some(committed) => committed.join(&store.fingerprint).join(COSTS_FILE),
+        None => store.home.join(&store.fingerprint).join(COSTS_FILE),
+    }
+}
+
+/// Writes a calibration, whole or not at all; makes its folder.
+pub fn write(path: &Path, calibration: &Calibration) -> Result<(), CalibrationError> {
+    let unwritable = |source| FileError::Unwritable { path: path.into(), source };
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(unwritable)?;
+    }
+    let text = serde_json::to_string_pretty(calibration).map_err(|error| unwritable(error.into()))?;
+    // What would be refused when it is read must not be kept.
+    parse(path, &text)?;
+    Ok(write_atomically(path, (text + "\n").as_bytes())?)
+}
+
+/// Reads a calibration.
+pub fn read(path: &Path) -> Result<Calibration, CalibrationError> {
+    let text = std::fs::read_to_string(path).map_err(|source| match source.kind() {
+        ErrorKind::NotFound => CalibrationError::Missing { path: path.into() },
+        _ => CalibrationError::Unreadable { path: path.into(), source },
+    })?;
+    parse(path, &text)
+}
+
+/// Reads a calibration, which must be of the machine with this fingerprint.
+pub fn read_for(path: &Path, fingerprint: &str) -> Result<Calibration, CalibrationError> {
+    let found = read(path)?;
+    if found.machine.fingerprint == fingerprint {
+        return Ok(found);
+    }
+    Err(CalibrationError::OtherMachine {
+        path: path.into(),
+        measured_on: found.machine.fingerprint,
+        here: fingerprint.into(),
+    })
+}
+
+/// Reads a calibration from text; `path` names it in errors.
+pub fn parse(path: &Path, text: &str) -> Result<Calibration, CalibrationError> {
+    /// The one field that every version has, so that a later version is told from a broken file.
+    #[derive(Deserialize)]
+    struct Version {
+        schema_version: u64,
+    }
+    let broken = |reason: String| CalibrationError::Broken {
+        path: path.into(),
+        reason: reason.replace(['\n', '\r'], " "),
+    };
+    let version: Version = serde_json::from_str(text).map_err(|error| broken(error.to_string()))?;
+    if version.schema_version > u64::from(SCHEMA_VERSION) {
+        return Err(CalibrationError::LaterVersion { path: path.into(), found: version.schema_version });
+    }
+    let found: Calibration = serde_json::from_str(text).map_err(|error| broken(error.to_string()))?;
+    for costs in &found.protocols {
+        let named = costs.costs.named().into_iter().chain([("resume_ns", costs.resume_ns)]);
+        for (name, cost) in named {
+            if !(cost >= 0.0 && cost.is_finite()) {
+                return Err(broken(format!("{}: {name} = {cost} is below 0", costs.protocol)));
+            }
+        }
+    }
+    for (name, spread) in found.machine_times.spreads() {
+        if !spread.is_valid() {
+            return Err(broken(format!("{name}: quantiles do not ascend from 0 to 1")));
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{FittedCell, MachineTimes, ProtocolCosts, WorkCosts};
+    use super::*;
+    use crate::machine;
+    use crate::stats::Spread;
+
+    fn sample() -> Calibration {
+        let spread = Spread::of(vec![10, 20, 30_000]);
+        let cell =
+            FittedCell { replicas: 3, measured_ns: 1234.5, fitted_ns: 1300.0, ..FittedCell::default() };
+        Calibration {
+            schema_version: SCHEMA_VERSION,
+            calibrated_unix_s: 1_700_000_000,
+            harness_version: "0.1.0".into(),
+            machine: machine::describe(),
+            disturbed: vec!["someone else".into()],
+            machine_times: MachineTimes {
+                resume: spread.clone(),
+                hand_over: spread.clone(),
+                link_lateness: spread.clone(),
+                flush: spread,
+            },
+            protocols: vec![ProtocolCosts {
+                protocol: "raft-rs".into(),
+                implementation: "raft".into(),
+                calibrated_unix_s: 1_700_000_000,
+                costs: WorkCosts { wake_up_ns: 812.25, byte_ns: 0.125, ..WorkCosts::default() },
+                resume_ns: 20_000.0,
+                cells: vec![cell],
+                fit_error_median: 0.05,
+                fit_error_max: 0.1,
+            }],
+        }
+    }
+
+    #[test]
+    fn a_calibration_reads_back_as_it_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("machine").join(COSTS_FILE);
+        write(&path, &sample()).unwrap();
+        assert_eq!(read(&path).unwrap(), sample());
+        assert_eq!(read(&path).unwrap().of("raft-rs").unwrap().costs.wake_up_ns, 812.25);
+    }
+
+    #[test]
+    fn what_is_no_calibration_is_refused_in_one_line() {
+        let good = serde_json::to_string(&sample()).unwrap();
+        let later = good.replace("\"schema_version\":1", "\"schema_version\":9");
+        let negative = good.replace("812.25", "-3.0");
+        let odd = good.replacen("[0.05,10.0]", "[0.05,99.0]", 1);
+        for (text, expected) in [
+            (good[..good.len() / 2].to_string(), "costs.json: no costs: EOF"),
+            ("[]".into(), "costs.json: no costs: "),
+            (later, "written by a later version (schema 9, this one reads up to 1)"),
+            (negative, "raft-rs: wake_up_ns = -3 is below 0"),
+            (odd, "resume: quantiles do not ascend"),
+            (good.replace("\"disturbed\"", "\"disturbing\""), "unknown field `disturbing`"),
+        ] {
+            let error = parse(Path::new("costs.json"), &text).unwrap_err().to_string();
+            assert!(error.contains(expected) && error.lines().count() == 1, "{error}");
+        }
+        let error = read(Path::new("/nowhere/costs.json")).unwrap_err().to_string();
+        assert!(error.contains("run `consensus-bench calibrate`"), "{error}");
+        let error = sample().of("zab").unwrap_err().to_string();
+        assert!(error.contains("run `consensus-bench calibrate --protocol zab`"), "{error}");
+    }
+}

@@ -1,0 +1,229 @@
+//! `consensus-bench calibrate`: measures what work costs on this machine.
+
+use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use clap::Args;
+use serde::Serialize;
+use thiserror::Error;
+
+use super::{Format, step_line};
+use crate::calibration::{
+    self, Calibration, CalibrationError, Design, SCHEMA_VERSION, costs_path, is_not_simulated,
+    measure_machine, measure_protocol,
+};
+use crate::exit::{EXIT_BASELINE, EXIT_OK, EXIT_TOOL, EXIT_UNSAFE, EXIT_USAGE};
+use crate::machine::{self, run_delay_ns};
+use crate::output::say;
+use crate::run::RunError;
+use crate::store::Store;
+use crate::suite::{Suite, SuiteError};
+use crate::table::quantity;
+
+/// Probes of each kind of machine time.
+const PROBES: usize = 1_000;
+const PROBES_IN_BRIEF: usize = 80;
+/// Share of the time that threads may wait for a core before the measurement counts as disturbed.
+const RUN_DELAY_AT_MOST: f64 = 0.02;
+/// Costs that miss the loops that they were fitted to by more than this, in the median, are marked.
+const FIT_ERROR_AT_MOST: f64 = 0.15;
+
+#[derive(Args)]
+pub(super) struct Calibrate {
+    /// Protocols to measure, by name; all that can be simulated when none is given. Costs of others stay
+    #[arg(long, value_delimiter = ',')]
+    protocol: Vec<String>,
+    /// Where to write, in place of `baselines/<machine>/costs.json`
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Measures for a moment: shows that everything runs, and gives numbers that are worth little
+    #[arg(long)]
+    brief: bool,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+/// Why nothing was calibrated.
+#[derive(Debug, Error)]
+pub(super) enum CalibrateError {
+    #[error(transparent)]
+    Suite(#[from] SuiteError),
+    #[error("{name}: {error}")]
+    Protocol { name: String, error: RunError },
+    #[error("this machine: {0}")]
+    Machine(RunError),
+    #[error("none of the protocols can be simulated; `--protocol NAME` tells why one can't")]
+    Nothing,
+    #[error(transparent)]
+    File(#[from] CalibrationError),
+    #[error("a folder for logs: {0}")]
+    Folder(std::io::Error),
+    #[error("costs as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+impl CalibrateError {
+    pub(super) fn exit_code(&self) -> u8 {
+        match self {
+            CalibrateError::Suite(_) | CalibrateError::Nothing => EXIT_USAGE,
+            CalibrateError::Protocol { error, .. } if is_not_simulated(error) => EXIT_USAGE,
+            CalibrateError::Protocol { error: RunError::Unsafe(_), .. } => EXIT_UNSAFE,
+            CalibrateError::File(error) => exit_code_of_calibration(error),
+            _ => EXIT_TOOL,
+        }
+    }
+}
+
+/// What is missing or unusable is so as a baseline is; what the system refused is its failure.
+pub(super) fn exit_code_of_calibration(error: &CalibrationError) -> u8 {
+    match error {
+        CalibrationError::Unreadable { .. } | CalibrationError::File(_) => EXIT_TOOL,
+        _ => EXIT_BASELINE,
+    }
+}
+
+/// What was measured, and where it went.
+#[derive(Serialize)]
+struct Report<'a> {
+    path: &'a Path,
+    elapsed_s: f64,
+    not_calibrated: &'a [(String, String)],
+    calibration: &'a Calibration,
+}
+
+impl Calibrate {
+    pub(super) fn run(&self, suite: &Suite) -> Result<u8, CalibrateError> {
+        let started = Instant::now();
+        let suite = suite.select(&self.protocol)?;
+        let machine = machine::describe();
+        let store = Store::from_environment(&machine.fingerprint);
+        let path = self.output.clone().unwrap_or_else(|| costs_path(&store));
+        // Refused before anything is measured, if it can't be taken over.
+        let before = match calibration::read_for(&path, &machine.fingerprint) {
+            Ok(before) => Some(before),
+            Err(CalibrationError::Missing { .. } | CalibrationError::OtherMachine { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let scratch = scratch_folder(&store).map_err(CalibrateError::Folder)?;
+        let (design, probes) = match self.brief {
+            true => (Design::brief(), PROBES_IN_BRIEF),
+            false => (Design::default(), PROBES),
+        };
+        let mut calibration = Calibration {
+            schema_version: SCHEMA_VERSION,
+            calibrated_unix_s: now_unix_s(),
+            harness_version: env!("CARGO_PKG_VERSION").into(),
+            machine,
+            disturbed: Vec::new(),
+            machine_times: Default::default(),
+            protocols: before.map(|before| before.protocols).unwrap_or_default(),
+        };
+        let not_calibrated = self.measure(&suite, &design, probes, scratch.path(), &mut calibration)?;
+        calibration::write(&path, &calibration)?;
+        let elapsed_s = started.elapsed().as_secs_f64();
+        match self.format {
+            Format::Text => print(&calibration, &not_calibrated, &path, elapsed_s),
+            Format::Json => {
+                let report = Report {
+                    path: &path,
+                    elapsed_s,
+                    not_calibrated: &not_calibrated,
+                    calibration: &calibration,
+                };
+                say!("{}", serde_json::to_string_pretty(&report)?);
+            }
+        }
+        Ok(EXIT_OK)
+    }
+
+    /// Fills the calibration. Returns the protocols that can't be simulated, and why.
+    fn measure(
+        &self,
+        suite: &Suite,
+        design: &Design,
+        probes: usize,
+        folder: &Path,
+        calibration: &mut Calibration,
+    ) -> Result<Vec<(String, String)>, CalibrateError> {
+        let line = step_line();
+        let (started, waited) = (Instant::now(), run_delay_ns());
+        let mut not_calibrated = Vec::new();
+        for registration in suite.all() {
+            let name = &registration.name;
+            line.set_message(format!("{name}: closed loops"));
+            match measure_protocol(registration, design, folder, calibration.calibrated_unix_s) {
+                Ok(costs) => {
+                    calibration.protocols.retain(|known| known.protocol != costs.protocol);
+                    if costs.fit_error_median > FIT_ERROR_AT_MOST {
+                        calibration.disturbed.push(format!(
+                            "{name}: the costs miss half of the loops they were fitted to by more than {:.0} %",
+                            costs.fit_error_median * 100.0
+                        ));
+                    }
+                    calibration.protocols.push(costs);
+                }
+                // Who asks for all gets those that there are, and is told of the others.
+                Err(error) if is_not_simulated(&error) && self.protocol.is_empty() => {
+                    not_calibrated.push((name.clone(), error.to_string()));
+                }
+                Err(error) => return Err(CalibrateError::Protocol { name: name.clone(), error }),
+            }
+        }
+        if not_calibrated.len() == suite.all().len() {
+            return Err(CalibrateError::Nothing);
+        }
+        // Without the probes below, whose threads share a core and wait for each other by design.
+        let waited = run_delay_ns().zip(waited).map(|(after, before)| after.saturating_sub(before));
+        let share = waited.map_or(0.0, |waited| waited as f64 / started.elapsed().as_nanos() as f64);
+        if share > RUN_DELAY_AT_MOST {
+            let share = share * 100.0;
+            calibration
+                .disturbed
+                .push(format!("threads waited for a core during {share:.1} % of the time (limit 2 %)"));
+        }
+        line.set_message("threads, links and the disk");
+        calibration.machine_times = measure_machine(folder, probes).map_err(CalibrateError::Machine)?;
+        line.finish_and_clear();
+        Ok(not_calibrated)
+    }
+}
+
+/// A folder for logs, on the disk where runs keep theirs.
+pub(super) fn scratch_folder(store: &Store) -> std::io::Result<tempfile::TempDir> {
+    std::fs::create_dir_all(&store.home)?;
+    tempfile::Builder::new().prefix("scratch-").tempdir_in(&store.home)
+}
+
+fn now_unix_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
+}
+
+fn print(calibration: &Calibration, not_calibrated: &[(String, String)], path: &Path, elapsed_s: f64) {
+    for costs in &calibration.protocols {
+        let named = costs.costs.named();
+        let shown = named.iter().filter(|(_, cost)| *cost > 0.0).map(|(name, cost)| {
+            format!("{} {}", name.trim_end_matches("_ns"), quantity::in_unit(*cost, "ns"))
+        });
+        say!("{}: {}", costs.protocol, shown.collect::<Vec<_>>().join(", "));
+        say!("    awake after {}", quantity::in_unit(costs.resume_ns, "ns"));
+        say!(
+            "    fitted to {} closed loops within {:.1} % in the median, {:.0} % at most",
+            costs.cells.len(),
+            costs.fit_error_median * 100.0,
+            costs.fit_error_max * 100.0
+        );
+    }
+    for (name, why) in not_calibrated {
+        say!("{name}: not calibrated: {why}");
+    }
+    say!("this machine, median (99th percentile):");
+    for (name, spread) in calibration.machine_times.spreads() {
+        let [median, p99] = [0.5, 0.99].map(|quantile| quantity::in_unit(spread.at(quantile), "ns"));
+        say!("    {name} {median} ({p99})");
+    }
+    for why in &calibration.disturbed {
+        say!("DISTURBED: {why}");
+    }
+    say!("{elapsed_s:.0} s; {}", path.display());
+}
