@@ -14,13 +14,13 @@ pub struct Times {
 }
 
 impl Times {
-    fn record(&mut self, ns: u64) {
+    pub(super) fn record(&mut self, ns: u64) {
         *self.by_value.entry(ns).or_default() += 1;
         self.count += 1;
     }
 
     /// The nearest-rank percentile; not a number when there is no time.
-    fn quantile(&self, quantile: f64) -> f64 {
+    pub(super) fn quantile(&self, quantile: f64) -> f64 {
         let rank = ((quantile * self.count as f64).ceil() as u64).max(1);
         let mut seen = 0;
         let found = self.by_value.iter().find(|&(_, count)| {
@@ -120,7 +120,7 @@ fn leader_share(record: &ExactRecord) -> f64 {
     most as f64 / sent.iter().sum::<u64>() as f64
 }
 
-fn exact(name: &str, unit: &str, better: Better, value: f64) -> Metric {
+pub(super) fn exact(name: &str, unit: &str, better: Better, value: f64) -> Metric {
     Metric {
         name: name.into(),
         value,

@@ -1,6 +1,7 @@
 //! From records to numbers: the metrics of a phase, with intervals from its blocks of time.
 
 mod blocks;
+mod dissemination;
 mod exact;
 mod latency;
 mod outage;
@@ -9,6 +10,7 @@ mod target;
 use hdrhistogram::Histogram;
 use protocol_core::{Counters, Floors, MessageKind};
 
+pub use dissemination::{Churn, Dissemination, dissemination_metrics};
 pub use exact::{ExactRecord, Latencies, exact_metrics};
 pub use latency::latency_metrics;
 pub use outage::{FaultMarks, fault_cycle, fault_metrics, fault_metrics_of_scenario};

@@ -1,13 +1,15 @@
 //! Closed loops in virtual time: no clock, no thread, no sample; every number is a count.
 
+use std::time::Duration;
+
 use protocol_core::{
-    Answered, Command, CommandId, Fault, IdSet, LaunchError, Observation, Settings, Simulation,
+    Answered, Command, CommandId, Fault, IdSet, LaunchError, Observation, Order, Settings, Simulation,
     SimulationSpec, Time, Timing,
 };
 
 use super::{Pair, RunError};
 use crate::interrupt;
-use crate::measure::{ExactRecord, Latencies, exact_metrics};
+use crate::measure::{Dissemination, ExactRecord, Latencies, dissemination_metrics, exact_metrics};
 use crate::progress::Progress;
 use crate::results::{ExactCell, ExactResult, Metric, Outcome, Safety, ScenarioResult};
 use crate::safety::{Claims, check};
@@ -95,19 +97,26 @@ impl Combination<'_> {
 
     fn count(&self) -> Result<(ExactCell, Safety, u64), RunError> {
         let spec = self.spec()?;
+        // Gossip may leave a replica out, and then no one would ever say so.
+        let spreads = self.pair.protocol.descriptor().order == Order::Set;
         let mut run = ClosedRun {
             simulation: self.pair.protocol.simulate(&spec)?,
             payload: vec![0x5A; self.pair.scenario.payload_bytes],
             next_id: 0,
             open: 0,
             acknowledged: IdSet::default(),
+            patience: spreads.then(|| self.pair.scenario.timeout()),
+            spreading: Dissemination::default(),
         };
         run.commit(self.clients, self.plan.warm_up_commits.max(1))?;
         let (before, started) = (run.simulation.observe(), run.simulation.now());
+        run.spreading = Dissemination::default();
         let latencies = run.commit(self.clients, self.plan.commits)?;
         let (after, ended) = (run.simulation.observe(), run.simulation.now());
         run.drain()?;
-        let recovery_ns = if self.plan.recovery { Some(run.recover(&after)?) } else { None };
+        let spreading = std::mem::take(&mut run.spreading);
+        let recovery_ns = if self.plan.recovery && !spreads { Some(run.recover(&after)?) } else { None };
+        let churn = if self.plan.recovery && spreads { Some(run.churn(self.replicas)?) } else { None };
         let record = ExactRecord {
             latencies: &latencies,
             before: &before,
@@ -117,12 +126,13 @@ impl Combination<'_> {
             floors: (self.pair.protocol.descriptor().floors)(self.replicas),
             one_way_ns: uniform_delay(&spec),
         };
+        let spread = if spreads { dissemination_metrics(&spreading, &record, churn) } else { Vec::new() };
         let cell = ExactCell {
             topology: self.topology.into(),
             replicas: self.replicas,
             clients: self.clients,
             commits: latencies.count(),
-            metrics: exact_metrics(&record),
+            metrics: exact_metrics(&record).into_iter().chain(spread).collect(),
         };
         Ok((cell, run.check(), run.simulation.events()))
     }
@@ -137,20 +147,25 @@ fn uniform_delay(spec: &SimulationSpec) -> Option<u64> {
 }
 
 /// A closed loop on one simulation.
-struct ClosedRun {
-    simulation: Box<dyn Simulation>,
+pub(super) struct ClosedRun {
+    pub(super) simulation: Box<dyn Simulation>,
     payload: Vec<u8>,
     next_id: u64,
     open: usize,
     acknowledged: IdSet,
+    /// How long clients wait; for ever when there is none.
+    patience: Option<Duration>,
+    /// How commands spread that every replica has to have.
+    spreading: Dissemination,
 }
 
 impl ClosedRun {
-    fn send(&mut self, at: Time) {
+    pub(super) fn send(&mut self, at: Time) {
         let command = Command::new(CommandId(self.next_id), &self.payload);
         self.next_id += 1;
         self.open += 1;
-        self.simulation.submit(at, command, NEVER);
+        let deadline = self.patience.map_or(NEVER, |patience| at + patience);
+        self.simulation.submit(at, command, deadline);
     }
 
     /// Commits so many commands with so many in flight; they stay in flight at the end.
@@ -159,9 +174,13 @@ impl ClosedRun {
             self.send(self.simulation.now());
         }
         let mut latencies = Latencies::default();
-        while latencies.count() < commits {
+        let before = self.spreading.late();
+        while latencies.count() + self.spreading.late() - before < commits {
             for answered in self.wait()? {
-                latencies.record(&answered);
+                self.spreading.record(&answered);
+                if answered.outcome.is_ok() {
+                    latencies.record(&answered);
+                }
                 self.send(answered.answered);
             }
         }
@@ -173,6 +192,10 @@ impl ClosedRun {
         if !self.simulation.run_until_answer(limit) {
             return Err(RunError::Stalled(STALLED_AFTER_S));
         }
+        Ok(self.take_answers())
+    }
+
+    pub(super) fn take_answers(&mut self) -> Vec<Answered> {
         let answers = self.simulation.take_answers();
         for answered in &answers {
             self.open -= 1;
@@ -180,10 +203,10 @@ impl ClosedRun {
                 self.acknowledged.insert(answered.id);
             }
         }
-        Ok(answers)
+        answers
     }
 
-    fn drain(&mut self) -> Result<(), RunError> {
+    pub(super) fn drain(&mut self) -> Result<(), RunError> {
         while self.open > 0 {
             self.wait()?;
         }

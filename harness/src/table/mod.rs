@@ -6,6 +6,7 @@ use comfy_table::{Cell, CellAlignment, Table, TableComponent, presets};
 use crate::results::{Metric, Outcome, ScenarioResult};
 use crate::scenario::{Arrivals, Measure, Scenario};
 
+mod dissemination;
 mod exact;
 mod faults;
 mod latency;
@@ -63,7 +64,7 @@ fn body(rows: &[&ScenarioResult]) -> String {
         Measure::Resources => vec![table(rows), resources_table(rows)],
         Measure::Scalability(_) => vec![scalability_table(rows)],
         Measure::FaultTolerance(_) => vec![faults::faults_table(rows)],
-        Measure::Exact(_) => vec![exact::exact_table(rows)],
+        Measure::Exact(_) => vec![exact::exact_table(rows), dissemination::dissemination_table(rows)],
     };
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n\n")
 }

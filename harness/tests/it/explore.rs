@@ -31,6 +31,8 @@ impl Protocol for Toy {
             commit_means: "nothing",
             floors: |_| Floors { messages_per_batch: 4.0, delays: 2.0 },
             tunables: &[],
+            largest_payload_bytes: None,
+            forgets_safely: false,
         }
     }
 

@@ -69,6 +69,8 @@ impl Protocol for Toy {
             commit_means: "applied everywhere",
             floors: |_| Floors { messages_per_batch: 4.0, delays: 2.0 },
             tunables: &[],
+            largest_payload_bytes: None,
+            forgets_safely: false,
         }
     }
 

@@ -138,7 +138,7 @@ pub use network::{
 pub use phases::{Flush, Milestones, Phases};
 pub use protocol::{
     Descriptor, Family, FaultModel, Floors, LaunchError, LaunchSpec, Protocol, Scale, Settings, Timing,
-    Tunable, check_size,
+    Tunable, check_payload, check_size,
 };
 pub use replica::{
     Delivery, Effects, Input, Misbehaviour, Rejection, Replica, ReplicaId, Slot, SyncToken, Time,

@@ -111,6 +111,11 @@ pub struct Descriptor {
     pub floors: fn(n: usize) -> Floors,
     /// Settings.
     pub tunables: &'static [Tunable],
+    /// Bytes of a command's payload, at most, where the library sets a limit.
+    pub largest_payload_bytes: Option<usize>,
+    /// Whether a replica may come back without what it knew, because nothing was promised to last longer
+    /// than its process. Gossip without a log.
+    pub forgets_safely: bool,
 }
 
 /// Values for tunables, by name; what is missing has its default.
@@ -235,6 +240,16 @@ pub enum LaunchError {
         /// Largest.
         high: usize,
     },
+    /// The library takes no payload as large as this.
+    #[error("{protocol} can't carry payloads of {bytes} bytes: its library takes at most {largest}")]
+    PayloadTooLarge {
+        /// Protocol.
+        protocol: &'static str,
+        /// Asked for.
+        bytes: usize,
+        /// Largest.
+        largest: usize,
+    },
     /// No tunable has this name.
     #[error("{protocol} has no setting `{name}`; it has: {known}")]
     UnknownSetting {
@@ -303,6 +318,16 @@ pub trait Protocol: Send + Sync {
     fn simulate(&self, _spec: &SimulationSpec) -> Result<Box<dyn Simulation>, LaunchError> {
         let why = "its adapter does not say how";
         Err(LaunchError::NotSimulated { protocol: self.descriptor().name, why })
+    }
+}
+
+/// Refuses payloads that are larger than the protocol's library takes.
+pub fn check_payload(protocol: &Descriptor, bytes: usize) -> Result<(), LaunchError> {
+    match protocol.largest_payload_bytes {
+        Some(largest) if bytes > largest => {
+            Err(LaunchError::PayloadTooLarge { protocol: protocol.name, bytes, largest })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -112,6 +112,8 @@ impl Protocol for Openraft {
                 SNAPSHOT_INTERVAL_ENTRIES,
                 KEPT_ENTRIES,
             ],
+            largest_payload_bytes: None,
+            forgets_safely: false,
         }
     }
 

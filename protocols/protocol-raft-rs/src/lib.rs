@@ -94,6 +94,8 @@ impl Protocol for RaftRs {
                 delays: if replicas > 1 { 2.0 } else { 0.0 },
             },
             tunables: &[MAX_SIZE_PER_MSG, MAX_INFLIGHT, LARGEST_PROPOSAL, SKIP_BCAST_COMMIT, BATCH_APPEND],
+            largest_payload_bytes: None,
+            forgets_safely: false,
         }
     }
 

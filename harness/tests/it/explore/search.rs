@@ -39,6 +39,8 @@ impl Protocol for Quarry {
             commit_means: "durable on a majority",
             floors: |_| Floors { messages_per_batch: 4.0, delays: 2.0 },
             tunables: &[],
+            largest_payload_bytes: None,
+            forgets_safely: false,
         }
     }
 

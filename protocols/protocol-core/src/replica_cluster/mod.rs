@@ -59,12 +59,15 @@ pub struct DriverOptions {
     pub seal: Option<Seal>,
     /// What replicas agree on.
     pub order: Order,
+    /// Whether a replica may restart without a log ([`Descriptor::forgets_safely`]).
+    pub forgets_safely: bool,
 }
 
 impl DriverOptions {
     /// What a protocol's descriptor asks of its driver; all else as by default.
     pub fn of(protocol: &Descriptor) -> Self {
-        DriverOptions { order: protocol.order, ..DriverOptions::default() }
+        let Descriptor { order, forgets_safely, .. } = *protocol;
+        DriverOptions { order, forgets_safely, ..DriverOptions::default() }
     }
 }
 
@@ -75,6 +78,7 @@ impl Default for DriverOptions {
             clients: ClientRule::default(),
             seal: None,
             order: Order::default(),
+            forgets_safely: false,
         }
     }
 }
@@ -143,6 +147,7 @@ impl<R: Replica> ReplicaCluster<R> {
             .map_err(|_| LaunchError::Library(format!("replica {id} has not ended its last life")))?;
         *held(&node.application) = application.clone();
         *held(&node.failure) = None;
+        held(&node.suspects).clear();
         // What came while the replica was down is lost, but clients' requests are not.
         refuse_all(id, &mut events, &self.client);
         let life = node.lives.fetch_add(1, Relaxed);
@@ -200,7 +205,7 @@ impl<R: Replica> ReplicaCluster<R> {
     }
 
     async fn restart(&self, fault: Fault, id: ReplicaId) -> Result<(), FaultError> {
-        if self.storage == StorageSpec::Memory {
+        if self.storage == StorageSpec::Memory && !self.options.forgets_safely {
             return Err(FaultError::forgotten(fault));
         }
         let mut tasks = self.tasks.lock().await;

@@ -10,7 +10,7 @@ use super::{Answered, Costs, Simulation, SimulationSpec};
 use crate::applied::{Application, AppliedLog, Order};
 use crate::client::{ClientRule, Seal};
 use crate::cluster::{Fault, FaultError, Observation, SubmitError};
-use crate::command::Command;
+use crate::command::{Command, CommandId};
 use crate::network::{Degradation, FRAME_HEADER_BYTES};
 use crate::protocol::LaunchError;
 use crate::replica::{
@@ -40,6 +40,8 @@ enum Event<M> {
     Flushed(ReplicaId, u32),
     /// An answer is back at the client.
     Answered(Answered),
+    /// A client stops waiting for a command that every replica had to deliver.
+    GivenUp(CommandId),
 }
 
 type Factory<R> = dyn Fn(Boot<<R as Replica>::Record>) -> Result<R, LaunchError> + Send + Sync;
@@ -50,6 +52,7 @@ pub struct SimulatedCluster<R: Replica> {
     largest_proposal: usize,
     seal: Option<Seal>,
     order: Order,
+    forgets_safely: bool,
     costs: Costs,
     durable: bool,
     now: u64,
@@ -81,13 +84,14 @@ impl<R: Replica> SimulatedCluster<R> {
             && spec.links.iter().all(|row| row.len() == spec.replicas)
             && spec.client_delays.len() == spec.replicas;
         assert!(square, "links and client delays for each of {} replicas", spec.replicas);
-        let DriverOptions { largest_proposal, clients, seal, order } = options;
+        let DriverOptions { largest_proposal, clients, seal, order, forgets_safely } = options;
         let skew = |index: usize| spec.clock_skew_ppm.get(index).copied().unwrap_or(0);
         let mut cluster = SimulatedCluster {
             factory: Box::new(factory),
             largest_proposal: largest_proposal.max(1),
             seal,
             order,
+            forgets_safely,
             costs: spec.costs,
             durable: spec.durable,
             now: 0,
@@ -161,6 +165,7 @@ impl<R: Replica> SimulatedCluster<R> {
             }
             Event::Flushed(id, life) if self.nodes[id.index()].life == life => self.flushed(id),
             Event::Answered(answered) => self.answers.extend(self.clients.heard(answered)),
+            Event::GivenUp(id) => self.give_up(id),
             Event::Wake(..) | Event::Flushed(..) => {}
         }
     }
@@ -290,6 +295,7 @@ impl<R: Replica> SimulatedCluster<R> {
         node.held.extend(node.effects.held.drain(..));
         node.effects.proposals = 0;
         node.accuse();
+        node.suspect();
         self.change_timers(id, at);
         if let Some((view, leader)) = self.nodes[id.index()].effects.view.take() {
             self.enter_view(id, at, view.0, leader);
@@ -431,17 +437,28 @@ impl<R: Replica> SimulatedCluster<R> {
         match self.clients.rule {
             ClientRule::Leader | ClientRule::Coordinator => self.send(self.clients.believed(id), pending),
             ClientRule::Everyone { .. } => {
-                self.clients.gather(id);
+                self.clients.gather(id, pending.submitted);
                 ReplicaId::all(self.nodes.len()).for_each(|to| self.send(to, pending.clone()));
             }
             ClientRule::Broadcast => {
-                self.clients.gather(id);
+                self.clients.gather(id, pending.submitted);
+                if pending.deadline != u64::MAX {
+                    self.events.push(pending.deadline.max(self.now), Event::GivenUp(id));
+                }
                 let home = self.clients.believed(id);
                 ReplicaId::all(self.nodes.len())
                     .filter(|&to| to != home)
                     .for_each(|to| self.watch(to, &pending));
                 self.send(home, pending);
             }
+        }
+    }
+
+    /// Ends a command that did not reach every replica in time.
+    fn give_up(&mut self, id: CommandId) {
+        if let Some(answered) = self.clients.give_up(id, Time(self.now)) {
+            self.nodes.iter_mut().for_each(|node| drop(node.waiting.remove(&id)));
+            self.answers.push_back(answered);
         }
     }
 
@@ -494,7 +511,7 @@ impl<R: Replica> SimulatedCluster<R> {
     }
 
     fn restart(&mut self, fault: Fault, id: ReplicaId) -> Result<(), FaultError> {
-        if !self.durable {
+        if !self.durable && !self.forgets_safely {
             return Err(FaultError::forgotten(fault));
         }
         if self.nodes[id.index()].replica.is_some() {
