@@ -1,23 +1,31 @@
-//! Every kind of measurement, in brief, for every protocol of the suite.
+//! Every kind of measurement, in brief, for every protocol of the suite whose replicas share an order, and
+//! those that have a meaning without one for the others.
 #![allow(clippy::unwrap_used)]
 
 use consensus_bench::progress::Progress;
 use consensus_bench::results::{Outcome, ScenarioResult};
 use consensus_bench::run::Limits;
 use consensus_bench::scenario::{self, Measure, Scenario, StorageConfig};
+use protocol_core::Order;
 
 fn built_in(name: &str) -> Scenario {
     scenario::find(&scenario::profile("quick").unwrap(), name).unwrap().clone()
 }
 
-/// The result of each protocol; they are safe and complete.
+/// The result of each protocol that orders commands; they are safe and complete.
 fn results(scenario: &Scenario) -> Vec<ScenarioResult> {
+    results_of(Order::Total, scenario)
+}
+
+fn results_of(order: Order, scenario: &Scenario) -> Vec<ScenarioResult> {
     scenario.check("test").unwrap();
     let folder = tempfile::tempdir().unwrap();
     let pairs =
         consensus_bench_suite::suite().pairs(std::slice::from_ref(scenario), Limits::default()).unwrap();
+    let pairs = pairs.iter().filter(|pair| pair.protocol.descriptor().order == order);
     let results: Vec<ScenarioResult> =
-        pairs.iter().map(|pair| pair.run(folder.path(), &Progress::default())).collect();
+        pairs.map(|pair| pair.run(folder.path(), &Progress::default())).collect();
+    assert!(!results.is_empty());
     for result in &results {
         assert_eq!(result.outcome, Outcome::Completed, "{}", result.protocol);
         assert!(result.safety.checked && result.safety.violations.is_empty(), "{:?}", result.safety);
@@ -156,5 +164,24 @@ fn every_fault_is_survived_without_losing_anything() {
             }
         }
         value(&result, "crash_leader_unavailability_ns");
+    }
+}
+
+/// At a rate that any of them carries; what a replica missed counts as failed.
+#[test]
+fn updates_without_an_order_are_measured_too() {
+    let mut scenario = built_in("low_load").brief();
+    scenario.phases.iter_mut().for_each(|phase| phase.rate_per_s = 20.0);
+    for result in results_of(Order::Set, &scenario) {
+        assert!(value(&result, "success_ratio") > 0.5, "{}", result.protocol);
+        assert!(value(&result, "messages_per_commit") >= 1.0, "{}", result.protocol);
+    }
+}
+
+#[test]
+fn faults_of_leaders_and_majorities_are_not_given_to_those_who_have_none() {
+    let scenario = built_in("fault_tolerance");
+    for result in results_of(Order::Set, &scenario) {
+        assert!(result.faults.iter().all(|fault| fault.not_measured.is_some()), "{}", result.protocol);
     }
 }

@@ -20,6 +20,9 @@ const SECOND_NS: u64 = 1_000_000_000;
 /// A command that takes longer than this in virtual time is not waited for.
 const STALLED_AFTER_S: u64 = 600;
 const NEVER: Time = Time(u64::MAX);
+/// What has not reached every replica by then is incomplete. Longer than any repair over any of the
+/// topologies takes, and apart from the scenario's time-out, which is for real clocks.
+const SPREAD_WITHIN: Duration = Duration::from_secs(10);
 
 /// Counts every combination of the plan.
 pub(super) fn run(
@@ -105,7 +108,7 @@ impl Combination<'_> {
             next_id: 0,
             open: 0,
             acknowledged: IdSet::default(),
-            patience: spreads.then(|| self.pair.scenario.timeout()),
+            patience: spreads.then_some(SPREAD_WITHIN),
             spreading: Dissemination::default(),
         };
         run.commit(self.clients, self.plan.warm_up_commits.max(1))?;

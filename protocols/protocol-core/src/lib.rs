@@ -122,6 +122,7 @@ mod replica_cluster;
 mod simulation;
 mod storage;
 mod submit;
+mod timers;
 mod wire;
 
 pub use applied::{Application, Applied, AppliedLog, Order};
@@ -148,4 +149,5 @@ pub use replica_cluster::{Boot, DriverOptions, ReplicaCluster};
 pub use simulation::{Answered, Costs, SimulatedCluster, Simulation, SimulationSpec, Spread};
 pub use storage::{Recovered, StorageSpec, Wal};
 pub use submit::{SUBMIT_DEADLINE, submit_and_wait};
+pub use timers::Timers;
 pub use wire::{Message, MessageKind, Wire, WireError};

@@ -8,7 +8,6 @@
 
 mod messages;
 mod replica;
-mod timers;
 
 use std::sync::Arc;
 

@@ -8,14 +8,14 @@ use iroh_gossip::proto::{
     TopicId,
 };
 use protocol_core::{
-    Application, Boot, Command, Effects, Input, Replica, ReplicaId, Settings, Slot, Time, TimerId, Timing,
+    Application, Boot, Command, Effects, Input, Replica, ReplicaId, Settings, Slot, Time, TimerId, Timers,
+    Timing,
 };
 use rand_gossip::rngs::StdRng;
 use rand_gossip::{RngExt, SeedableRng};
 use tokio::time::Instant;
 
 use crate::messages::GossipMessage;
-use crate::timers::Timers;
 use crate::{ACTIVE_VIEW, DISPATCH_DELAY, OPTIMIZATION_THRESHOLD, PASSIVE_VIEW};
 
 const CLOCK: TimerId = TimerId(0);
@@ -233,7 +233,10 @@ impl Replica for GossipReplica {
                     }
                 }
             }
-            Input::Requests(commands) => self.queue.extend(commands),
+            Input::Requests(commands) => {
+                self.queue.extend(commands);
+                self.broadcast_queue(now, effects);
+            }
             Input::Link { peer, up: false } => {
                 self.handle(now, InEvent::PeerDisconnected(peer.0), effects);
             }

@@ -7,8 +7,7 @@ mod dissemination;
 
 use dissemination::{MILLISECOND, SECOND, launch, times, updates};
 use protocol_core::{
-    Command, CommandId, Fault, MessageKind, Observation, Protocol, ReplicaId, Simulation, SimulationSpec,
-    Time,
+    Command, CommandId, Fault, MessageKind, Observation, Protocol, ReplicaId, SimulationSpec, Time,
 };
 use protocol_plumtree::Plumtree;
 

@@ -1,10 +1,10 @@
-//! The library's timers, of which there are many, on the one timer that the adapter asks of its driver.
+//! The many timers of a library on the one timer that its adapter asks of the driver.
 
 use std::collections::BTreeMap;
 
-use protocol_core::Time;
+use crate::replica::Time;
 
-/// Timers by the time when they run out, and by age among those of the same time.
+/// A library's timers, for an adapter that sets one [timer](crate::Effects::set_timer) for all: by the time when they run out, and by age among those of the same time.
 #[derive(Debug)]
 pub struct Timers<T> {
     by_due: BTreeMap<(Time, u64), T>,
