@@ -194,7 +194,11 @@ impl PhaseTotals<'_> {
             upper: messages.upper.map(|upper| upper / floor),
             ..messages.clone()
         };
-        vec![
+        // Only gossip has any, and others need not show it.
+        let control = |block: &IntervalRecord| spent(block).of(MessageKind::Control).messages as f64;
+        let control = self.ratio("control_messages_per_commit", "1", less, control, commits);
+        let control = Some(control).filter(|control| control.value > 0.0);
+        let costs = vec![
             messages,
             over_floor,
             self.ratio("bytes_per_commit", "bytes", less, |block| protocol(block).bytes as f64, commits),
@@ -243,7 +247,8 @@ impl PhaseTotals<'_> {
                 |block| cpu(block, |cpu| cpu.thread_ns),
                 |block| block.recorder.sent as f64,
             ),
-        ]
+        ];
+        costs.into_iter().chain(control).collect()
     }
 
     /// How well the generator kept its promise, and how undisturbed the run was.

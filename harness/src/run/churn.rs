@@ -14,7 +14,7 @@ use crate::measure::Churn;
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// How long replicas are down at least, and how long anything is waited for.
 const DOWN_FOR: Duration = Duration::from_secs(5);
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(300);
 
 impl ClosedRun {
     /// Crashes a fifth of the replicas, at least one and those with the highest ids; restarts them once

@@ -56,7 +56,8 @@ pub enum FaultModel {
 /// The least that any protocol of its kind can do per batch of commands, clients left out.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Floors {
-    /// Messages between replicas per batch.
+    /// Messages between replicas per batch; zero where no number can be given, and then nothing is set
+    /// against it.
     pub messages_per_batch: f64,
     /// One-way delays until the replica that answers the client knows.
     pub delays: f64,

@@ -63,6 +63,18 @@ fn every_update_reaches_all_over_a_tree() {
     }
 }
 
+/// Views of five replicas have room for all, but only the first shuffle, after a minute, fills them.
+#[test]
+fn a_minute_later_few_replicas_are_all_neighbours() {
+    let mut simulation = launch(&Plumtree, 5, 1);
+    simulation.run_until(Time(130 * SECOND));
+    let from_one = |number: u64| number * 5;
+    updates(&mut *simulation, (0..20).map(from_one), 200);
+    let times = times(&updates(&mut *simulation, (20..70).map(from_one), 200));
+    println!("5 replicas after a shuffle: p50 {:.1} ms", times[25] as f64 / 1e6);
+    assert!(times[25] < 12 * MILLISECOND, "{times:?}");
+}
+
 /// Whatever the seed, no replica is left outside the overlay.
 #[test]
 fn overlays_form_whole() {
