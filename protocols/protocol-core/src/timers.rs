@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::replica::Time;
 
-/// A library's timers, for an adapter that sets one [timer](crate::Effects::set_timer) for all: by the time when they run out, and by age among those of the same time.
+/// A library's timers, for an adapter that sets one [timer](crate::Effects::set_timer) for all of them: by
+/// the time when they run out, and by age among those of the same time.
 #[derive(Debug)]
 pub struct Timers<T> {
     by_due: BTreeMap<(Time, u64), T>,
