@@ -8,7 +8,7 @@ use protocol_plumtree::Plumtree;
 
 #[tokio::test]
 async fn every_replica_gets_every_update() {
-    dissemination::every_replica_gets_every_update(&Plumtree, 500).await;
+    dissemination::every_replica_gets_updates(&Plumtree, 500, 500).await;
 }
 
 #[tokio::test]

@@ -6,10 +6,10 @@ mod dissemination;
 
 use protocol_swim::Swim;
 
-/// So few at once that one packet holds them all: SWIM has no way to get what was missed.
+/// SWIM has no way to get what was missed, so that all of them do is not promised.
 #[tokio::test]
-async fn every_replica_gets_every_update() {
-    dissemination::every_replica_gets_every_update(&Swim, 5).await;
+async fn every_replica_gets_most_updates() {
+    dissemination::every_replica_gets_updates(&Swim, 30, 10).await;
 }
 
 #[tokio::test]
