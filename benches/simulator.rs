@@ -7,6 +7,8 @@ use criterion::{BenchmarkId, Throughput};
 use protocol_core::{Command, CommandId, Simulation, SimulationSpec, Time};
 
 const NEVER: Time = Time(u64::MAX);
+/// Gossip may leave a replica out, and then no one would ever say so.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Clients, each with one request in flight, and what they sent so far.
 struct Loop {
@@ -16,7 +18,7 @@ struct Loop {
 
 impl Loop {
     fn send(&mut self, at: Time) {
-        self.simulation.submit(at, Command::new(CommandId(self.next_id), &[0x5A; 128]), NEVER);
+        self.simulation.submit(at, Command::new(CommandId(self.next_id), &[0x5A; 128]), at + PATIENCE);
         self.next_id += 1;
     }
 

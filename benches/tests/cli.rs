@@ -91,6 +91,11 @@ fn bad_input_gets_one_line_and_its_exit_code() {
     std::fs::write(place.path().join("bad.toml"), SCENARIOS.replace("rate_per_s = 500", "rate_per_s = -5"))
         .unwrap();
     std::fs::write(
+        place.path().join("large.toml"),
+        SCENARIOS.replacen("name =", "payload_bytes = 5000\nname =", 1),
+    )
+    .unwrap();
+    std::fs::write(
         place.path().join("pair.toml"),
         "name = \"pair\"\nregions = [\"a\"]\none_way_ms = [[1]]\nplacement = [\"a\", \"a\"]\n",
     )
@@ -107,7 +112,11 @@ fn bad_input_gets_one_line_and_its_exit_code() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     for (arguments, code, expected) in [
-        ("run --protocol zab", 2, "no protocol `zab`; there are: raft-rs, openraft, omnipaxos"),
+        (
+            "run --protocol zab",
+            2,
+            "no protocol `zab`; there are: raft-rs, openraft, omnipaxos, plumtree, swim",
+        ),
         ("run --scenario medium", 2, "no scenario `medium`; there are: low_load, high_load, stress"),
         ("run --profile slow", 2, "no profile `slow`; there are: quick, full"),
         ("run --baseline old", 5, "no baseline `old`"),
@@ -135,6 +144,12 @@ fn bad_input_gets_one_line_and_its_exit_code() {
             "run --scenario cost --network tcp",
             2,
             "scenario `cost`: network = a setting of its own is outside no network",
+        ),
+        (
+            "run --file large.toml --protocol plumtree",
+            2,
+            "scenario `brief`: payload_bytes: plumtree can't carry payloads of 5000 bytes: its library takes at \
+             most 4016",
         ),
         (
             "run --file small.toml",
@@ -204,7 +219,7 @@ fn bad_input_gets_one_line_and_its_exit_code() {
 #[test]
 fn a_run_is_saved_compared_and_listed() {
     let place = Place::new();
-    let brief = "run -q --file scenarios.toml --scenario brief";
+    let brief = "run -q --file scenarios.toml --scenario brief --protocol raft-rs,openraft";
     let first = place.run(&format!("{brief} --save before"));
     assert_eq!(first.status.code(), Some(0), "{}", text(&first.stderr));
     let table = text(&first.stdout);
@@ -297,7 +312,7 @@ fn every_network_and_storage_runs() {
 fn machines_read_json_and_the_history_remembers() {
     let place = Place::new();
     let output =
-        place.run("run --file scenarios.toml --scenario brief --format json -q --namespace nightly --pin");
+        place.run("run --file scenarios.toml --scenario brief --protocol raft-rs,openraft --format json -q --namespace nightly --pin");
     assert_eq!(text(&output.stderr), "");
     let results: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(results, place.results());
@@ -344,7 +359,7 @@ fn hooks_run_around_each_protocol_and_a_failing_one_stops_the_run() {
         let hooks = format!("name = \"brief\"\n[scenario.hooks]\npre = [{pre}]\npost = [{post}]\n");
         std::fs::write(place.path().join("hooked.toml"), SCENARIOS.replacen("name = \"brief\"\n", &hooks, 1))
             .unwrap();
-        place.run("run -q --file hooked.toml --scenario brief")
+        place.run("run -q --file hooked.toml --scenario brief --protocol raft-rs,openraft")
     };
     let output = with_hooks(
         "'test -d \"$CONSENSUS_BENCH_RUN_FOLDER\"'",

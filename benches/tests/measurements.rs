@@ -1,23 +1,31 @@
-//! Every kind of measurement, in brief, for every protocol of the suite.
+//! Every kind of measurement, in brief, for every protocol of the suite whose replicas share an order, and
+//! those that have a meaning without one for the others.
 #![allow(clippy::unwrap_used)]
 
 use consensus_bench::progress::Progress;
 use consensus_bench::results::{Outcome, ScenarioResult};
 use consensus_bench::run::Limits;
 use consensus_bench::scenario::{self, Measure, Scenario, StorageConfig};
+use protocol_core::Order;
 
 fn built_in(name: &str) -> Scenario {
     scenario::find(&scenario::profile("quick").unwrap(), name).unwrap().clone()
 }
 
-/// The result of each protocol; they are safe and complete.
+/// The result of each protocol that orders commands; they are safe and complete.
 fn results(scenario: &Scenario) -> Vec<ScenarioResult> {
+    results_of(Order::Total, scenario)
+}
+
+fn results_of(order: Order, scenario: &Scenario) -> Vec<ScenarioResult> {
     scenario.check("test").unwrap();
     let folder = tempfile::tempdir().unwrap();
     let pairs =
         consensus_bench_suite::suite().pairs(std::slice::from_ref(scenario), Limits::default()).unwrap();
+    let pairs = pairs.iter().filter(|pair| pair.protocol.descriptor().order == order);
     let results: Vec<ScenarioResult> =
-        pairs.iter().map(|pair| pair.run(folder.path(), &Progress::default())).collect();
+        pairs.map(|pair| pair.run(folder.path(), &Progress::default())).collect();
+    assert!(!results.is_empty());
     for result in &results {
         assert_eq!(result.outcome, Outcome::Completed, "{}", result.protocol);
         assert!(result.safety.checked && result.safety.violations.is_empty(), "{:?}", result.safety);
@@ -159,24 +167,6 @@ fn every_fault_is_survived_without_losing_anything() {
     }
 }
 
-/// The results of the protocols that can be simulated.
-fn simulated(scenario: &Scenario) -> Vec<ScenarioResult> {
-    scenario.check("test").unwrap();
-    let pairs =
-        consensus_bench_suite::suite().pairs(std::slice::from_ref(scenario), Limits::default()).unwrap();
-    let results = pairs.iter().map(|pair| pair.run(std::path::Path::new("unused"), &Progress::default()));
-    let simulated = results.filter(|result| {
-        assert_eq!(result.outcome, Outcome::Completed, "{}", result.protocol);
-        assert!(result.safety.violations.is_empty(), "{:?}", result.safety);
-        let why_not = result.exact.as_ref().unwrap().not_simulated.as_ref();
-        assert_eq!(why_not.is_none(), result.safety.checked, "{}: {why_not:?}", result.protocol);
-        why_not.is_none()
-    });
-    let results: Vec<_> = simulated.collect();
-    assert!(!results.is_empty());
-    results
-}
-
 #[test]
 fn every_fault_is_survived_in_virtual_time_too() {
     let mut scenario = built_in("virtual_fault_tolerance");
@@ -184,7 +174,7 @@ fn every_fault_is_survived_in_virtual_time_too() {
     plan.seeds = 2;
     plan.rate_per_s = 200.0;
     let faults = plan.faults.len();
-    for result in simulated(&scenario) {
+    for result in results(&scenario) {
         assert_eq!(result.faults.len(), faults);
         for fault in &result.faults {
             let name = format!("{} {}", result.protocol, fault.fault);
@@ -219,7 +209,7 @@ fn a_hundred_and_one_sites_are_simulated_and_growth_is_fitted() {
     (plan.replicas, plan.clients) = (vec![3, 31, SITES], vec![64]);
     // The first clients were refused until someone led, and come back one by one.
     (plan.warm_up_commits, plan.commits) = (256, 128);
-    for result in simulated(&scenario) {
+    for result in results(&scenario) {
         let found = result.exact.unwrap();
         assert_eq!(found.cells.len(), 3);
         let fit = found.growth.iter().find(|fit| fit.cost == "messages_per_batch").unwrap();
@@ -229,5 +219,24 @@ fn a_hundred_and_one_sites_are_simulated_and_growth_is_fitted() {
         for counted in ["allocations_per_commit", "allocated_bytes_per_commit"] {
             assert!(last.metric(counted).unwrap().value > 0.0, "{counted}");
         }
+    }
+}
+
+/// At a rate that any of them carries; what a replica missed counts as failed.
+#[test]
+fn updates_without_an_order_are_measured_too() {
+    let mut scenario = built_in("low_load").brief();
+    scenario.phases.iter_mut().for_each(|phase| phase.rate_per_s = 20.0);
+    for result in results_of(Order::Set, &scenario) {
+        assert!(value(&result, "success_ratio") > 0.5, "{}", result.protocol);
+        assert!(value(&result, "messages_per_commit") >= 1.0, "{}", result.protocol);
+    }
+}
+
+#[test]
+fn faults_of_leaders_and_majorities_are_not_given_to_those_who_have_none() {
+    let scenario = built_in("fault_tolerance");
+    for result in results_of(Order::Set, &scenario) {
+        assert!(result.faults.iter().all(|fault| fault.not_measured.is_some()), "{}", result.protocol);
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use protocol_core::{LaunchError, Protocol, Settings, check_size};
+use protocol_core::{LaunchError, Protocol, Settings, check_payload, check_size};
 use thiserror::Error;
 
 use crate::run::{Limits, Pair};
@@ -60,6 +60,14 @@ pub enum SuiteError {
     /// The configuration, or the size of a cluster, is not the protocol's.
     #[error(transparent)]
     Launch(#[from] LaunchError),
+    /// A scenario's commands are larger than the protocol takes.
+    #[error("scenario `{scenario}`: payload_bytes: {source}")]
+    Payload {
+        /// Scenario.
+        scenario: String,
+        /// What the protocol takes.
+        source: LaunchError,
+    },
 }
 
 /// Protocols by name, in the order of tables.
@@ -146,14 +154,15 @@ impl Suite {
     }
 
     /// Every protocol under every scenario, scenario by scenario; refused before anything runs when a
-    /// protocol can't have the size of a scenario's cluster.
+    /// protocol can't have the size of a scenario's cluster, or of its commands.
     pub fn pairs(&self, scenarios: &[Scenario], limits: Limits) -> Result<Vec<Pair>, SuiteError> {
         let mut pairs = Vec::with_capacity(scenarios.len() * self.registered.len());
         for scenario in scenarios {
             for registration in &self.registered {
-                for replicas in sizes(scenario) {
-                    check_size(&registration.protocol.descriptor(), replicas)?;
-                }
+                let protocol = registration.protocol.descriptor();
+                sizes(scenario).into_iter().try_for_each(|replicas| check_size(&protocol, replicas))?;
+                check_payload(&protocol, scenario.payload_bytes)
+                    .map_err(|source| SuiteError::Payload { scenario: scenario.name.clone(), source })?;
                 pairs.push(registration.pair(scenario, limits));
             }
         }

@@ -19,13 +19,13 @@ pub struct Times {
 }
 
 impl Times {
-    fn record(&mut self, ns: u64) {
+    pub(super) fn record(&mut self, ns: u64) {
         *self.by_value.entry(ns).or_default() += 1;
         self.count += 1;
     }
 
     /// The nearest-rank percentile; not a number when there is no time.
-    fn quantile(&self, quantile: f64) -> f64 {
+    pub(super) fn quantile(&self, quantile: f64) -> f64 {
         let rank = ((quantile * self.count as f64).ceil() as u64).max(1);
         let mut seen = 0;
         let found = self.by_value.iter().find(|&(_, count)| {

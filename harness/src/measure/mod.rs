@@ -1,6 +1,7 @@
 //! From records to numbers: the metrics of a phase, with intervals from its blocks of time.
 
 mod blocks;
+mod dissemination;
 mod exact;
 mod latency;
 mod outage;
@@ -10,6 +11,7 @@ mod virtual_faults;
 use hdrhistogram::Histogram;
 use protocol_core::{Counters, Floors, MessageKind};
 
+pub use dissemination::{Churn, Dissemination, dissemination_metrics};
 pub use exact::{ExactRecord, Latencies, exact_metrics, growth_fits, growth_metrics};
 pub use latency::latency_metrics;
 pub use outage::{FaultMarks, fault_cycle, fault_metrics, fault_metrics_of_scenario};
@@ -194,7 +196,11 @@ impl PhaseTotals<'_> {
             upper: messages.upper.map(|upper| upper / floor),
             ..messages.clone()
         };
-        vec![
+        // Only gossip has any, and others need not show it.
+        let control = |block: &IntervalRecord| spent(block).of(MessageKind::Control).messages as f64;
+        let control = self.ratio("control_messages_per_commit", "1", less, control, commits);
+        let control = Some(control).filter(|control| control.value > 0.0);
+        let costs = vec![
             messages,
             over_floor,
             self.ratio("bytes_per_commit", "bytes", less, |block| protocol(block).bytes as f64, commits),
@@ -243,7 +249,8 @@ impl PhaseTotals<'_> {
                 |block| cpu(block, |cpu| cpu.thread_ns),
                 |block| block.recorder.sent as f64,
             ),
-        ]
+        ];
+        costs.into_iter().chain(control).collect()
     }
 
     /// How well the generator kept its promise, and how undisturbed the run was.

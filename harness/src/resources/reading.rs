@@ -191,8 +191,9 @@ mod tests {
         near(sample.cpu_threads["cluster"], 0.25);
         near(sample.cpu_threads["wal"], 0.1);
         near(sample.run_delay.unwrap(), 0.01);
-        near(sample.transport_messages_per_s, 3_000.0);
-        near(sample.transport_bytes_per_s, 300_000.0);
+        let kinds = MessageKind::ALL.len() as f64;
+        near(sample.transport_messages_per_s, kinds * 1_000.0);
+        near(sample.transport_bytes_per_s, kinds * 100_000.0);
         near(sample.log_bytes_per_s, 10_000.0);
         near(sample.syncs_per_s, 1_000.0);
         near(sample.storage_write_bytes_per_s.unwrap(), 7_000.0);

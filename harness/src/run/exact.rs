@@ -1,15 +1,19 @@
 //! Closed loops in virtual time: no clock, no thread, no sample; every number is a count.
 
+use std::time::Duration;
+
 use protocol_core::{
-    Answered, CommandId, CommandSource, Fault, IdSet, LaunchError, Observation, Simulation, SimulationSpec,
-    Time,
+    Answered, CommandId, CommandSource, Fault, IdSet, LaunchError, Observation, Order, Simulation,
+    SimulationSpec, Time,
 };
 
 use super::simulated::{SECOND_NS, SETTLING_NS, spec};
 use super::{Pair, RunError, exact_open};
 use crate::calibration::CostModel;
 use crate::interrupt;
-use crate::measure::{ExactRecord, Latencies, exact_metrics, growth_fits, growth_metrics};
+use crate::measure::{
+    Dissemination, ExactRecord, Latencies, dissemination_metrics, exact_metrics, growth_fits, growth_metrics,
+};
 use crate::progress::Progress;
 use crate::resources::ThreadHeapCounts;
 use crate::results::{ExactCell, ExactResult, Metric, Outcome, Safety, ScenarioResult};
@@ -19,6 +23,9 @@ use crate::scenario::ExactPlan;
 /// A command that takes longer than this in virtual time is not waited for.
 const STALLED_AFTER_S: u64 = 600;
 const NEVER: Time = Time(u64::MAX);
+/// What has not reached every replica by then is incomplete. Longer than any repair over any of the
+/// topologies takes, and apart from the scenario's time-out, which is for real clocks.
+const SPREAD_WITHIN: Duration = Duration::from_secs(10);
 
 /// Counts every combination of the plan.
 pub(super) fn run(
@@ -94,6 +101,8 @@ impl Combination<'_> {
 
     fn count(&self) -> Result<(ExactCell, Safety, u64), RunError> {
         let spec = self.spec()?;
+        // Gossip may leave a replica out, and then no one would ever say so.
+        let spreads = self.pair.protocol.descriptor().order == Order::Set;
         let mut run = ClosedRun {
             simulation: self.pair.protocol.simulate(&spec)?,
             payload: vec![0x5A; self.pair.scenario.payload_bytes],
@@ -102,13 +111,18 @@ impl Combination<'_> {
             next_id: 0,
             open: 0,
             acknowledged: IdSet::default(),
+            patience: spreads.then_some(SPREAD_WITHIN),
+            spreading: Dissemination::default(),
         };
         run.commit(self.clients, self.plan.warm_up_commits.max(1))?;
         let (before, started, heap_before) = (run.simulation.observe(), run.simulation.now(), run.heap);
+        run.spreading = Dissemination::default();
         let latencies = run.commit(self.clients, self.plan.commits)?;
         let (after, ended, heap_after) = (run.simulation.observe(), run.simulation.now(), run.heap);
         run.drain()?;
-        let recovery_ns = if self.plan.recovery { Some(run.recover(&after)?) } else { None };
+        let spreading = std::mem::take(&mut run.spreading);
+        let recovery_ns = if self.plan.recovery && !spreads { Some(run.recover(&after)?) } else { None };
+        let churn = if self.plan.recovery && spreads { Some(run.churn(self.replicas)?) } else { None };
         let record = ExactRecord {
             latencies: &latencies,
             before: &before,
@@ -119,13 +133,14 @@ impl Combination<'_> {
             floors: (self.pair.protocol.descriptor().floors)(self.replicas),
             one_way_ns: uniform_delay(&spec),
         };
+        let spread = if spreads { dissemination_metrics(&spreading, &record, churn) } else { Vec::new() };
         let cell = ExactCell {
             topology: self.topology.into(),
             replicas: self.replicas,
             clients: self.clients,
             offered_per_s: None,
             commits: latencies.count(),
-            metrics: exact_metrics(&record),
+            metrics: exact_metrics(&record).into_iter().chain(spread).collect(),
         };
         Ok((cell, run.check(), run.simulation.events()))
     }
@@ -140,8 +155,8 @@ fn uniform_delay(spec: &SimulationSpec) -> Option<u64> {
 }
 
 /// A closed loop on one simulation.
-struct ClosedRun {
-    simulation: Box<dyn Simulation>,
+pub(super) struct ClosedRun {
+    pub(super) simulation: Box<dyn Simulation>,
     payload: Vec<u8>,
     commands: CommandSource,
     /// What the simulation took from the heap so far; none where it is not counted.
@@ -149,14 +164,19 @@ struct ClosedRun {
     next_id: u64,
     open: usize,
     acknowledged: IdSet,
+    /// How long clients wait; for ever when there is none.
+    patience: Option<Duration>,
+    /// How commands spread that every replica has to have.
+    spreading: Dissemination,
 }
 
 impl ClosedRun {
-    fn send(&mut self, at: Time) {
+    pub(super) fn send(&mut self, at: Time) {
         let command = self.commands.command(CommandId(self.next_id), &self.payload);
         self.next_id += 1;
         self.open += 1;
-        self.inside(|simulation| simulation.submit(at, command, NEVER));
+        let deadline = self.patience.map_or(NEVER, |patience| at + patience);
+        self.inside(|simulation| simulation.submit(at, command, deadline));
     }
 
     /// Calls the simulation, and counts what it takes from the heap: the loop around it takes from there
@@ -176,9 +196,13 @@ impl ClosedRun {
             self.send(self.simulation.now());
         }
         let mut latencies = Latencies::default();
-        while latencies.count() < commits {
+        let before = self.spreading.late();
+        while latencies.count() + self.spreading.late() - before < commits {
             for answered in self.wait()? {
-                latencies.record(&answered);
+                self.spreading.record(&answered);
+                if answered.outcome.is_ok() {
+                    latencies.record(&answered);
+                }
                 self.send(answered.answered);
             }
         }
@@ -190,6 +214,10 @@ impl ClosedRun {
         if !self.inside(|simulation| simulation.run_until_answer(limit)) {
             return Err(RunError::Stalled(STALLED_AFTER_S));
         }
+        Ok(self.take_answers())
+    }
+
+    pub(super) fn take_answers(&mut self) -> Vec<Answered> {
         let answers = self.simulation.take_answers();
         for answered in &answers {
             self.open -= 1;
@@ -197,10 +225,10 @@ impl ClosedRun {
                 self.acknowledged.insert(answered.id);
             }
         }
-        Ok(answers)
+        answers
     }
 
-    fn drain(&mut self) -> Result<(), RunError> {
+    pub(super) fn drain(&mut self) -> Result<(), RunError> {
         while self.open > 0 {
             self.wait()?;
         }

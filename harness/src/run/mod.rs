@@ -1,5 +1,6 @@
 //! One protocol under one scenario: launch, load, drain, safety check, numbers, clean-up.
 
+mod churn;
 mod closed;
 mod exact;
 mod exact_open;

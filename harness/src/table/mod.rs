@@ -6,6 +6,7 @@ use comfy_table::{Cell, CellAlignment, Table, TableComponent, presets};
 use crate::results::{Metric, Outcome, ScenarioResult};
 use crate::scenario::{Arrivals, Measure, Scenario};
 
+mod dissemination;
 mod exact;
 mod faults;
 mod latency;
@@ -65,7 +66,9 @@ fn body(rows: &[&ScenarioResult]) -> String {
         Measure::Resources => vec![table(rows), resources_table(rows)],
         Measure::Scalability(_) => vec![scalability_table(rows)],
         Measure::FaultTolerance(_) => vec![faults::faults_table(rows)],
-        Measure::Exact(plan) if plan.costs.is_none() => vec![exact::exact_table(rows)],
+        Measure::Exact(plan) if plan.costs.is_none() => {
+            vec![exact::exact_table(rows), dissemination::dissemination_table(rows)]
+        }
         Measure::Exact(_) => vec![virtual_load::virtual_load_table(rows)],
         Measure::VirtualFaultTolerance(_) => vec![virtual_faults::virtual_faults_table(rows)],
     };

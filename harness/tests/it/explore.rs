@@ -33,6 +33,8 @@ impl Protocol for Toy {
             floors: |_| Floors::without_cryptography(4.0, 2.0),
             tunables: &[],
             behaviours: &[],
+            largest_payload_bytes: None,
+            forgets_safely: false,
         }
     }
 

@@ -280,6 +280,10 @@ pub struct ReplicaStatus {
     pub digest: u64,
     /// What it did.
     pub counters: Counters,
+    /// Times it came back after a crash.
+    pub restarts: u64,
+    /// Peers that its failure detector holds to have failed, in order of id; none without a detector.
+    pub suspects: Vec<ReplicaId>,
     /// Peers it caught breaking the protocol.
     pub misbehaviour: Vec<Misbehaviour>,
     /// Why it stopped by itself, such as a full disk.

@@ -124,6 +124,7 @@ mod replica_cluster;
 pub mod simulation;
 mod storage;
 mod submit;
+mod timers;
 mod wire;
 
 pub use applied::{Application, Applied, AppliedLog, Order};
@@ -141,7 +142,7 @@ pub use network::{
 pub use phases::{Flush, Milestones, Phases};
 pub use protocol::{
     Descriptor, Family, FaultModel, Floors, LaunchError, LaunchSpec, Protocol, Scale, Settings, Timing,
-    Tunable, check_size,
+    Tunable, check_payload, check_size,
 };
 pub use replica::{
     Delivery, EffectQueues, Effects, Input, Misbehaviour, Rejection, Replica, ReplicaId, Slot, SyncToken,
@@ -151,4 +152,5 @@ pub use replica_cluster::{Boot, DriverOptions, ReplicaCluster};
 pub use simulation::{Answered, Costs, SharedCores, SimulatedCluster, Simulation, SimulationSpec, Spread};
 pub use storage::{Recovered, StorageSpec, Wal};
 pub use submit::{SUBMIT_DEADLINE, submit_and_wait};
+pub use timers::Timers;
 pub use wire::{Message, MessageKind, Wire, WireError};

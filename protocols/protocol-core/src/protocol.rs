@@ -58,7 +58,8 @@ pub enum FaultModel {
 /// those of all replicas together; what a protocol can do without has the floor 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Floors {
-    /// Messages between replicas per batch.
+    /// Messages between replicas per batch; zero where no number can be given, and then nothing is set
+    /// against it.
     pub messages_per_batch: f64,
     /// One-way delays until the replica that answers the client knows.
     pub delays: f64,
@@ -137,6 +138,11 @@ pub struct Descriptor {
     pub tunables: &'static [Tunable],
     /// How its replicas can be made to lie; none where it trusts them.
     pub behaviours: &'static [Behaviour],
+    /// Bytes of a command's payload, at most, where the library sets a limit.
+    pub largest_payload_bytes: Option<usize>,
+    /// Whether a replica may come back without what it knew, because nothing was promised to last longer
+    /// than its process. Gossip without a log.
+    pub forgets_safely: bool,
 }
 
 impl Descriptor {
@@ -274,6 +280,16 @@ pub enum LaunchError {
         /// Largest.
         high: usize,
     },
+    /// The library takes no payload as large as this.
+    #[error("{protocol} can't carry payloads of {bytes} bytes: its library takes at most {largest}")]
+    PayloadTooLarge {
+        /// Protocol.
+        protocol: &'static str,
+        /// Asked for.
+        bytes: usize,
+        /// Largest.
+        largest: usize,
+    },
     /// No tunable has this name.
     #[error("{protocol} has no setting `{name}`; it has: {known}")]
     UnknownSetting {
@@ -342,6 +358,16 @@ pub trait Protocol: Send + Sync {
     fn simulate(&self, _spec: &SimulationSpec) -> Result<Box<dyn Simulation>, LaunchError> {
         let why = "its adapter does not say how";
         Err(LaunchError::NotSimulated { protocol: self.descriptor().name, why })
+    }
+}
+
+/// Refuses payloads that are larger than the protocol's library takes.
+pub fn check_payload(protocol: &Descriptor, bytes: usize) -> Result<(), LaunchError> {
+    match protocol.largest_payload_bytes {
+        Some(largest) if bytes > largest => {
+            Err(LaunchError::PayloadTooLarge { protocol: protocol.name, bytes, largest })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -189,6 +189,8 @@ pub struct EffectQueues<Message, Record> {
     pub(crate) rejections: Vec<Rejection>,
     pub(crate) view: Option<(View, Option<ReplicaId>)>,
     pub(crate) misbehaviour: Vec<Misbehaviour>,
+    /// Peers, and whether they are now held to have failed.
+    pub(crate) suspicions: Vec<(ReplicaId, bool)>,
     pub(crate) proposals: u64,
     /// Signatures made, signatures checked, authentication codes made or checked.
     pub(crate) cryptography: [u64; 3],
@@ -209,6 +211,7 @@ impl<Message, Record> Default for EffectQueues<Message, Record> {
             rejections: Vec::new(),
             view: None,
             misbehaviour: Vec::new(),
+            suspicions: Vec::new(),
             proposals: 0,
             cryptography: [0; 3],
         }
@@ -292,6 +295,16 @@ impl<Message: Clone, Record> EffectQueues<Message, Record> {
     /// Reports a peer that broke the protocol.
     pub fn misbehaviour(&mut self, misbehaviour: Misbehaviour) {
         self.misbehaviour.push(misbehaviour);
+    }
+
+    /// Tells that the replica now holds a peer to have failed, by a failure detector of its own.
+    pub fn suspect(&mut self, peer: ReplicaId) {
+        self.suspicions.push((peer, true));
+    }
+
+    /// Tells that the replica no longer holds a peer to have failed.
+    pub fn clear(&mut self, peer: ReplicaId) {
+        self.suspicions.push((peer, false));
     }
 
     /// Counts one proposal (one consensus instance, append or block), however many commands it holds.

@@ -25,7 +25,7 @@ pub trait Message: Wire + Clone {
 }
 
 /// What a message is for. Heartbeats are counted apart, because they cost per second and not per
-/// commit.
+/// commit; so is what only prepares or saves the sending of commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum MessageKind {
     /// Agreement on commands, elections included.
@@ -34,12 +34,15 @@ pub enum MessageKind {
     Heartbeat,
     /// Snapshots and catch-up of a replica that fell behind.
     StateTransfer,
+    /// What gossip sends beside the updates themselves: announcements of updates, requests for those
+    /// missed, and the upkeep of its overlay.
+    Control,
 }
 
 impl MessageKind {
     /// All kinds, in the order of their index.
-    pub const ALL: [MessageKind; 3] =
-        [MessageKind::Protocol, MessageKind::Heartbeat, MessageKind::StateTransfer];
+    pub const ALL: [MessageKind; 4] =
+        [MessageKind::Protocol, MessageKind::Heartbeat, MessageKind::StateTransfer, MessageKind::Control];
 
     /// Position in [`MessageKind::ALL`].
     pub fn index(self) -> usize {

@@ -105,6 +105,8 @@ impl Protocol for Omnipaxos {
                 RESEND,
             ],
             behaviours: &[],
+            largest_payload_bytes: None,
+            forgets_safely: false,
         }
     }
 

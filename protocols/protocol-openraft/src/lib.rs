@@ -120,6 +120,8 @@ impl Protocol for Openraft {
                 KEPT_ENTRIES,
             ],
             behaviours: &[],
+            largest_payload_bytes: None,
+            forgets_safely: false,
         }
     }
 

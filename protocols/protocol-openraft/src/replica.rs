@@ -1,7 +1,7 @@
 //! One replica: what outsiders know of it, and its life from boot to crash.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -34,6 +34,7 @@ pub(crate) const LOOK_AFTER: Duration = Duration::from_millis(50);
 pub(crate) struct Node {
     pub(crate) counters: Arc<CounterCell>,
     pub(crate) live: AtomicBool,
+    starts: AtomicU64,
     requests: Mutex<Option<mpsc::UnboundedSender<Request>>>,
     endpoint: Mutex<Option<Arc<Endpoint<RealTime>>>>,
     raft: Mutex<Option<Raft>>,
@@ -74,6 +75,8 @@ impl Node {
             delivered: log.delivered(),
             digest: log.digest(),
             counters: self.counters.read(),
+            restarts: self.starts.load(Relaxed).saturating_sub(1),
+            suspects: Vec::new(),
             misbehaviour: Vec::new(),
             failure: held(&self.failure).clone(),
         }
@@ -159,6 +162,7 @@ impl Life {
         *held(&node.raft) = Some(raft.clone());
         *held(&node.endpoint) = Some(endpoint.clone());
         *held(&node.requests) = Some(sender);
+        node.starts.fetch_add(1, Relaxed);
         node.live.store(true, Relaxed);
         let lease = Duration::from_millis(origin.config.election_timeout_max);
         let look_after = LookAfter {

@@ -96,6 +96,8 @@ impl Protocol for RaftRs {
             },
             tunables: &[MAX_SIZE_PER_MSG, MAX_INFLIGHT, LARGEST_PROPOSAL, SKIP_BCAST_COMMIT, BATCH_APPEND],
             behaviours: &[],
+            largest_payload_bytes: None,
+            forgets_safely: false,
         }
     }
 

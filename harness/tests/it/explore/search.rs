@@ -41,6 +41,8 @@ impl Protocol for Quarry {
             floors: |_| Floors::without_cryptography(4.0, 2.0),
             tunables: &[],
             behaviours: &[],
+            largest_payload_bytes: None,
+            forgets_safely: false,
         }
     }
 

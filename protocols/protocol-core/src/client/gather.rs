@@ -35,6 +35,7 @@ impl Answers for Gather {
                 open.committed = Some(committed);
                 open.votes.accept(committed.slot, committed.output)
             }
+            Err(SubmitError::TimedOut) => open.votes.time_out(),
             Err(_) => open.votes.lose(),
         };
         if verdict == Verdict::Open {

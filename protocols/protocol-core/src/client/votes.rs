@@ -57,6 +57,15 @@ impl Votes {
         self.verdict()
     }
 
+    /// A replica that lives did not answer in time. Where every live replica has to, that ends it.
+    pub(crate) fn time_out(&mut self) -> Verdict {
+        if self.matching.is_some() || self.settled {
+            return self.lose();
+        }
+        self.settled = true;
+        Verdict::Failed
+    }
+
     /// Answers given, equal or not.
     pub(crate) fn given(&self) -> usize {
         self.answers.iter().map(|answer| answer.2).sum()
@@ -119,5 +128,15 @@ mod tests {
         assert_eq!((none.lose(), none.lose()), (Verdict::Open, Verdict::Failed));
         let mut last_one_dies = Votes::new(ClientRule::Broadcast, 2);
         assert_eq!((last_one_dies.accept(A, 0), last_one_dies.lose()), (Verdict::Open, Verdict::Settled));
+    }
+
+    #[test]
+    fn a_broadcast_fails_at_the_first_live_replica_that_is_late() {
+        let mut votes = Votes::new(ClientRule::Broadcast, 3);
+        assert_eq!(votes.accept(A, 0), Verdict::Open);
+        assert_eq!(votes.time_out(), Verdict::Failed);
+        assert_eq!((votes.time_out(), votes.accept(A, 0)), (Verdict::Open, Verdict::Open), "failed once");
+        let mut equal = Votes::new(ClientRule::Everyone { matching: 1 }, 2);
+        assert_eq!((equal.time_out(), equal.accept(A, 0)), (Verdict::Open, Verdict::Settled));
     }
 }

@@ -176,6 +176,9 @@ impl<R: Replica> Driver<R> {
         if !self.effects.misbehaviour.is_empty() {
             self.node.accuse(&mut self.effects.misbehaviour);
         }
+        if !self.effects.suspicions.is_empty() {
+            self.node.suspect(&mut self.effects.suspicions);
+        }
         self.reply();
         self.deliver()?;
         let Some(token) = self.effects.sync.take() else { return Ok(None) };

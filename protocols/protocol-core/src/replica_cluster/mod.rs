@@ -62,13 +62,15 @@ pub struct DriverOptions {
     pub order: Order,
     /// How replicas can be made to behave.
     pub behaviours: &'static [Behaviour],
+    /// Whether a replica may restart without a log ([`Descriptor::forgets_safely`]).
+    pub forgets_safely: bool,
 }
 
 impl DriverOptions {
     /// What a protocol's descriptor asks of its driver; all else as by default.
     pub fn of(protocol: &Descriptor) -> Self {
-        let Descriptor { order, behaviours, .. } = *protocol;
-        DriverOptions { order, behaviours, ..DriverOptions::default() }
+        let Descriptor { order, behaviours, forgets_safely, .. } = *protocol;
+        DriverOptions { order, behaviours, forgets_safely, ..DriverOptions::default() }
     }
 }
 
@@ -80,6 +82,7 @@ impl Default for DriverOptions {
             seal: None,
             order: Order::default(),
             behaviours: &[],
+            forgets_safely: false,
         }
     }
 }
@@ -150,6 +153,7 @@ impl<R: Replica> ReplicaCluster<R> {
             .map_err(|_| LaunchError::Library(format!("replica {id} has not ended its last life")))?;
         *held(&node.application) = application.clone();
         *held(&node.failure) = None;
+        held(&node.suspects).clear();
         // What came while the replica was down is lost, but clients' requests are not.
         refuse_all(id, &mut events, &self.client);
         let life = node.lives.fetch_add(1, Relaxed);
@@ -207,7 +211,7 @@ impl<R: Replica> ReplicaCluster<R> {
     }
 
     async fn restart(&self, fault: Fault, id: ReplicaId) -> Result<(), FaultError> {
-        if self.storage == StorageSpec::Memory {
+        if self.storage == StorageSpec::Memory && !self.options.forgets_safely {
             return Err(FaultError::forgotten(fault));
         }
         let mut tasks = self.tasks.lock().await;

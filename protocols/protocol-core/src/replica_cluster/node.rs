@@ -1,5 +1,6 @@
 //! What outsiders know of one replica, and how they reach it.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -42,6 +43,7 @@ pub(super) struct Node<R: Replica> {
     pub(super) corrupted: AtomicBool,
     pub(super) pace: Pace,
     pub(super) misbehaviour: Mutex<Vec<Misbehaviour>>,
+    pub(super) suspects: Mutex<BTreeSet<ReplicaId>>,
     pub(super) failure: Mutex<Option<String>>,
 }
 
@@ -63,6 +65,7 @@ impl<R: Replica> Node<R> {
             corrupted: AtomicBool::new(false),
             pace: Pace::default(),
             misbehaviour: Mutex::default(),
+            suspects: Mutex::default(),
             failure: Mutex::default(),
         }
     }
@@ -85,6 +88,18 @@ impl<R: Replica> Node<R> {
         kept.extend(accusations.drain(..).take(room));
     }
 
+    /// Takes over what the replica's failure detector found.
+    pub(super) fn suspect(&self, suspicions: &mut Vec<(ReplicaId, bool)>) {
+        let mut suspects = held(&self.suspects);
+        for (peer, failed) in suspicions.drain(..) {
+            if failed {
+                suspects.insert(peer);
+            } else {
+                suspects.remove(&peer);
+            }
+        }
+    }
+
     pub(super) fn fail(&self, failure: String) {
         self.live.store(false, Relaxed);
         *held(&self.failure) = Some(failure);
@@ -99,6 +114,8 @@ impl<R: Replica> Node<R> {
             delivered: log.delivered(),
             digest: log.digest(),
             counters: self.counters.read(),
+            restarts: self.lives.load(Relaxed).saturating_sub(1),
+            suspects: held(&self.suspects).iter().copied().collect(),
             misbehaviour: held(&self.misbehaviour).clone(),
             failure: held(&self.failure).clone(),
         }

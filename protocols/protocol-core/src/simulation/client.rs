@@ -60,6 +60,7 @@ impl Pending {
 #[derive(Debug)]
 struct Gather {
     votes: Votes,
+    submitted: Time,
     taken_up: Time,
     spread: Spread,
     /// The last success.
@@ -141,10 +142,25 @@ impl Clients {
     }
 
     /// Begins to gather the answers of all replicas to a command.
-    pub(super) fn gather(&mut self, id: CommandId) {
+    pub(super) fn gather(&mut self, id: CommandId, submitted: u64) {
         let votes = Votes::new(self.rule, self.delays.len());
-        let gather = Gather { votes, taken_up: Time(u64::MAX), spread: Spread::default(), committed: None };
-        self.gathers.insert(id, gather);
+        let (submitted, taken_up, spread) = (Time(submitted), Time(u64::MAX), Spread::default());
+        self.gathers.insert(id, Gather { votes, submitted, taken_up, spread, committed: None });
+    }
+
+    /// Gathers no more answers to a command; its end, if it had none.
+    pub(super) fn give_up(&mut self, id: CommandId, now: Time) -> Option<Answered> {
+        let Gather { submitted, taken_up, spread, .. } = self.gathers.remove(&id)?;
+        Some(Answered {
+            id,
+            submitted,
+            taken_up: taken_up.min(now),
+            decided: now,
+            answered: now,
+            outcome: Err(SubmitError::TimedOut),
+            output: 0,
+            spread: Some(spread),
+        })
     }
 
     /// Whether a command needs more answers than it has.

@@ -13,7 +13,7 @@ use crate::applied::{Application, AppliedLog, Order};
 use crate::byzantine::Behaviour;
 use crate::client::{ClientRule, Seal};
 use crate::cluster::{Fault, FaultError, Observation, SubmitError};
-use crate::command::Command;
+use crate::command::{Command, CommandId};
 use crate::network::{Degradation, FRAME_HEADER_BYTES, LinkSpec};
 use crate::protocol::LaunchError;
 use crate::replica::{
@@ -45,6 +45,8 @@ pub(super) enum Event<M> {
     Flushed(ReplicaId, u32),
     /// An answer is back at the client.
     Answered(Answered),
+    /// A client stops waiting for a command that every replica had to deliver.
+    GivenUp(CommandId),
 }
 
 type Factory<R> = dyn Fn(Boot<<R as Replica>::Record>) -> Result<R, LaunchError> + Send + Sync;
@@ -56,6 +58,7 @@ pub struct SimulatedCluster<R: Replica> {
     seal: Option<Seal>,
     order: Order,
     behaviours: &'static [Behaviour],
+    forgets_safely: bool,
     costs: Costs,
     /// None when each replica has a core of its own.
     pub(super) cores: Option<Cores>,
@@ -87,7 +90,7 @@ impl<R: Replica> SimulatedCluster<R> {
         factory: impl Fn(Boot<R::Record>) -> Result<R, LaunchError> + Send + Sync + 'static,
     ) -> Result<Box<dyn Simulation>, LaunchError> {
         spec.assert_tables();
-        let DriverOptions { largest_proposal, clients, seal, order, behaviours } = options;
+        let DriverOptions { largest_proposal, clients, seal, order, behaviours, forgets_safely } = options;
         let link = |spec: &LinkSpec| if R::FIFO { spec.connection() } else { *spec };
         let links: Vec<Vec<LinkSpec>> = spec.links.iter().map(|row| row.iter().map(link).collect()).collect();
         let mut cluster = SimulatedCluster {
@@ -96,6 +99,7 @@ impl<R: Replica> SimulatedCluster<R> {
             seal,
             order,
             behaviours,
+            forgets_safely,
             costs: spec.costs,
             cores: spec.cores.map(Cores::new),
             flushes: Flushes::new(spec),
@@ -176,6 +180,7 @@ impl<R: Replica> SimulatedCluster<R> {
             }
             Event::Flushed(id, life) if self.nodes[id.index()].life == life => self.flushed(id),
             Event::Answered(answered) => self.answers.extend(self.clients.heard(answered)),
+            Event::GivenUp(id) => self.give_up(id),
             Event::RoundOver(id, life, yielded) => self.round_over(id, life, yielded),
             // The core was for a life that is over.
             Event::Wake(..) => self.pass_core_on(),
@@ -315,6 +320,7 @@ impl<R: Replica> SimulatedCluster<R> {
         node.held.extend(node.effects.held.drain(..));
         node.effects.proposals = 0;
         node.accuse();
+        node.suspect();
         self.change_timers(id, at);
         if let Some((view, leader)) = self.nodes[id.index()].effects.view.take() {
             self.enter_view(id, at, view.0, leader);
@@ -458,17 +464,28 @@ impl<R: Replica> SimulatedCluster<R> {
         match self.clients.rule {
             ClientRule::Leader | ClientRule::Coordinator => self.send(self.clients.believed(id), pending),
             ClientRule::Everyone { .. } => {
-                self.clients.gather(id);
+                self.clients.gather(id, pending.submitted);
                 ReplicaId::all(self.nodes.len()).for_each(|to| self.send(to, pending.clone()));
             }
             ClientRule::Broadcast => {
-                self.clients.gather(id);
+                self.clients.gather(id, pending.submitted);
+                if pending.deadline != u64::MAX {
+                    self.events.push(pending.deadline.max(self.now), Event::GivenUp(id));
+                }
                 let home = self.clients.believed(id);
                 ReplicaId::all(self.nodes.len())
                     .filter(|&to| to != home)
                     .for_each(|to| self.watch(to, &pending));
                 self.send(home, pending);
             }
+        }
+    }
+
+    /// Ends a command that did not reach every replica in time.
+    fn give_up(&mut self, id: CommandId) {
+        if let Some(answered) = self.clients.give_up(id, Time(self.now)) {
+            self.nodes.iter_mut().for_each(|node| drop(node.waiting.remove(&id)));
+            self.answers.push_back(answered);
         }
     }
 
@@ -521,7 +538,7 @@ impl<R: Replica> SimulatedCluster<R> {
     }
 
     fn restart(&mut self, fault: Fault, id: ReplicaId) -> Result<(), FaultError> {
-        if !self.durable {
+        if !self.durable && !self.forgets_safely {
             return Err(FaultError::forgotten(fault));
         }
         if self.nodes[id.index()].replica.is_some() {

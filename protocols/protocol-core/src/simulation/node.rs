@@ -1,6 +1,6 @@
 //! One replica of a simulated cluster: its state machine, its inbox, its timers, its log.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::client::Pending;
 use super::disk::Disk;
@@ -54,6 +54,7 @@ pub(super) struct Node<R: Replica> {
     pub(super) leader: Option<ReplicaId>,
     pub(super) leads: bool,
     pub(super) misbehaviour: Vec<Misbehaviour>,
+    suspects: BTreeSet<ReplicaId>,
     pub(super) failure: Option<String>,
     skew_ppm: i64,
 }
@@ -81,6 +82,7 @@ impl<R: Replica> Node<R> {
             leader: None,
             leads: false,
             misbehaviour: Vec::new(),
+            suspects: BTreeSet::new(),
             failure: None,
             skew_ppm,
         }
@@ -101,6 +103,7 @@ impl<R: Replica> Node<R> {
         self.effects = Default::default();
         self.timers.clear();
         self.held.clear();
+        self.suspects.clear();
         (self.woken, self.paused, self.leads, self.leader) = (false, false, false, None);
         self.has_core = false;
         if let Some(disk) = &mut self.disk {
@@ -131,6 +134,17 @@ impl<R: Replica> Node<R> {
         self.effects.misbehaviour.clear();
     }
 
+    /// Takes over what the replica's failure detector found.
+    pub(super) fn suspect(&mut self) {
+        for (peer, failed) in self.effects.suspicions.drain(..) {
+            if failed {
+                self.suspects.insert(peer);
+            } else {
+                self.suspects.remove(&peer);
+            }
+        }
+    }
+
     pub(super) fn status(&self) -> ReplicaStatus {
         let log = self.application.log();
         ReplicaStatus {
@@ -139,6 +153,9 @@ impl<R: Replica> Node<R> {
             delivered: log.delivered(),
             digest: log.digest(),
             counters: self.counters,
+            // Each life but the first began with a restart; one that is down has not come back yet.
+            restarts: u64::from(self.life) - u64::from(self.life > 0 && self.replica.is_none()),
+            suspects: self.suspects.iter().copied().collect(),
             misbehaviour: self.misbehaviour.clone(),
             failure: self.failure.clone(),
         }

@@ -109,12 +109,13 @@ impl Body {
         let log = self.application.log();
         ReplicaStatus {
             live: self.live,
-            corrupted: false,
+            restarts: u64::from(self.life) - u64::from(self.life > 0 && !self.live),
             delivered: log.delivered(),
             digest: log.digest(),
             counters: self.counters.read(),
             misbehaviour: Vec::new(),
             failure: self.failure.clone(),
+            ..ReplicaStatus::default()
         }
     }
 }

@@ -1,0 +1,104 @@
+//! consensus-bench adapter over [`foca`]: SWIM membership, with clients' updates on its packets, one member
+//! as a [`Replica`].
+//!
+//! Paper: Das, Gupta, Motivala, "SWIM: Scalable Weakly-consistent Infection-style Process Group Membership
+//! Protocol" (DSN 2002).
+//!
+//! [`Replica`]: protocol_core::Replica
+
+mod identity;
+mod packet;
+mod replica;
+mod updates;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use protocol_core::{
+    ClientRule, Cluster, Descriptor, DriverOptions, Family, FaultModel, Floors, LaunchError, LaunchSpec,
+    Order, Protocol, ReplicaCluster, Scale, SimulatedCluster, Simulation, SimulationSpec, Tunable,
+    check_size,
+};
+
+pub use packet::Packet;
+pub use replica::{SwimReplica, SwimSetup};
+
+/// The smallest packet without the longest header (32 bytes), the length of an update and a command's id.
+const LARGEST_PAYLOAD_BYTES: usize = PACKET.range.0 as usize - 32 - 2 - 8;
+
+const FANOUT: Tunable = Tunable {
+    name: "gossip_fanout_replicas",
+    about: "members that each one sends its news to at every heartbeat",
+    range: (1.0, 100.0),
+    scale: Scale::Linear,
+    default: 3.0,
+    live: false,
+};
+const PUSH: Tunable = Tunable {
+    name: "push_flag",
+    about: "1: new updates are passed on at once, not only with the next gossip",
+    range: (0.0, 1.0),
+    scale: Scale::Linear,
+    default: 0.0,
+    live: false,
+};
+const PACKET: Tunable = Tunable {
+    name: "max_packet_bytes",
+    about: "size of a packet, at most; updates that don't fit wait for the next",
+    range: (1_400.0, 65_507.0),
+    scale: Scale::Logarithmic,
+    default: 1_400.0,
+    live: false,
+};
+const SUSPICION: Tunable = Tunable {
+    name: "suspicion_periods",
+    about: "a suspect has so many periods, times log10 of the cluster's size, to prove that it lives",
+    range: (1.0, 20.0),
+    scale: Scale::Linear,
+    default: 4.0,
+    live: false,
+};
+
+/// The protocol `swim`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Swim;
+
+#[async_trait]
+impl Protocol for Swim {
+    fn descriptor(&self) -> Descriptor {
+        Descriptor {
+            name: "swim",
+            family: Family::Gossip,
+            implementation: "foca 2.0.0",
+            fault_model: FaultModel::Crash,
+            tolerates: |replicas| replicas.saturating_sub(1),
+            cluster_sizes: (1, 1_000),
+            order: Order::Set,
+            commit_means: "delivered by every replica that lives and lived when it was sent; in memory, and in \
+                           no order",
+            fifo: false,
+            // Updates of all clients share packets, so there is no least number of them for one.
+            floors: |replicas| Floors::without_cryptography(0.0, if replicas > 1 { 1.0 } else { 0.0 }),
+            tunables: &[FANOUT, PUSH, PACKET, SUSPICION],
+            behaviours: &[],
+            largest_payload_bytes: Some(LARGEST_PAYLOAD_BYTES),
+            forgets_safely: true,
+        }
+    }
+
+    async fn launch(&self, spec: LaunchSpec) -> Result<Arc<dyn Cluster>, LaunchError> {
+        check_size(&self.descriptor(), spec.replicas)?;
+        let setup = SwimSetup { timing: spec.timing, settings: spec.settings.clone(), seed: spec.seed };
+        ReplicaCluster::launch(&spec, driver_options(), move |boot| Ok(SwimReplica::new(boot, &setup))).await
+    }
+
+    fn simulate(&self, spec: &SimulationSpec) -> Result<Box<dyn Simulation>, LaunchError> {
+        check_size(&self.descriptor(), spec.replicas)?;
+        let setup = SwimSetup { timing: spec.timing, settings: spec.settings.clone(), seed: spec.seed };
+        SimulatedCluster::launch(spec, driver_options(), move |boot| Ok(SwimReplica::new(boot, &setup)))
+    }
+}
+
+fn driver_options() -> DriverOptions {
+    DriverOptions { clients: ClientRule::Broadcast, ..DriverOptions::of(&Swim.descriptor()) }
+}
