@@ -11,7 +11,9 @@ use thiserror::Error;
 
 use crate::applied::Order;
 use crate::cluster::Cluster;
+use crate::command::CommandId;
 use crate::network::NetworkSpec;
+use crate::operation::Operation;
 use crate::simulation::{Simulation, SimulationSpec};
 use crate::storage::StorageSpec;
 
@@ -105,6 +107,8 @@ pub struct Descriptor {
     pub cluster_sizes: (usize, usize),
     /// What replicas agree on.
     pub order: Order,
+    /// What a command does under these settings.
+    pub operation: fn(CommandId, &Settings) -> Operation,
     /// What "committed" means here, in words.
     pub commit_means: &'static str,
     /// Floors in a cluster of n.
@@ -146,6 +150,13 @@ impl Settings {
     /// The value that is set, or the tunable's default.
     pub fn get(&self, tunable: &Tunable) -> f64 {
         self.values.get(tunable.name).copied().unwrap_or(tunable.default)
+    }
+
+    /// These settings, with another default for a tunable.
+    pub fn or(&self, tunable: &Tunable, value: f64) -> Settings {
+        let mut values = self.values.clone();
+        values.entry(tunable.name.into()).or_insert(value);
+        Settings { values }
     }
 
     /// The values that differ from their defaults.
