@@ -1,7 +1,7 @@
 //! Closed loops in virtual time: no clock, no thread, no sample; every number is a count.
 
 use protocol_core::{
-    Answered, Command, CommandId, Fault, IdSet, LaunchError, Observation, Settings, Simulation,
+    Answered, ClientRule, Command, CommandId, Fault, IdSet, LaunchError, Observation, Settings, Simulation,
     SimulationSpec, Time, Timing,
 };
 
@@ -10,7 +10,7 @@ use crate::interrupt;
 use crate::measure::{ExactRecord, Latencies, exact_metrics};
 use crate::progress::Progress;
 use crate::results::{ExactCell, ExactResult, Metric, Outcome, Safety, ScenarioResult};
-use crate::safety::{Claims, check};
+use crate::safety::{Claims, Registers, check};
 use crate::scenario::{ExactPlan, StorageConfig};
 use crate::topology;
 
@@ -101,6 +101,7 @@ impl Combination<'_> {
             next_id: 0,
             open: 0,
             acknowledged: IdSet::default(),
+            registers: self.pair.registers()?,
         };
         run.commit(self.clients, self.plan.warm_up_commits.max(1))?;
         let (before, started) = (run.simulation.observe(), run.simulation.now());
@@ -143,11 +144,15 @@ struct ClosedRun {
     next_id: u64,
     open: usize,
     acknowledged: IdSet,
+    registers: Option<Registers>,
 }
 
 impl ClosedRun {
     fn send(&mut self, at: Time) {
         let command = Command::new(CommandId(self.next_id), &self.payload);
+        if let Some(registers) = &mut self.registers {
+            registers.invoke(command.id(), at.0);
+        }
         self.next_id += 1;
         self.open += 1;
         self.simulation.submit(at, command, NEVER);
@@ -176,6 +181,10 @@ impl ClosedRun {
         let answers = self.simulation.take_answers();
         for answered in &answers {
             self.open -= 1;
+            if let Some(registers) = &mut self.registers {
+                let output = answered.outcome.is_ok().then_some(answered.output);
+                registers.answer(answered.id, answered.answered.0, output);
+            }
             if answered.outcome.is_ok() {
                 self.acknowledged.insert(answered.id);
             }
@@ -190,10 +199,13 @@ impl ClosedRun {
         Ok(())
     }
 
-    /// Crashes the leader, and returns how long it takes until a command sent then is committed.
+    /// Crashes the leader, or where no one leads the replica whose turn it is, and returns how long it
+    /// takes until a command sent then is committed.
     fn recover(&mut self, now: &Observation) -> Result<u64, RunError> {
         let crashed = self.simulation.now();
-        let Some(leader) = now.leader else { return Err(RunError::NoLeader(Default::default())) };
+        let turn = ClientRule::home(CommandId(self.next_id), now.replicas.len());
+        let leader = now.leader.or(self.registers.as_ref().map(|_| turn));
+        let Some(leader) = leader else { return Err(RunError::NoLeader(Default::default())) };
         self.simulation.inject(Fault::Crash(leader))?;
         self.send(crashed);
         self.drain()?;
@@ -205,6 +217,10 @@ impl ClosedRun {
         let now = self.simulation.now();
         self.simulation.run_until(Time(now.0 + 10 * SECOND_NS));
         let claims = Claims { submitted: self.next_id, acknowledged: self.acknowledged.clone() };
-        check(&self.simulation.audit(), &self.simulation.observe(), &claims)
+        let mut safety = check(&self.simulation.audit(), &self.simulation.observe(), &claims);
+        if let Some(registers) = self.registers.take() {
+            registers.judge(&mut safety);
+        }
+        safety
     }
 }

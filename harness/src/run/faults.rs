@@ -17,7 +17,7 @@ use crate::machine::{Side, keep_to_cores_of};
 use crate::measure::{FaultMarks, fault_cycle, fault_metrics, fault_metrics_of_scenario};
 use crate::progress::Progress;
 use crate::results::{FaultCycle, FaultResult, Outcome, Safety, ScenarioResult};
-use crate::safety::Claims;
+use crate::safety::{Claims, Registers};
 use crate::scenario::{FaultConfig, FaultKind, FaultPlan, FaultTarget, Phase, PhaseKind, Scenario};
 
 /// The load is sent in phases of this length, until the last cycle is over.
@@ -79,14 +79,18 @@ struct Episode<'a> {
     scenario: Scenario,
     /// Replicas that may fail at once.
     tolerates: usize,
+    /// Whether any replica coordinates, and none has to have what others have.
+    leaderless: bool,
 }
 
 impl<'a> Episode<'a> {
     fn of(pair: &'a Pair, plan: &'a FaultPlan, fault: &'a FaultConfig) -> Self {
         let replicas = fault.replicas.unwrap_or(pair.scenario.replicas);
         let scenario = Scenario { replicas, ..pair.scenario.clone() };
-        let tolerates = (pair.protocol.descriptor().tolerates)(replicas);
-        Episode { pair, plan, fault, scenario, tolerates }
+        let descriptor = pair.protocol.descriptor();
+        let tolerates = (descriptor.tolerates)(replicas);
+        let leaderless = !descriptor.order.shows_in_logs();
+        Episode { pair, plan, fault, scenario, tolerates, leaderless }
     }
 
     fn tolerated(&self) -> bool {
@@ -112,8 +116,10 @@ impl<'a> Episode<'a> {
         let load = {
             let (scenario, rate, start) =
                 (self.scenario.clone(), self.plan.rate_per_s, self.pair.limits.start);
-            let over = over.clone();
-            stage.start_load(move |cluster| drive(cluster, &scenario, rate, start, &started, &over))?
+            let (over, registers) = (over.clone(), self.pair.registers()?);
+            stage.start_load(move |cluster| {
+                drive(cluster, &scenario, registers, rate, start, &started, &over)
+            })?
         };
         // When the load ends before it started, its own error says why.
         let cycles = match has_started.recv_timeout(self.pair.limits.start + self.pair.limits.grace) {
@@ -125,6 +131,9 @@ impl<'a> Episode<'a> {
         let load = load.wait(limit).map_err(|error| stage.cause_of(error))?;
         let marks = cycles?;
         let mut safety = stage.check(load.claims)?;
+        if let Some(registers) = load.registers {
+            registers.judge(&mut safety);
+        }
         if let (Some(stopped), true) = (stage.replica_stopped(), safety.violations.is_empty()) {
             return Err(stopped);
         }
@@ -143,12 +152,14 @@ impl<'a> Episode<'a> {
 struct LoadRecord {
     claims: Claims,
     trace: Vec<Ended>,
+    registers: Option<Registers>,
 }
 
 /// A constant load until `over`, on its own thread.
 fn drive(
     cluster: &Arc<dyn Cluster>,
     scenario: &Scenario,
+    registers: Option<Registers>,
     rate_per_s: f64,
     start_limit: Duration,
     started: &Sender<Instant>,
@@ -156,7 +167,8 @@ fn drive(
 ) -> Result<LoadRecord, RunError> {
     keep_to_cores_of(Side::Generator);
     let pacer = Pacer::start();
-    let book = Arc::new(Book::new(pacer.epoch(), scenario.timeout(), scenario.max_in_flight).traced());
+    let book = Book::new(pacer.epoch(), scenario.timeout(), scenario.max_in_flight);
+    let book = Arc::new(book.traced().watched(registers));
     let payload = vec![0x5A; scenario.payload_bytes];
     await_first_commit(&pacer, cluster, &book, &payload, start_limit)?;
     started.send(pacer.epoch()).ok();
@@ -180,7 +192,7 @@ fn drive(
     }
     drain(&pacer, &book);
     let claims = Claims { submitted: book.submitted(), acknowledged: book.acknowledged() };
-    Ok(LoadRecord { claims, trace: book.take_trace() })
+    Ok(LoadRecord { claims, trace: book.take_trace(), registers: book.take_registers() })
 }
 
 /// Gives the fault and takes it back, in time with the load.
@@ -306,8 +318,12 @@ impl Conductor<'_> {
         outcome
     }
 
-    /// Waits until someone leads.
+    /// Waits until someone leads. Where no one does, the first replica stands for the leader: all
+    /// coordinate alike, each a share of the commands.
     fn leader(&self) -> Result<Observation, RunError> {
+        if self.episode.leaderless {
+            return Ok(Observation { leader: Some(ReplicaId(0)), ..self.stage.observe()? });
+        }
         let limit = self.episode.pair.limits.settle;
         let led = |now: &Observation| {
             now.leader.is_some_and(|leader| now.replicas.get(leader.index()).is_some_and(|one| one.live))
@@ -324,11 +340,13 @@ impl Conductor<'_> {
         self.wait_until(limit, |now| most(now) > ended)?.map(drop).ok_or(RunError::NotServed(limit))
     }
 
-    /// Waits until all replicas live and have what any of them had now.
+    /// Waits until all replicas live and have what any of them had now; where a replica may go without a
+    /// write for ever, until they live.
     fn caught_up(&self) -> Result<Observation, RunError> {
         let now = self.stage.observe()?;
         let most = now.replicas.iter().map(|replica| replica.delivered).max().unwrap_or(0);
         let limit = self.episode.pair.limits.settle;
+        let most = if self.episode.leaderless { 0 } else { most };
         let level =
             |now: &Observation| now.replicas.iter().all(|replica| replica.live && replica.delivered >= most);
         self.wait_until(limit, level)?.ok_or(RunError::NotCaughtUp(limit))

@@ -32,7 +32,7 @@ pub fn exact_table(rows: &[&ScenarioResult]) -> String {
     let legend = "Virtual time, all costs zero: the same numbers on every machine. Messages and bytes are those \
                   between\nreplicas, 4 bytes of frame header each, without heartbeats and without hops of clients; \
                   delays are\nthe leader's median over the one-way delay. Recovery: from the leader's crash to the \
-                  next commit.";
+                  next commit. Where no one\nleads, the leader is the replica that a command was given to.";
     format!("{}\n{legend}", lines_of(&table))
 }
 
