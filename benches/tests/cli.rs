@@ -138,7 +138,7 @@ fn bad_input_gets_one_line_and_its_exit_code() {
 #[test]
 fn a_run_is_saved_compared_and_listed() {
     let place = Place::new();
-    let brief = "run -q --file scenarios.toml --scenario brief";
+    let brief = "run -q --file scenarios.toml --scenario brief --protocol raft-rs,openraft";
     let first = place.run(&format!("{brief} --save before"));
     assert_eq!(first.status.code(), Some(0), "{}", text(&first.stderr));
     let table = text(&first.stdout);
@@ -190,7 +190,7 @@ fn every_network_and_storage_runs() {
 fn machines_read_json_and_the_history_remembers() {
     let place = Place::new();
     let output =
-        place.run("run --file scenarios.toml --scenario brief --format json -q --namespace nightly --pin");
+        place.run("run --file scenarios.toml --scenario brief --protocol raft-rs,openraft --format json -q --namespace nightly --pin");
     assert_eq!(text(&output.stderr), "");
     let results: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(results, place.results());
@@ -234,7 +234,7 @@ fn hooks_run_around_each_protocol_and_a_failing_one_stops_the_run() {
         let hooks = format!("name = \"brief\"\n[scenario.hooks]\npre = [{pre}]\npost = [{post}]\n");
         std::fs::write(place.path().join("hooked.toml"), SCENARIOS.replacen("name = \"brief\"\n", &hooks, 1))
             .unwrap();
-        place.run("run -q --file hooked.toml --scenario brief")
+        place.run("run -q --file hooked.toml --scenario brief --protocol raft-rs,openraft")
     };
     let output = with_hooks(
         "'test -d \"$CONSENSUS_BENCH_RUN_FOLDER\"'",
