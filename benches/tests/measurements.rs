@@ -33,6 +33,11 @@ fn results_of(order: Order, scenario: &Scenario) -> Vec<ScenarioResult> {
     results
 }
 
+/// Whether its commands read and write registers, and any replica coordinates.
+fn is_register(result: &ScenarioResult) -> bool {
+    result.safety.registers.is_some()
+}
+
 fn value(result: &ScenarioResult, name: &str) -> f64 {
     result.metric(name).unwrap_or_else(|| panic!("{}: no {name}", result.protocol)).value
 }
@@ -50,7 +55,10 @@ fn the_parts_of_a_request_add_up_to_its_time() {
             assert!((mean("replication") + mean("quorum_wait")) / mean("consensus") - 1.0 < 1e-9);
             assert!(parts.iter().all(|part| mean(part) >= 0.0));
             assert!(mean("fsync") <= mean("quorum_wait"));
-            assert_eq!(mean("fsync") > 0.0, storage == StorageConfig::Wal, "{}", result.protocol);
+            // An abd write is flushed in its second round trip, when its batch was sent long ago.
+            if storage == StorageConfig::Memory || result.protocol != "abd" {
+                assert_eq!(mean("fsync") > 0.0, storage == StorageConfig::Wal, "{}", result.protocol);
+            }
             for percentile in ["p50", "p75", "p90", "p95", "p99", "p999", "p9999", "mean", "sd"] {
                 value(&result, &format!("response_ns_{percentile}"));
             }
@@ -94,8 +102,10 @@ fn resources_are_counted_per_commit_and_sampled_per_second() {
         {
             assert!(value(&result, metric) > 0.0, "{metric}");
         }
-        // A commit is in the logs of at least two of three replicas, payload and all.
-        assert!(value(&result, "log_bytes_per_commit") > 2.0 * scenario.payload_bytes as f64);
+        // A commit is in the logs of at least two of three replicas, payload and all; of registers, if it is
+        // a write, as half of them are, about.
+        let logged = if is_register(&result) { 0.8 } else { 2.0 };
+        assert!(value(&result, "log_bytes_per_commit") > logged * scenario.payload_bytes as f64);
         if cfg!(target_os = "linux") {
             for metric in
                 ["cpu_process_cores", "cluster_thread_cores", "generator_thread_cores", "rss_bytes_max"]
@@ -156,7 +166,8 @@ fn every_fault_is_survived_without_losing_anything() {
             if !fault.tolerated {
                 assert_eq!(cycle.acknowledged_during, 0, "{name}");
             }
-            if fault.fault == "crash_leader" {
+            // Where no one leads, no one is elected, and the others go on.
+            if fault.fault == "crash_leader" && !is_register(&result) {
                 // No one else can be elected before the shortest silence is over.
                 let shortest = result.timing.election_min_ms * 1e6;
                 assert!(cycle.unavailability_ns as f64 > shortest / 2.0, "{name}: {cycle:?}");

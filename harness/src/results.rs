@@ -5,6 +5,7 @@
 mod exact;
 mod faults;
 mod ranking;
+mod registers;
 mod resources;
 mod scalability;
 mod throughput;
@@ -19,6 +20,7 @@ pub use faults::{FaultCycle, FaultResult};
 pub use ranking::{
     Analysis, Basis, Cost, Costs, Crossing, CurveComparison, CurveOutcome, NotRanked, Place, Ranking, Ratio,
 };
+pub use registers::RegisterCheck;
 pub use resources::{Bottleneck, MemoryLevel, Resource, ResourceSample, ResourceUse, Severity};
 pub use scalability::{Estimate, NotFitted, Scalability, ScalabilityCell, UslFit};
 pub use throughput::{CurvePoint, Knee, KneeLimit, ThroughputSummary};
@@ -184,6 +186,9 @@ pub struct Safety {
     /// Commands delivered again without a client having sent them again.
     #[serde(default)]
     pub applied_twice: u64,
+    /// What reads showed, of a protocol of registers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registers: Option<RegisterCheck>,
 }
 
 impl Safety {
@@ -199,6 +204,9 @@ impl Safety {
         self.replicas = self.replicas.max(other.replicas);
         self.lost += other.lost;
         self.applied_twice += other.applied_twice;
+        if let Some(registers) = other.registers {
+            self.registers.get_or_insert_default().include(registers);
+        }
     }
 }
 

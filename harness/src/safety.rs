@@ -9,11 +9,18 @@
 //! replica has it, and no one promises it to those that come later: a replica that came back after a crash
 //! may lack it, and one that never crashed may not. Updates that reached some only were not
 //! acknowledged; how many those are is a metric (completeness) and no violation.
+//!
+//! Of registers it is reads that tell: see [`Registers`].
+
+mod linearizable;
+mod registers;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use protocol_core::{AppliedLog, Cluster, CommandId, IdSet, Observation, Order, ReplicaId};
+
+pub use registers::Registers;
 
 use crate::results::Safety;
 
@@ -34,9 +41,10 @@ pub struct Claims {
 /// applied against what clients know.
 pub async fn settle_and_check(cluster: Arc<dyn Cluster>, claims: Claims, limit: Duration) -> Safety {
     let deadline = tokio::time::Instant::now() + limit;
-    // What was acknowledged of a set was everywhere then, and what was not may never be.
-    let is_set = cluster.audit().first().is_some_and(|(_, log)| log.order() == Order::Set);
-    let is_over = || is_set || tokio::time::Instant::now() >= deadline;
+    // What was acknowledged of a set was everywhere then, and what was not may never be; where logs show
+    // nothing there is nothing to wait for.
+    let waits = cluster.audit().first().is_some_and(|(_, log)| log.order() == Order::Total);
+    let is_over = || !waits || tokio::time::Instant::now() >= deadline;
     while !is_over() && !settled(&cluster.observe(), claims.acknowledged.len()) {
         tokio::time::sleep(POLL).await;
     }
@@ -94,6 +102,7 @@ pub fn check(logs: &[(ReplicaId, AppliedLog)], observation: &Observation, claims
         replicas: logs.len(),
         lost,
         applied_twice,
+        registers: None,
     }
 }
 
@@ -103,7 +112,7 @@ fn must_have_all(log: &AppliedLog, id: ReplicaId, observation: &Observation) -> 
         Order::Total => true,
         Order::Set => observation.replicas.get(id.index()).is_none_or(|status| status.restarts == 0),
         // A write to a register may be superseded before it reaches every replica.
-        Order::Reads => false,
+        Order::Reads | Order::Eventual => false,
     }
 }
 

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use protocol_core::{
-    AppliedLog, Command, CommandId, FaultError, IdSet, LaunchError, Observation, Order, Protocol, ReplicaId,
-    ReplicaStatus, Settings, Simulation, Slot, Time,
+    AppliedLog, Command, CommandId, FaultError, IdSet, LaunchError, Observation, Operation, Order, Protocol,
+    ReplicaId, ReplicaStatus, Settings, Simulation, Slot, Time,
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::panics;
 use super::schedule::{Action, Schedule, Step};
-use crate::safety::{self, Claims};
+use crate::safety::{self, Claims, Registers};
 
 /// How often replicas are compared while they run. A restart forgets what was applied before it, so
 /// looking at the end alone would miss it.
@@ -25,6 +25,10 @@ const RECOVERY: Duration = Duration::from_secs(60);
 const PROBES: u64 = 3;
 /// Before the first of them, so that they test a cluster that had time to find a leader.
 const CALM: Duration = Duration::from_secs(1);
+/// Probes of registers: only a read shows what a key holds in the end.
+const REGISTER_PROBES: u64 = 16;
+/// Registers, unless the settings say how many: few, so that operations meet.
+const REGISTERS: f64 = 2.0;
 
 /// Why a schedule could not be run. What a protocol does wrong is a [`Violation`] instead.
 #[derive(Debug, Error)]
@@ -52,6 +56,8 @@ pub enum Promise {
     /// What was acknowledged is applied on every replica; where replicas share no order, on every one that
     /// did not crash.
     Durability,
+    /// Reads and writes of a register take effect one after the other, each while it is under way.
+    Linearizability,
     /// Once all faults have ended, commands are answered and replicas catch up. Where replicas share no
     /// order, no single command is promised to reach them all, and it is enough that some of the new ones
     /// do.
@@ -67,6 +73,7 @@ impl Promise {
             Promise::Validity => "validity",
             Promise::Integrity => "integrity",
             Promise::Durability => "durability",
+            Promise::Linearizability => "linearizability",
             Promise::Liveness => "liveness",
         }
     }
@@ -108,8 +115,11 @@ pub fn run(
     schedule: &Schedule,
 ) -> Result<Outcome, ExploreError> {
     let ran = panics::catch(|| -> Result<Outcome, ExploreError> {
-        let mut run =
-            Run::start(protocol.simulate(&schedule.spec(settings))?, protocol.descriptor().order, schedule);
+        let settings = match protocol.descriptor().order.shows_in_logs() {
+            true => settings.clone(),
+            false => settings.or(&Operation::KEYS, REGISTERS),
+        };
+        let mut run = Run::start(protocol, &settings, schedule)?;
         run.follow(schedule)?;
         run.recover(schedule)?;
         run.judge();
@@ -128,6 +138,8 @@ struct Run {
     paused: Vec<bool>,
     submitted: u64,
     acknowledged: IdSet,
+    /// What clients did and saw, where reads must be linearizable.
+    registers: Option<Registers>,
     /// By slot, whose command was acknowledged there.
     answered: BTreeMap<Slot, CommandId>,
     /// By number of deliveries, a digest and who had it.
@@ -136,26 +148,32 @@ struct Run {
 }
 
 impl Run {
-    fn start(simulation: Box<dyn Simulation>, order: Order, schedule: &Schedule) -> Run {
+    fn start(protocol: &dyn Protocol, settings: &Settings, schedule: &Schedule) -> Result<Run, ExploreError> {
+        let descriptor = protocol.descriptor();
+        let promised = descriptor.order == Order::Reads;
         let mut run = Run {
-            order,
-            simulation,
+            order: descriptor.order,
+            simulation: protocol.simulate(&schedule.spec(settings))?,
             down: vec![false; schedule.replicas],
             paused: vec![false; schedule.replicas],
             submitted: 0,
             acknowledged: IdSet::default(),
+            registers: Registers::of(&descriptor, settings).filter(|_| promised),
             answered: BTreeMap::new(),
             digests: BTreeMap::new(),
             outcome: Outcome::default(),
         };
         run.simulation.limit_events(MOST_EVENTS);
         schedule.commands_us.iter().for_each(|&at_us| run.submit(micros(at_us), schedule.seed));
-        run
+        Ok(run)
     }
 
     fn submit(&mut self, at: Time, seed: u64) {
         let command = Command::new(CommandId(self.submitted), &seed.to_le_bytes());
         self.submitted += 1;
+        if let Some(registers) = &mut self.registers {
+            registers.invoke(command.id(), at.0);
+        }
         // Clients never give up: liveness is judged by the end of the run.
         self.simulation.submit(at, command, Time(u64::MAX));
     }
@@ -224,6 +242,10 @@ impl Run {
     /// Takes answers, and compares replicas that applied as many commands, in whichever life.
     fn look(&mut self) -> Observation {
         for answer in self.simulation.take_answers() {
+            if let Some(registers) = &mut self.registers {
+                let output = answer.outcome.is_ok().then_some(answer.output);
+                registers.answer(answer.id, answer.answered.0, output);
+            }
             let Ok(slot) = answer.outcome else { continue };
             self.acknowledged.insert(answer.id);
             if self.order != Order::Total {
@@ -263,14 +285,15 @@ impl Run {
         let end = self.simulation.now() + RECOVERY;
         self.run_until(self.simulation.now() + CALM);
         let mut first_probe = self.submitted;
-        (0..PROBES).for_each(|_| self.submit(self.simulation.now(), schedule.seed));
+        let probes = if self.order.shows_in_logs() { PROBES } else { REGISTER_PROBES };
+        (0..probes).for_each(|_| self.submit(self.simulation.now(), schedule.seed));
         let mut probe_again = self.simulation.now() + CALM;
         loop {
             let observation = self.look();
             let mut replicas = observation.replicas.iter().filter(|replica| !replica.corrupted);
             let delivered = replicas.clone().next().map_or(0, |replica| replica.delivered);
             let probes = first_probe..self.submitted;
-            let missing = probes.filter(|&id| !self.acknowledged.contains(CommandId(id))).count();
+            let missing = probes.clone().filter(|&id| !self.acknowledged.contains(CommandId(id))).count();
             let level = self.order != Order::Total || replicas.all(|replica| replica.delivered == delivered);
             if missing == 0 && level {
                 return Ok(());
@@ -283,8 +306,9 @@ impl Run {
             if self.simulation.now() >= end {
                 let counts: Vec<u64> = observation.replicas.iter().map(|replica| replica.delivered).collect();
                 let what = format!(
-                    "{RECOVERY:?} after all faults ended {missing} of {PROBES} new commands were not \
-                     answered, and replicas applied {counts:?} commands"
+                    "{RECOVERY:?} after all faults ended {missing} of {} new commands were not \
+                     answered, and replicas applied {counts:?} commands",
+                    probes.end - probes.start
                 );
                 self.break_promise(Promise::Liveness, what);
                 return Ok(());
@@ -308,6 +332,11 @@ impl Run {
             .fold(0, |digest: u64, replica| digest.rotate_left(7) ^ replica.digest ^ replica.delivered);
         if let Some(what) = safety::stopped(&observation) {
             self.break_promise(Promise::Health, what);
+        }
+        if let Some(mut registers) = self.registers.take() {
+            for what in registers.broken() {
+                self.break_promise(Promise::Linearizability, what);
+            }
         }
         let claims = Claims { submitted: self.submitted, acknowledged: self.acknowledged.clone() };
         let safety = safety::check(&logs, &observation, &claims);

@@ -10,6 +10,7 @@ use hdrhistogram::Histogram;
 use protocol_core::{Answers, CommandId, Committed, IdSet, Phases, SubmitError};
 
 use super::PartTimes;
+use crate::safety::Registers;
 
 /// Significant decimal digits of every histogram.
 const PRECISION: u8 = 3;
@@ -105,17 +106,18 @@ impl Window {
         Some(times)
     }
 
-    /// Takes the oldest request if it was sent before `limit`.
-    fn take_sent_before(&mut self, limit: u64) -> Option<(u64, u64)> {
+    /// Takes the oldest request if it was sent before `limit`, and gives when it was due.
+    fn take_sent_before(&mut self, limit: u64) -> Option<(CommandId, u64)> {
         let &(intended, sent) = self.slots.front()?.as_ref()?;
         if sent >= limit {
             return None;
         }
+        let id = CommandId(self.first);
         self.slots.pop_front();
         self.first += 1;
         self.open -= 1;
         self.drop_ended();
-        Some((intended, sent))
+        Some((id, intended))
     }
 
     fn drop_ended(&mut self) {
@@ -142,6 +144,7 @@ struct Pages {
     recorder: Recorder,
     acknowledged: IdSet,
     trace: Option<Vec<Ended>>,
+    registers: Option<Registers>,
 }
 
 impl Pages {
@@ -169,6 +172,7 @@ impl Book {
             recorder: Recorder::new(timeout),
             acknowledged: IdSet::default(),
             trace: None,
+            registers: None,
         };
         Book { epoch, timeout, max_in_flight, pages: Mutex::new(pages), submitted: AtomicU64::new(0) }
     }
@@ -177,6 +181,17 @@ impl Book {
     pub fn traced(self) -> Self {
         self.pages().trace = Some(Vec::new());
         self
+    }
+
+    /// Also tells these registers of every operation, for [`take_registers`](Book::take_registers).
+    pub fn watched(self, registers: Option<Registers>) -> Self {
+        self.pages().registers = registers;
+        self
+    }
+
+    /// The registers, with every operation so far; none when the protocol has none.
+    pub fn take_registers(&self) -> Option<Registers> {
+        self.pages().registers.take()
     }
 
     /// The ends of requests so far, in the order in which they came; none when they are not kept.
@@ -200,6 +215,9 @@ impl Book {
         pages.recorder.sent += 1;
         let id = pages.window.push(intended, now);
         self.submitted.store(id.0 + 1, Relaxed);
+        if let Some(registers) = &mut pages.registers {
+            registers.invoke(id, now);
+        }
         Some(id)
     }
 
@@ -208,7 +226,10 @@ impl Book {
         let now = self.now_ns();
         let Some(limit) = now.checked_sub(self.timeout.as_nanos() as u64) else { return };
         let mut pages = self.pages();
-        while let Some((intended, _)) = pages.window.take_sent_before(limit) {
+        while let Some((id, intended)) = pages.window.take_sent_before(limit) {
+            if let Some(registers) = &mut pages.registers {
+                registers.answer(id, now, None);
+            }
             pages.recorder.timed_out += 1;
             pages.recorder.response.saturating_record(now - intended);
             pages.trace(intended, now, false);
@@ -256,6 +277,9 @@ impl Answers for Book {
         let mut pages = self.pages();
         if outcome.is_ok() {
             pages.acknowledged.insert(id);
+        }
+        if let Some(registers) = &mut pages.registers {
+            registers.answer(id, now, outcome.as_ref().ok().map(|committed| committed.output));
         }
         let Some((intended, sent)) = pages.window.take(id) else {
             pages.recorder.late += 1;

@@ -11,6 +11,8 @@ use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
+use crate::safety::Registers;
+
 /// After a failure a client pauses this long, so that a cluster without a leader is not flooded.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(1);
 
@@ -56,18 +58,39 @@ struct Round {
     commands: CommandSource,
     acknowledged: IdSet,
     last_error: Option<SubmitError>,
+    /// With the epoch of their times; none when the protocol has none.
+    registers: Option<(Instant, Registers)>,
 }
 
 impl Round {
     fn next_command(&mut self, payload: &[u8]) -> Command {
+        let id = CommandId(self.next_id);
         self.next_id += 1;
-        self.commands.command(CommandId(self.next_id - 1), payload)
+        if let Some((epoch, registers)) = &mut self.registers {
+            registers.invoke(id, epoch.elapsed().as_nanos() as u64);
+        }
+        self.commands.command(id, payload)
+    }
+
+    fn answered(&mut self, id: CommandId, outcome: &Result<Committed, SubmitError>) {
+        if let Some((epoch, registers)) = &mut self.registers {
+            let output = outcome.as_ref().ok().map(|committed| committed.output);
+            registers.answer(id, epoch.elapsed().as_nanos() as u64, output);
+        }
     }
 }
 
 impl ClosedLoop {
-    /// Clients of `cluster`, which lives on `runtime`, with commands of `payload_bytes`.
-    pub fn new(cluster: Arc<dyn Cluster>, runtime: Handle, payload_bytes: usize, deadline: Duration) -> Self {
+    /// Clients of `cluster`, which lives on `runtime`, with commands of `payload_bytes`; they tell the
+    /// registers of every operation, where there are some.
+    pub fn new(
+        cluster: Arc<dyn Cluster>,
+        runtime: Handle,
+        payload_bytes: usize,
+        deadline: Duration,
+        registers: Option<Registers>,
+    ) -> Self {
+        let registers = registers.map(|registers| (Instant::now(), registers));
         ClosedLoop {
             shared: Arc::new_cyclic(|me| Shared {
                 me: me.clone(),
@@ -76,7 +99,7 @@ impl ClosedLoop {
                 payload: vec![0x5A; payload_bytes],
                 deadline,
                 round_over: Notify::new(),
-                round: Mutex::default(),
+                round: Mutex::new(Round { registers, ..Round::default() }),
             }),
         }
     }
@@ -120,6 +143,11 @@ impl ClosedLoop {
         self.shared.round().next_id
     }
 
+    /// The registers, with every operation so far; none when the protocol has none.
+    pub fn registers(&self) -> Option<Registers> {
+        self.shared.round().registers.as_ref().map(|(_, registers)| registers.clone())
+    }
+
     /// The commands that were acknowledged.
     pub fn acknowledged(&self) -> IdSet {
         self.shared.round().acknowledged.clone()
@@ -159,6 +187,7 @@ impl Answers for Shared {
     fn answer(&self, id: CommandId, outcome: Result<Committed, SubmitError>) {
         let (next, over) = {
             let mut round = self.round();
+            round.answered(id, &outcome);
             if let Err(error) = outcome {
                 round.last_error = Some(error);
                 drop(round);

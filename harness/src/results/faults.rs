@@ -25,6 +25,21 @@ pub struct FaultResult {
     pub applied_twice: u64,
 }
 
+impl FaultResult {
+    /// Nothing measured yet.
+    pub fn empty(fault: String, tolerated: bool) -> Self {
+        FaultResult {
+            fault,
+            tolerated,
+            not_measured: None,
+            metrics: Vec::new(),
+            cycles: Vec::new(),
+            lost: 0,
+            applied_twice: 0,
+        }
+    }
+}
+
 /// One time that a fault was given: before, during and after. Times in nanoseconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FaultCycle {

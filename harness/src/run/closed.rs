@@ -22,7 +22,9 @@ impl ClosedStage {
     pub fn launch(pair: &Pair, scenario: &Scenario, folder: &Path) -> Result<ClosedStage, RunError> {
         let stage = Stage::launch(pair, scenario, folder)?;
         let (cluster, runtime) = (stage.cluster().clone(), stage.runtime().clone());
-        let clients = Arc::new(ClosedLoop::new(cluster, runtime, scenario.payload_bytes, scenario.timeout()));
+        let (payload_bytes, timeout) = (scenario.payload_bytes, scenario.timeout());
+        let clients = ClosedLoop::new(cluster, runtime, payload_bytes, timeout, pair.registers()?);
+        let clients = Arc::new(clients);
         Ok(ClosedStage { stage, clients })
     }
 
@@ -38,7 +40,11 @@ impl ClosedStage {
     pub fn check(&self) -> Result<Safety, RunError> {
         let claims =
             Claims { submitted: self.clients.submitted(), acknowledged: self.clients.acknowledged() };
-        self.stage.check(claims)
+        let mut safety = self.stage.check(claims)?;
+        if let Some(registers) = self.clients.registers() {
+            registers.judge(&mut safety);
+        }
+        Ok(safety)
     }
 
     /// The stage below.

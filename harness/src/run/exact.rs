@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use protocol_core::{
-    Answered, CommandId, CommandSource, Fault, IdSet, LaunchError, Observation, Order, Simulation,
-    SimulationSpec, Time,
+    Answered, ClientRule, CommandId, CommandSource, Fault, IdSet, LaunchError, Observation, Order,
+    Simulation, SimulationSpec, Time,
 };
 
 use super::simulated::{SECOND_NS, SETTLING_NS, spec};
@@ -17,7 +17,7 @@ use crate::measure::{
 use crate::progress::Progress;
 use crate::resources::ThreadHeapCounts;
 use crate::results::{ExactCell, ExactResult, Metric, Outcome, Safety, ScenarioResult};
-use crate::safety::{Claims, check};
+use crate::safety::{Claims, Registers, check};
 use crate::scenario::ExactPlan;
 
 /// A command that takes longer than this in virtual time is not waited for.
@@ -113,6 +113,7 @@ impl Combination<'_> {
             acknowledged: IdSet::default(),
             patience: spreads.then_some(SPREAD_WITHIN),
             spreading: Dissemination::default(),
+            registers: self.pair.registers()?,
         };
         run.commit(self.clients, self.plan.warm_up_commits.max(1))?;
         let (before, started, heap_before) = (run.simulation.observe(), run.simulation.now(), run.heap);
@@ -168,11 +169,15 @@ pub(super) struct ClosedRun {
     patience: Option<Duration>,
     /// How commands spread that every replica has to have.
     spreading: Dissemination,
+    registers: Option<Registers>,
 }
 
 impl ClosedRun {
     pub(super) fn send(&mut self, at: Time) {
         let command = self.commands.command(CommandId(self.next_id), &self.payload);
+        if let Some(registers) = &mut self.registers {
+            registers.invoke(command.id(), at.0);
+        }
         self.next_id += 1;
         self.open += 1;
         let deadline = self.patience.map_or(NEVER, |patience| at + patience);
@@ -221,6 +226,10 @@ impl ClosedRun {
         let answers = self.simulation.take_answers();
         for answered in &answers {
             self.open -= 1;
+            if let Some(registers) = &mut self.registers {
+                let output = answered.outcome.is_ok().then_some(answered.output);
+                registers.answer(answered.id, answered.answered.0, output);
+            }
             if answered.outcome.is_ok() {
                 self.acknowledged.insert(answered.id);
             }
@@ -235,10 +244,13 @@ impl ClosedRun {
         Ok(())
     }
 
-    /// Crashes the leader, and returns how long it takes until a command sent then is committed.
+    /// Crashes the leader, or where no one leads the replica whose turn it is, and returns how long it
+    /// takes until a command sent then is committed.
     fn recover(&mut self, now: &Observation) -> Result<u64, RunError> {
         let crashed = self.simulation.now();
-        let Some(leader) = now.leader else { return Err(RunError::NoLeader(Default::default())) };
+        let turn = ClientRule::home(CommandId(self.next_id), now.replicas.len());
+        let leader = now.leader.or(self.registers.as_ref().map(|_| turn));
+        let Some(leader) = leader else { return Err(RunError::NoLeader(Default::default())) };
         self.simulation.inject(Fault::Crash(leader))?;
         self.send(crashed);
         self.drain()?;
@@ -249,6 +261,10 @@ impl ClosedRun {
         let now = self.simulation.now();
         self.simulation.run_until(Time(now.0 + SETTLING_NS));
         let claims = Claims { submitted: self.next_id, acknowledged: self.acknowledged.clone() };
-        check(&self.simulation.audit(), &self.simulation.observe(), &claims)
+        let mut safety = check(&self.simulation.audit(), &self.simulation.observe(), &claims);
+        if let Some(registers) = self.registers.take() {
+            registers.judge(&mut safety);
+        }
+        safety
     }
 }

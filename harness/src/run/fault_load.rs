@@ -8,6 +8,7 @@ use rand::Rng;
 
 use super::simulated::SECOND_NS;
 use crate::load::Ended;
+use crate::safety::Registers;
 use crate::scenario::VirtualFaultPlan;
 
 /// What became of one request, in nanoseconds of virtual time.
@@ -27,6 +28,7 @@ pub(super) struct VirtualLoad {
     /// By command id.
     sent: Vec<Sent>,
     acknowledged: u64,
+    registers: Option<Registers>,
 }
 
 impl VirtualLoad {
@@ -35,6 +37,7 @@ impl VirtualLoad {
         plan: &VirtualFaultPlan,
         payload_bytes: usize,
         timeout: Duration,
+        registers: Option<Registers>,
         random: &mut impl Rng,
     ) -> Self {
         let clients = plan.clients.max(1);
@@ -46,6 +49,7 @@ impl VirtualLoad {
             payload: vec![0x5A; payload_bytes],
             sent: Vec::new(),
             acknowledged: 0,
+            registers,
         }
     }
 
@@ -78,6 +82,9 @@ impl VirtualLoad {
             *next += self.period_ns;
             let command = commands.command(CommandId(self.sent.len() as u64), &self.payload);
             self.sent.push(Sent { due_ns, acknowledged_ns: None });
+            if let Some(registers) = &mut self.registers {
+                registers.invoke(command.id(), due_ns);
+            }
             simulation.submit(Time(due_ns), command, Time(due_ns.saturating_add(self.timeout_ns)));
         }
     }
@@ -85,6 +92,10 @@ impl VirtualLoad {
     /// Enters what ended. Refused requests stay open until their time is over: no client knows more.
     pub(super) fn take_answers(&mut self, simulation: &mut dyn Simulation) {
         for answered in simulation.take_answers() {
+            if let Some(registers) = &mut self.registers {
+                let output = answered.outcome.is_ok().then_some(answered.output);
+                registers.answer(answered.id, answered.answered.0, output);
+            }
             let sent = self.sent.get_mut(answered.id.0 as usize);
             if let (Some(sent), Ok(_)) = (sent, answered.outcome) {
                 sent.acknowledged_ns = Some(answered.answered.0);
@@ -97,6 +108,11 @@ impl VirtualLoad {
     pub(super) fn acknowledged_ids(&self) -> IdSet {
         let ids = (0..).map(CommandId).zip(&self.sent);
         ids.filter(|(_, sent)| sent.acknowledged_ns.is_some()).map(|(id, _)| id).collect()
+    }
+
+    /// The registers that the requests read and wrote; none when they did not, or at the second call.
+    pub(super) fn take_registers(&mut self) -> Option<Registers> {
+        self.registers.take()
     }
 
     /// The ends of all requests, in the order in which they came. One that took longer than the time-out

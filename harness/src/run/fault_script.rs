@@ -4,7 +4,7 @@
 use std::iter;
 use std::time::Duration;
 
-use protocol_core::{Fault, ReplicaId};
+use protocol_core::{Descriptor, Fault, Order, ReplicaId};
 
 use crate::results::FaultCycle;
 use crate::scenario::{FaultConfig, FaultKind, FaultTarget};
@@ -15,11 +15,35 @@ pub(super) struct FaultScript<'a> {
     replicas: usize,
     /// Replicas that may fail at once.
     tolerates: usize,
+    /// Whether any replica coordinates, and none has to have what others have.
+    leaderless: bool,
+    /// Whether a commit is that every replica has the command.
+    spreads: bool,
 }
 
 impl<'a> FaultScript<'a> {
-    pub(super) fn new(fault: &'a FaultConfig, replicas: usize, tolerates: usize) -> Self {
-        FaultScript { fault, replicas, tolerates }
+    pub(super) fn new(fault: &'a FaultConfig, replicas: usize, protocol: &Descriptor) -> Self {
+        let tolerates = (protocol.tolerates)(replicas);
+        let (leaderless, spreads) = (!protocol.order.shows_in_logs(), protocol.order == Order::Set);
+        FaultScript { fault, replicas, tolerates, leaderless, spreads }
+    }
+
+    /// Why the plan's faults say nothing of the protocol; none when they do.
+    pub(super) fn means_nothing(&self) -> Option<&'static str> {
+        self.spreads
+            .then_some("it has no leader and needs no majority; `cost` and `wan` measure how it comes back")
+    }
+
+    /// Whether no one leads: then the first replica stands for the leader, as all coordinate alike, each a
+    /// share of the commands.
+    pub(super) fn leaderless(&self) -> bool {
+        self.leaderless
+    }
+
+    /// How many commands every replica must have in the end when one has so many: none where a replica may
+    /// go without a write for ever.
+    pub(super) fn owed_to_all(&self, most: u64) -> u64 {
+        if self.leaderless { 0 } else { most }
     }
 
     /// Whether the cluster is to go on during the fault.

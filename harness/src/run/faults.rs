@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
-use protocol_core::{Cluster, Fault, Observation, Order, check_size};
+use protocol_core::{Cluster, Fault, Observation, ReplicaId, check_size};
 
 use super::fault_script::FaultScript;
 use super::phases::{await_first_commit, drain};
@@ -19,14 +19,11 @@ use crate::machine::{Side, keep_to_cores_of};
 use crate::measure::{FaultMarks, fault_cycle, fault_metrics, fault_metrics_of_scenario};
 use crate::progress::Progress;
 use crate::results::{FaultCycle, FaultResult, Outcome, Safety, ScenarioResult};
-use crate::safety::Claims;
+use crate::safety::{Claims, Registers};
 use crate::scenario::{FaultConfig, FaultPlan, Phase, PhaseKind, Scenario};
 
 /// The load is sent in phases of this length, until the last cycle is over.
 const SLICE_S: f64 = 1.0;
-/// Why gossip is given no fault of this plan.
-const NO_LEADER_NO_MAJORITY: &str =
-    "it has no leader and needs no majority; in virtual time it is measured how it comes back";
 /// How often the cluster is looked at while waiting for something.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
@@ -44,18 +41,13 @@ pub(super) fn run(
             result.outcome = Outcome::Interrupted;
             break;
         }
-        let mut found = FaultResult {
-            fault: fault.name(),
-            tolerated: Episode::of(pair, plan, fault).script.tolerated(),
-            not_measured: None,
-            metrics: Vec::new(),
-            cycles: Vec::new(),
-            lost: 0,
-            applied_twice: 0,
-        };
-        if pair.protocol.descriptor().order == Order::Set {
-            found.not_measured = Some(NO_LEADER_NO_MAJORITY.into());
+        let script = Episode::of(pair, plan, fault).script;
+        let mut found = FaultResult::empty(fault.name(), script.tolerated());
+        if let Some(why) = script.means_nothing() {
+            found.not_measured = Some(why.into());
             result.faults.push(found);
+            // Nothing ran, and so nothing went wrong.
+            result.safety.checked = true;
             continue;
         }
         match Episode::of(pair, plan, fault).run(folder, progress, result) {
@@ -73,10 +65,6 @@ pub(super) fn run(
             }
         }
         result.faults.push(found);
-    }
-    if pair.protocol.descriptor().order == Order::Set {
-        // Nothing ran, and so nothing went wrong.
-        result.safety.checked = true;
     }
     result.metrics = fault_metrics_of_scenario(&result.faults);
     if !failed.is_empty() {
@@ -98,8 +86,8 @@ impl<'a> Episode<'a> {
     fn of(pair: &'a Pair, plan: &'a FaultPlan, fault: &'a FaultConfig) -> Self {
         let replicas = fault.replicas.unwrap_or(pair.scenario.replicas);
         let scenario = Scenario { replicas, ..pair.scenario.clone() };
-        let tolerates = (pair.protocol.descriptor().tolerates)(replicas);
-        Episode { pair, plan, fault, scenario, script: FaultScript::new(fault, replicas, tolerates) }
+        let script = FaultScript::new(fault, replicas, &pair.protocol.descriptor());
+        Episode { pair, plan, fault, scenario, script }
     }
 
     fn run(
@@ -116,8 +104,10 @@ impl<'a> Episode<'a> {
         let load = {
             let (scenario, rate, start) =
                 (self.scenario.clone(), self.plan.rate_per_s, self.pair.limits.start);
-            let over = over.clone();
-            stage.start_load(move |cluster| drive(cluster, &scenario, rate, start, &started, &over))?
+            let (over, registers) = (over.clone(), self.pair.registers()?);
+            stage.start_load(move |cluster| {
+                drive(cluster, &scenario, registers, rate, start, &started, &over)
+            })?
         };
         // When the load ends before it started, its own error says why.
         let cycles = match has_started.recv_timeout(self.pair.limits.start + self.pair.limits.grace) {
@@ -129,6 +119,9 @@ impl<'a> Episode<'a> {
         let load = load.wait(limit).map_err(|error| stage.cause_of(error))?;
         let marks = cycles?;
         let mut safety = stage.check(load.claims)?;
+        if let Some(registers) = load.registers {
+            registers.judge(&mut safety);
+        }
         if let (Some(stopped), true) = (stage.replica_stopped(), safety.violations.is_empty()) {
             return Err(stopped);
         }
@@ -141,12 +134,14 @@ impl<'a> Episode<'a> {
 struct LoadRecord {
     claims: Claims,
     trace: Vec<Ended>,
+    registers: Option<Registers>,
 }
 
 /// A constant load until `over`, on its own thread.
 fn drive(
     cluster: &Arc<dyn Cluster>,
     scenario: &Scenario,
+    registers: Option<Registers>,
     rate_per_s: f64,
     start_limit: Duration,
     started: &Sender<Instant>,
@@ -154,7 +149,8 @@ fn drive(
 ) -> Result<LoadRecord, RunError> {
     keep_to_cores_of(Side::Generator);
     let pacer = Pacer::start();
-    let book = Arc::new(Book::new(pacer.epoch(), scenario.timeout(), scenario.max_in_flight).traced());
+    let book = Book::new(pacer.epoch(), scenario.timeout(), scenario.max_in_flight);
+    let book = Arc::new(book.traced().watched(registers));
     let payload = vec![0x5A; scenario.payload_bytes];
     await_first_commit(&pacer, cluster, &book, &payload, start_limit)?;
     started.send(pacer.epoch()).ok();
@@ -178,7 +174,7 @@ fn drive(
     }
     drain(&pacer, &book);
     let claims = Claims { submitted: book.submitted(), acknowledged: book.acknowledged() };
-    Ok(LoadRecord { claims, trace: book.take_trace() })
+    Ok(LoadRecord { claims, trace: book.take_trace(), registers: book.take_registers() })
 }
 
 /// Gives the fault and takes it back, in time with the load.
@@ -252,8 +248,12 @@ impl Conductor<'_> {
         outcome
     }
 
-    /// Waits until someone leads.
+    /// Waits until someone leads. Where no one does, the first replica stands for the leader: all
+    /// coordinate alike, each a share of the commands.
     fn leader(&self) -> Result<Observation, RunError> {
+        if self.episode.script.leaderless() {
+            return Ok(Observation { leader: Some(ReplicaId(0)), ..self.stage.observe()? });
+        }
         let limit = self.episode.pair.limits.settle;
         self.wait_until(limit, is_led)?.ok_or(RunError::NoLeader(limit))
     }
@@ -266,10 +266,12 @@ impl Conductor<'_> {
         self.wait_until(limit, |now| most_delivered(now) > ended)?.map(drop).ok_or(RunError::NotServed(limit))
     }
 
-    /// Waits until all replicas live and have what any of them had now.
+    /// Waits until all replicas live and have what any of them had now; where a replica may go without a
+    /// write for ever, until they live.
     fn caught_up(&self) -> Result<Observation, RunError> {
         let most = most_delivered(&self.stage.observe()?);
         let limit = self.episode.pair.limits.settle;
+        let most = self.episode.script.owed_to_all(most);
         self.wait_until(limit, |now| all_delivered(now, most))?.ok_or(RunError::NotCaughtUp(limit))
     }
 

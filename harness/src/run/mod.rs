@@ -36,6 +36,7 @@ use crate::host::HostError;
 use crate::load::ClosedLoopError;
 use crate::progress::Progress;
 use crate::results::{Outcome, Safety, ScenarioResult, TimingUsed};
+use crate::safety::Registers;
 use crate::scenario::{Measure, Scenario, StorageConfig};
 use crate::topology::TopologyError;
 
@@ -193,6 +194,12 @@ impl Pair {
             settings: Settings::checked(self.settings.clone(), &self.protocol.descriptor())?,
             seed: scenario.seed,
         })
+    }
+
+    /// The registers that the protocol's commands read and write; none when they do not.
+    pub fn registers(&self) -> Result<Option<Registers>, RunError> {
+        let descriptor = self.protocol.descriptor();
+        Ok(Registers::of(&descriptor, &Settings::checked(self.settings.clone(), &descriptor)?))
     }
 
     fn blank(&self) -> ScenarioResult {

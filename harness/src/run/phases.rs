@@ -22,7 +22,7 @@ use crate::resources::{
 use crate::results::{
     CurvePoint, Knee, Metric, Outcome, PhaseResult, ResourceSample, ResourceUse, ScenarioResult,
 };
-use crate::safety::Claims;
+use crate::safety::{Claims, Registers};
 use crate::scenario::{KneeSearch, Measure, Phase, PhaseKind, Ramp, Scenario, StorageConfig};
 
 /// How often what the run takes is sampled.
@@ -41,9 +41,13 @@ pub(super) fn run(
     let stage = Stage::launch(pair, &pair.scenario, folder)?;
     result.fsync = stage.fsync();
     let (scenario, start, progress) = (pair.scenario.clone(), pair.limits.start, progress.clone());
-    let load = stage.start_load(move |cluster| drive(cluster, &scenario, start, &progress))?;
+    let registers = pair.registers()?;
+    let load = stage.start_load(move |cluster| drive(cluster, &scenario, registers, start, &progress))?;
     let load = load.wait(limit(pair)).map_err(|error| stage.cause_of(error))?;
     result.safety = stage.check(load.claims())?;
+    if let Some(registers) = load.book.take_registers() {
+        registers.judge(&mut result.safety);
+    }
     let stopped = stage.replica_stopped();
     drop(stage);
     match stopped {
@@ -84,6 +88,7 @@ impl LoadRecord {
 fn drive(
     cluster: &Arc<dyn Cluster>,
     scenario: &Scenario,
+    registers: Option<Registers>,
     start_limit: Duration,
     progress: &Progress,
 ) -> Result<LoadRecord, RunError> {
@@ -91,7 +96,8 @@ fn drive(
     // Before this thread keeps to its core: the sampler would inherit that.
     let sampler = sampler(cluster, scenario, pacer.epoch())?;
     keep_to_cores_of(Side::Generator);
-    let book = Arc::new(Book::new(pacer.epoch(), scenario.timeout(), scenario.max_in_flight));
+    let book = Book::new(pacer.epoch(), scenario.timeout(), scenario.max_in_flight).watched(registers);
+    let book = Arc::new(book);
     let payload = vec![0x5A; scenario.payload_bytes];
     await_first_commit(&pacer, cluster, &book, &payload, start_limit)?;
     let load = |seed_offset: u64| OpenLoop {

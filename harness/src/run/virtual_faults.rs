@@ -42,6 +42,12 @@ pub(super) fn run(
             break;
         }
         let episode = Episode::of(pair, plan, fault);
+        if let Some(why) = episode.script.means_nothing() {
+            result.faults.push(episode.not_measured(why));
+            // Nothing ran, and so nothing went wrong.
+            result.safety.checked = true;
+            continue;
+        }
         let (found, ended) = episode.under_every_seed(progress, &mut result.safety, &mut exact.events);
         match ended {
             Ok(()) => {}
@@ -79,8 +85,13 @@ struct Episode<'a> {
 impl<'a> Episode<'a> {
     fn of(pair: &'a Pair, plan: &'a VirtualFaultPlan, fault: &'a FaultConfig) -> Self {
         let replicas = fault.replicas.unwrap_or(pair.scenario.replicas);
-        let tolerates = (pair.protocol.descriptor().tolerates)(replicas);
-        Episode { pair, plan, fault, replicas, script: FaultScript::new(fault, replicas, tolerates) }
+        let script = FaultScript::new(fault, replicas, &pair.protocol.descriptor());
+        Episode { pair, plan, fault, replicas, script }
+    }
+
+    fn not_measured(&self, why: &str) -> FaultResult {
+        let not_measured = Some(why.into());
+        FaultResult { not_measured, ..FaultResult::empty(self.fault.name(), self.script.tolerated()) }
     }
 
     /// Runs all seeds, until one does not come to its end.
@@ -90,15 +101,7 @@ impl<'a> Episode<'a> {
         safety: &mut Safety,
         events: &mut u64,
     ) -> (FaultResult, Result<(), RunError>) {
-        let mut found = FaultResult {
-            fault: self.fault.name(),
-            tolerated: self.script.tolerated(),
-            not_measured: None,
-            metrics: Vec::new(),
-            cycles: Vec::new(),
-            lost: 0,
-            applied_twice: 0,
-        };
+        let mut found = FaultResult::empty(self.fault.name(), self.script.tolerated());
         let mut ended = Ok(());
         for index in 0..self.plan.seeds {
             if interrupt::requested() {
@@ -137,7 +140,13 @@ impl<'a> Episode<'a> {
         let mut run = Run {
             episode: self,
             simulation: self.pair.protocol.simulate(&spec)?,
-            load: VirtualLoad::new(self.plan, scenario.payload_bytes, scenario.timeout(), &mut random),
+            load: VirtualLoad::new(
+                self.plan,
+                scenario.payload_bytes,
+                scenario.timeout(),
+                self.pair.registers()?,
+                &mut random,
+            ),
             commands: CommandSource::default(),
         };
         let (marks, caught_up_ns) = run.cycle(index, within_heartbeat_ns)?;
@@ -179,7 +188,8 @@ impl Run<'_> {
         self.advance(STARTED_NS);
         let calm_ns = self.now_ns();
         self.advance(nanos(plan.before_s) + within_heartbeat_ns);
-        let before = self.wait(WAITING_NS, |_, now| is_led(now), RunError::NoLeader(LIMIT))?;
+        let before =
+            self.wait(WAITING_NS, |_, now| script.leaderless() || is_led(now), RunError::NoLeader(LIMIT))?;
         let hit = script.targets(before.leader, index);
         let fault_ns = self.now_ns();
         self.inject(&script.begin(before.leader, &hit))?;
@@ -187,7 +197,8 @@ impl Run<'_> {
         let end_ns = self.now_ns();
         let most = most_delivered(&self.simulation.observe());
         self.inject(&script.end(&hit))?;
-        self.wait(CATCHING_UP_NS, |_, now| all_delivered(now, most), RunError::NotCaughtUp(LIMIT))?;
+        let owed = script.owed_to_all(most);
+        self.wait(CATCHING_UP_NS, |_, now| all_delivered(now, owed), RunError::NotCaughtUp(LIMIT))?;
         let caught_up_ns = self.now_ns() - end_ns;
         // A cluster without a leader may take another election to come back; it is watched from then on.
         self.wait(WAITING_NS, |_, now| most_delivered(now) > most, RunError::NotServed(LIMIT))?;
@@ -238,7 +249,11 @@ impl Run<'_> {
         self.load.take_answers(&mut *self.simulation);
         let acknowledged: IdSet = self.load.acknowledged_ids();
         let claims = Claims { submitted: self.load.submitted(), acknowledged };
-        check(&self.simulation.audit(), &self.simulation.observe(), &claims)
+        let mut safety = check(&self.simulation.audit(), &self.simulation.observe(), &claims);
+        if let Some(registers) = self.load.take_registers() {
+            registers.judge(&mut safety);
+        }
+        safety
     }
 }
 

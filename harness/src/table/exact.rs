@@ -49,7 +49,8 @@ pub fn exact_table(rows: &[&ScenarioResult]) -> String {
         legend += "\nAllocations: by the replicas and the simulator, without the clients.";
     }
     if cells().any(|(_, cell)| cell.metric("recovery_ns").is_some()) {
-        legend += "\nRecovery: from the leader's crash to the next commit.";
+        legend += "\nRecovery: from the leader's crash to the next commit. Where no one\nleads, the leader is the \
+                   replica that a command was given to.";
     }
     let mut parts = vec![shown(cells(), &COSTS) + "\n" + &legend];
     let signs = |(_, cell): &(_, &ExactCell)| {

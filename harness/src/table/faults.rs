@@ -34,7 +34,7 @@ pub fn faults_table(rows: &[&ScenarioResult]) -> String {
     let legend = format!(
         "Medians of up to {cycles} cycles, from the fault on (of a majority: from its end on). A fault that hits \
          no one\nwho is needed shows the time between two commits as unavailable. (1/3): of cycles that came to it. Views: how \
-         far\nthe term rose."
+         far\nthe term rose. Where no one leads, replica 0 stands for the leader."
     );
     let mut parts = vec![lines_of(&table), legend];
     parts.extend(notes);

@@ -3,7 +3,7 @@
 
 use comfy_table::{Cell, CellAlignment, Table, TableComponent, presets};
 
-use crate::results::{Metric, Outcome, ScenarioResult};
+use crate::results::{Metric, Outcome, RegisterCheck, ScenarioResult};
 use crate::scenario::{Arrivals, Measure, Scenario};
 
 mod dissemination;
@@ -300,6 +300,9 @@ fn notes(rows: &[&ScenarioResult]) -> String {
             Some(NoNumbers::NotMeasured(why)) => note(format!("{name}: not measured: {why}")),
             None => {}
         }
+        if let Some(registers) = &result.safety.registers {
+            note(format!("{name}: {}", linearizability(registers)));
+        }
         if !result.settings.is_empty() {
             let settings: Vec<String> =
                 result.settings.iter().map(|(name, value)| format!("{name} = {value}")).collect();
@@ -313,6 +316,22 @@ fn notes(rows: &[&ScenarioResult]) -> String {
         }
     }
     notes
+}
+
+/// What the reads and writes of registers showed.
+fn linearizability(found: &RegisterCheck) -> String {
+    let RegisterCheck { linearizable, operations, keys, violated_keys, stale_reads } = found;
+    match (violated_keys, linearizable) {
+        (0, true) => format!("linearizable: yes ({operations} operations on {keys} keys)"),
+        (0, false) => {
+            format!("linearizable: not promised, and so here ({operations} operations on {keys} keys)")
+        }
+        (_, true) => format!("linearizable: NO ({violated_keys} of {keys} keys violated)"),
+        (_, false) => format!(
+            "linearizable: no, and not promised ({violated_keys} of {keys} keys violated; at least \
+             {stale_reads} of {operations} operations were stale reads)"
+        ),
+    }
 }
 
 /// How large the batches of a row came out; a library that owns its runtime tells only the first.
@@ -333,6 +352,19 @@ mod tests {
 
     fn sample() -> Vec<ScenarioResult> {
         files::parse_results(Path::new("sample"), files::SAMPLE).unwrap().results
+    }
+
+    #[test]
+    fn what_registers_showed_is_told_with_what_was_promised() {
+        let told = |linearizable, violated_keys| {
+            let check =
+                RegisterCheck { linearizable, operations: 90, keys: 7, violated_keys, stale_reads: 5 };
+            linearizability(&check)
+        };
+        assert_eq!(told(true, 0), "linearizable: yes (90 operations on 7 keys)");
+        assert_eq!(told(true, 2), "linearizable: NO (2 of 7 keys violated)");
+        assert!(told(false, 0).contains("not promised, and so here"));
+        assert!(told(false, 3).contains("no, and not promised (3 of 7 keys violated; at least 5 of 90"));
     }
 
     #[test]

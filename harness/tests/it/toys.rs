@@ -66,6 +66,7 @@ impl Protocol for Toy {
             tolerates: |_| 0,
             cluster_sizes: (3, 3),
             order: protocol_core::Order::Total,
+            operation: protocol_core::Operation::append,
             commit_means: "applied everywhere",
             fifo: false,
             floors: |_| Floors::without_cryptography(4.0, 2.0),

@@ -27,9 +27,20 @@ pub enum Order {
     Total,
     /// The same commands, each replica in an order of its own; slots mean nothing. Gossip.
     Set,
-    /// Nothing that their logs could show: a replica applies what reached it, and reads decide. Quorum
-    /// registers.
+    /// Nothing that their logs could show: a replica applies what reached it, and reads decide. They are
+    /// linearizable. Quorum registers.
     Reads,
+    /// As [`Reads`](Order::Reads), but a read may miss what was written before it. Eventually consistent
+    /// stores.
+    Eventual,
+}
+
+impl Order {
+    /// Whether each replica's log tells what it agreed to: then all logs come to hold what was
+    /// acknowledged. Otherwise a replica may go without a write for ever, and only reads can be judged.
+    pub fn shows_in_logs(self) -> bool {
+        matches!(self, Order::Total | Order::Set)
+    }
 }
 
 /// Everything a replica applied, as a digest chain, a bit per id, and the rules it broke.
@@ -145,7 +156,7 @@ impl AppliedLog {
             Order::Set if self.ids != other.ids => Ok(false),
             Order::Set if self.digest == other.digest || self.duplicates + other.duplicates > 0 => Ok(true),
             Order::Set => Err(0..self.delivered),
-            Order::Reads => Ok(true),
+            Order::Reads | Order::Eventual => Ok(true),
         }
     }
 

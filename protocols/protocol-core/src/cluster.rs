@@ -37,6 +37,9 @@ pub enum SubmitError {
     /// No replica took the command before its deadline.
     #[error("no replica took the command")]
     Unavailable,
+    /// The replica that took it went down, and took the answer with it.
+    #[error("the replica that took the command went down with it")]
+    Lost,
     /// A replica took it, but no answer came before the deadline.
     #[error("timed out")]
     TimedOut,

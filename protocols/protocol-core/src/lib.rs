@@ -117,6 +117,7 @@ mod command;
 mod counters;
 mod id_set;
 mod network;
+mod operation;
 mod phases;
 mod protocol;
 mod replica;
@@ -139,6 +140,7 @@ pub use id_set::IdSet;
 pub use network::{
     Degradation, FRAME_HEADER_BYTES, Fate, Inbox, LinkSpec, LinkState, Network, NetworkKind, NetworkSpec,
 };
+pub use operation::Operation;
 pub use phases::{Flush, Milestones, Phases};
 pub use protocol::{
     Descriptor, Family, FaultModel, Floors, LaunchError, LaunchSpec, Protocol, Scale, Settings, Timing,

@@ -12,7 +12,9 @@ use thiserror::Error;
 use crate::applied::Order;
 use crate::byzantine::Behaviour;
 use crate::cluster::Cluster;
+use crate::command::CommandId;
 use crate::network::NetworkSpec;
+use crate::operation::Operation;
 use crate::simulation::{Simulation, SimulationSpec};
 use crate::storage::StorageSpec;
 
@@ -127,6 +129,8 @@ pub struct Descriptor {
     pub cluster_sizes: (usize, usize),
     /// What replicas agree on.
     pub order: Order,
+    /// What a command does under these settings.
+    pub operation: fn(CommandId, &Settings) -> Operation,
     /// What "committed" means here, in words.
     pub commit_means: &'static str,
     /// Whether it needs links that keep order; see [`Replica::FIFO`](crate::Replica::FIFO), which has
@@ -153,7 +157,8 @@ impl Descriptor {
             (Order::Total, FaultModel::Crash) => "one order of all commands, though replicas crash",
             (Order::Total, FaultModel::Byzantine) => "one order of all commands, though replicas lie",
             (Order::Set, _) => "every command on every replica, in any order",
-            (Order::Reads, _) => "reads and writes of registers",
+            (Order::Reads, _) => "registers whose reads see the latest write",
+            (Order::Eventual, _) => "registers whose reads may be stale",
         }
     }
 }
@@ -191,6 +196,13 @@ impl Settings {
     /// The value that is set, or the tunable's default.
     pub fn get(&self, tunable: &Tunable) -> f64 {
         self.values.get(tunable.name).copied().unwrap_or(tunable.default)
+    }
+
+    /// These settings, with another default for a tunable.
+    pub fn or(&self, tunable: &Tunable, value: f64) -> Settings {
+        let mut values = self.values.clone();
+        values.entry(tunable.name.into()).or_insert(value);
+        Settings { values }
     }
 
     /// The values that differ from their defaults.

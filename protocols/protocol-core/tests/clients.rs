@@ -38,6 +38,8 @@ enum Manner {
     Answer { liars: u32 },
     /// Delivers it, and tells all others to.
     Spread,
+    /// Takes it, and is not heard of again.
+    Keep,
 }
 
 struct Toy {
@@ -74,6 +76,7 @@ impl Toy {
                 effects.reply(command.id(), Slot(command.id().0), output);
                 effects.deliver(Slot(0), command);
             }
+            Manner::Keep => effects.proposed(),
             Manner::Spread => {
                 effects.broadcast(self.me, self.replicas, &Update(command.clone()));
                 effects.deliver(Slot(0), command);
@@ -146,6 +149,33 @@ async fn a_coordinator_that_is_down_is_passed_over() {
     // There and back to the second, a pause, and there and back to the third.
     assert_eq!((answered.outcome, answered.answered), (Ok(Slot(2)), Time((3 + 3 + 5 + 4 + 4) * 1_000_000)));
     assert_eq!(real(rule, manner, &[2]).await, Ok((Slot(2), 42)));
+}
+
+/// Sent again it might take effect twice.
+#[tokio::test]
+async fn what_a_coordinator_took_up_goes_down_with_it() {
+    let (rule, manner) = (ClientRule::Coordinator, Manner::Keep);
+    let spec = SimulationSpec::uniform(4, MILLISECOND, 1);
+    let mut simulation = SimulatedCluster::launch(&spec, options(rule), toys(manner)).unwrap();
+    simulation.submit(Time(0), command(2), Time(1_000_000_000));
+    simulation.run_until(Time(500));
+    simulation.inject(Fault::Crash(ReplicaId(2))).unwrap();
+    simulation.run_until(Time(2_000_000_000));
+    let outcomes: Vec<_> = simulation.take_answers().iter().map(|answer| answer.outcome).collect();
+    assert_eq!(outcomes, [Err(SubmitError::Lost)]);
+
+    let cluster: Arc<dyn Cluster> =
+        ReplicaCluster::launch(&LaunchSpec::in_memory(4), options(rule), toys(manner)).await.unwrap();
+    let submitted = {
+        let cluster = cluster.clone();
+        tokio::spawn(async move { submit_and_wait(&*cluster, command(2)).await })
+    };
+    while cluster.observe().total().proposals == 0 {
+        tokio::time::sleep(MILLISECOND).await;
+    }
+    cluster.inject(Fault::Crash(ReplicaId(2))).await.unwrap();
+    assert_eq!(submitted.await.unwrap().unwrap_err(), SubmitError::Lost);
+    cluster.stop().await;
 }
 
 #[tokio::test]

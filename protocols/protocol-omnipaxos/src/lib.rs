@@ -10,9 +10,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use omnipaxos::util::FlexibleQuorum;
 use protocol_core::{
-    Cluster, Descriptor, DriverOptions, Family, FaultModel, Floors, LaunchError, LaunchSpec, Order, Protocol,
-    Replica, ReplicaCluster, Scale, Settings, SimulatedCluster, Simulation, SimulationSpec, StorageSpec,
-    Tunable, check_size,
+    Cluster, Descriptor, DriverOptions, Family, FaultModel, Floors, LaunchError, LaunchSpec, Operation,
+    Order, Protocol, Replica, ReplicaCluster, Scale, Settings, SimulatedCluster, Simulation, SimulationSpec,
+    StorageSpec, Tunable, check_size,
 };
 
 pub use messages::{Change, OmniMessage, Proposal, Record, State};
@@ -91,6 +91,7 @@ impl Protocol for Omnipaxos {
             tolerates: |replicas| (replicas.saturating_sub(1)) / 2,
             cluster_sizes: (2, 101),
             order: Order::Total,
+            operation: Operation::append,
             commit_means: "in the log of a write quorum (a majority unless set otherwise), durably when the \
                            storage is, and applied by the leader",
             fifo: OmniReplica::FIFO,

@@ -108,6 +108,7 @@ impl Protocol for Openraft {
             tolerates: |n| n.saturating_sub(1) / 2,
             cluster_sizes: (1, 101),
             order: protocol_core::Order::Total,
+            operation: protocol_core::Operation::append,
             commit_means: "in the log of a majority, durably when the storage is, and applied by the leader",
             fifo: false,
             floors: |n| Floors::without_cryptography(2.0 * n.saturating_sub(1) as f64, 2.0),

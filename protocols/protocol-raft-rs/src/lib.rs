@@ -13,9 +13,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use protocol_core::{
     Application, Boot, Cluster, Command, Descriptor, DriverOptions, Effects, Family, FaultModel, Floors,
-    Input, LaunchError, LaunchSpec, Order, Protocol, Rejection, Replica, ReplicaCluster, ReplicaId, Scale,
-    Settings, SimulatedCluster, Simulation, SimulationSpec, Slot, StorageSpec, SyncToken, Time, TimerId,
-    Timing, Tunable, View, check_size,
+    Input, LaunchError, LaunchSpec, Operation, Order, Protocol, Rejection, Replica, ReplicaCluster,
+    ReplicaId, Scale, Settings, SimulatedCluster, Simulation, SimulationSpec, Slot, StorageSpec, SyncToken,
+    Time, TimerId, Timing, Tunable, View, check_size,
 };
 use raft::eraftpb::{Entry, EntryType, Message, MessageType};
 use raft::{Config, INVALID_ID, RawNode, Ready, StateRole};
@@ -88,6 +88,7 @@ impl Protocol for RaftRs {
             tolerates: |replicas| (replicas.saturating_sub(1)) / 2,
             cluster_sizes: (1, 101),
             order: Order::Total,
+            operation: Operation::append,
             commit_means: "in the log of a majority, durably when the storage is, and applied by the leader",
             fifo: false,
             floors: |replicas| {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use protocol_core::{
     ClientRule, Cluster, Descriptor, DriverOptions, Family, FaultModel, Floors, LaunchError, LaunchSpec,
-    Order, Protocol, ReplicaCluster, Scale, SimulatedCluster, Simulation, SimulationSpec, Tunable,
+    Operation, Order, Protocol, ReplicaCluster, Scale, SimulatedCluster, Simulation, SimulationSpec, Tunable,
     check_size,
 };
 
@@ -74,6 +74,7 @@ impl Protocol for Swim {
             tolerates: |replicas| replicas.saturating_sub(1),
             cluster_sizes: (1, 1_000),
             order: Order::Set,
+            operation: Operation::append,
             commit_means: "delivered by every replica that lives and lived when it was sent; in memory, and in \
                            no order",
             fifo: false,

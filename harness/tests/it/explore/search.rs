@@ -36,6 +36,7 @@ impl Protocol for Quarry {
             tolerates: |replicas| (replicas - 1) / 2,
             cluster_sizes: (1, 9),
             order: protocol_core::Order::Total,
+            operation: protocol_core::Operation::append,
             commit_means: "durable on a majority",
             fifo: false,
             floors: |_| Floors::without_cryptography(4.0, 2.0),

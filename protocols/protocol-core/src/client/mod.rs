@@ -140,6 +140,15 @@ impl SharedClient {
         }
     }
 
+    /// A replica went down with a request that it had taken up. It is sent again, where that can't make it
+    /// take effect twice.
+    pub(crate) fn lost(&self, by: ReplicaId, request: Request) {
+        match self.rule {
+            ClientRule::Coordinator => request.reply.answer(Err(SubmitError::Lost)),
+            _ => self.refused(by, request, None),
+        }
+    }
+
     /// Times a command was sent on or sent again.
     pub fn resubmissions(&self) -> u64 {
         self.resubmissions.load(Relaxed)

@@ -15,7 +15,9 @@ pub enum ClientRule {
     /// The replica that leads, and its answer; redirects are followed. Raft and Paxos.
     #[default]
     Leader,
-    /// One replica, by turns, and its answer; another one while that is down. Quorum protocols.
+    /// One replica, by turns, and its answer; another one while that is down. What a replica had taken up
+    /// when it went down is [lost](crate::SubmitError::Lost): it may or may not take effect, and sent
+    /// again it might take effect twice, with another's in between. Quorum protocols.
     Coordinator,
     /// All replicas, and so many equal answers: f + 1 where f may lie.
     Everyone {
@@ -29,7 +31,7 @@ pub enum ClientRule {
 
 impl ClientRule {
     /// The replica whose turn it is with a command.
-    pub(crate) fn home(id: CommandId, replicas: usize) -> ReplicaId {
+    pub fn home(id: CommandId, replicas: usize) -> ReplicaId {
         ReplicaId((id.0 % replicas as u64) as u32)
     }
 }

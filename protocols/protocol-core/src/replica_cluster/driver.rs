@@ -341,7 +341,7 @@ impl<R: Replica> Drop for Driver<R> {
             self.node.fail("the replica panicked; its message is on standard error".into());
         }
         for request in self.waiting.take_all() {
-            self.client.refused(self.id, request, None);
+            self.client.lost(self.id, request);
         }
         self.node.pace.end();
     }

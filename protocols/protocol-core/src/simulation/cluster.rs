@@ -530,8 +530,16 @@ impl<R: Replica> SimulatedCluster<R> {
         if self.nodes[id.index()].replica.is_none() {
             return Err(FaultError::is_down(fault, id));
         }
-        for pending in self.nodes[id.index()].end() {
-            self.send_back(id, self.now, pending, None);
+        let (queued, taken_up) = self.nodes[id.index()].end();
+        queued.into_iter().for_each(|pending| self.send_back(id, self.now, pending, None));
+        for pending in taken_up {
+            if self.clients.rule == ClientRule::Coordinator {
+                let answered = self.clients.hears(id, self.now);
+                let answer = pending.answer(self.now, answered, Err(SubmitError::Lost));
+                self.events.push(answered, Event::Answered(answer));
+            } else {
+                self.send_back(id, self.now, pending, None);
+            }
         }
         self.tell_peers(id, false);
         Ok(())

@@ -96,8 +96,9 @@ impl<R: Replica> Node<R> {
         self.leads = false;
     }
 
-    /// Ends the current life: what was in memory is gone. Returns the clients' commands that were.
-    pub(super) fn end(&mut self) -> Vec<Pending> {
+    /// Ends the current life: what was in memory is gone. Returns the clients' commands that were: those
+    /// not taken up, and those that were.
+    pub(super) fn end(&mut self) -> (Vec<Pending>, Vec<Pending>) {
         self.replica = None;
         self.life += 1;
         self.effects = Default::default();
@@ -113,9 +114,7 @@ impl<R: Replica> Node<R> {
             Item::Request(pending) => Some(pending),
             _ => None,
         });
-        let mut lost: Vec<Pending> = queued.collect();
-        lost.extend(std::mem::take(&mut self.waiting).into_values());
-        lost
+        (queued.collect(), std::mem::take(&mut self.waiting).into_values().collect())
     }
 
     /// What the replica's own clock says at a true time.
