@@ -1,0 +1,389 @@
+//! What replicas tell each other, and what of it is authenticated.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use protocol_core::{Command, Message, MessageKind, ReplicaId, Wire, WireError};
+
+use crate::authenticator::{Digest, Proof};
+use crate::batch::Batch;
+use crate::certificates::{Certificate, CheckpointVote, NewView, ViewChange};
+use crate::encoding::{Put, Reader};
+
+/// A message with the proof that it is its sender's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PbftMessage {
+    /// What it says.
+    pub body: Body,
+    /// Why to believe who said it.
+    pub proof: Proof,
+}
+
+/// That the sender votes for a batch at a sequence number in a view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vote {
+    /// View.
+    pub view: u64,
+    /// Sequence number.
+    pub seq: u64,
+    /// Digest of the batch.
+    pub digest: Digest,
+}
+
+/// How far a replica is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Its view.
+    pub view: u64,
+    /// Whether it has entered that view; it waits for a NEW-VIEW otherwise.
+    pub active: bool,
+    /// Its last stable checkpoint.
+    pub stable: u64,
+    /// The last sequence number that it executed.
+    pub executed: u64,
+    /// It has something to do and got nowhere since its last status: others are to send what it may lack.
+    pub stuck: bool,
+}
+
+/// What a message says. Sections are those of the OSDI '99 paper.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Body {
+    /// The primary puts a batch at a sequence number (§4.2).
+    PrePrepare {
+        /// View.
+        view: u64,
+        /// Sequence number.
+        seq: u64,
+        /// The requests' names; the requests come from the clients.
+        batch: Batch,
+    },
+    /// A backup accepted that (§4.2).
+    Prepare(Vote),
+    /// A replica knows that a quorum accepted that (§4.2).
+    Commit(Vote),
+    /// A replica's state after a sequence number (§4.3).
+    Checkpoint(CheckpointVote),
+    /// A replica wants another primary (§4.4).
+    ViewChange(Arc<ViewChange>),
+    /// The new primary begins its view (§4.4).
+    NewView(Arc<NewView>),
+    /// How far the sender is (§5.2 of the TOCS paper: retransmission by the receiver's status).
+    Status(Status),
+    /// A checkpoint is stable: whoever is behind it has to fetch its state.
+    Stable(Arc<Certificate>),
+    /// Asks for a batch and for some of its requests.
+    Fetch {
+        /// Sequence number.
+        seq: u64,
+        /// The batch's digest.
+        digest: Digest,
+        /// Places of the requests that are missed; without any, only the names are asked for.
+        missing: Vec<u32>,
+    },
+    /// The answer to that.
+    Content {
+        /// Sequence number.
+        seq: u64,
+        /// The batch.
+        batch: Batch,
+        /// Requests by their places.
+        requests: Vec<(u32, Command)>,
+    },
+    /// Asks for the state at a stable checkpoint, this one or a later one.
+    FetchState {
+        /// The checkpoint.
+        seq: u64,
+    },
+    /// The answer to that.
+    State {
+        /// Proof of what the state's digest is.
+        certificate: Arc<Certificate>,
+        /// The application's state.
+        snapshot: Bytes,
+    },
+}
+
+/// The bytes that a proof is about: the message, or its digest when it is long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Statement {
+    bytes: [u8; Statement::LONGEST],
+    length: usize,
+}
+
+impl Statement {
+    /// One block of the hash function.
+    const LONGEST: usize = 64;
+    /// Before a digest; no message begins with it.
+    const DIGESTED: u8 = 255;
+
+    pub(crate) fn of(encoded: &[u8]) -> Self {
+        let mut bytes = [0; Self::LONGEST];
+        if encoded.len() <= Self::LONGEST {
+            bytes[..encoded.len()].copy_from_slice(encoded);
+            return Statement { bytes, length: encoded.len() };
+        }
+        bytes[0] = Self::DIGESTED;
+        bytes[1..=Digest::BYTES].copy_from_slice(&Digest::of(encoded).0);
+        Statement { bytes, length: 1 + Digest::BYTES }
+    }
+
+    fn of_vote(tag: u8, vote: &Vote) -> Self {
+        let mut bytes = [0; Self::LONGEST];
+        bytes[0] = tag;
+        bytes[1..9].copy_from_slice(&vote.view.to_le_bytes());
+        bytes[9..17].copy_from_slice(&vote.seq.to_le_bytes());
+        bytes[17..49].copy_from_slice(&vote.digest.0);
+        Statement { bytes, length: 49 }
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+impl Body {
+    const PRE_PREPARE: u8 = 0;
+    const PREPARE: u8 = 1;
+    const COMMIT: u8 = 2;
+    const CHECKPOINT: u8 = 3;
+    const VIEW_CHANGE: u8 = 4;
+    const NEW_VIEW: u8 = 5;
+    const STATUS: u8 = 6;
+    const STABLE: u8 = 7;
+    const FETCH: u8 = 8;
+    const CONTENT: u8 = 9;
+    const FETCH_STATE: u8 = 10;
+    const STATE: u8 = 11;
+
+    /// Whether it carries the signatures that make it believable, whoever passes it on.
+    pub fn proves_itself(&self) -> bool {
+        use Body::{Checkpoint, NewView, Stable, ViewChange};
+        matches!(self, Checkpoint(_) | ViewChange(_) | NewView(_) | Stable(_))
+    }
+
+    /// Whether the sender is bound by it, so that a restart must not make it forget.
+    pub(crate) fn is_promise(&self) -> bool {
+        use Body::{Checkpoint, Commit, NewView, PrePrepare, Prepare, ViewChange};
+        matches!(self, PrePrepare { .. } | Prepare(_) | Commit(_) | Checkpoint(_) | ViewChange(_) | NewView(_))
+    }
+
+    /// What the sender's proof is about. A batch is in it by its digest, which the receiver checks.
+    pub(crate) fn statement(&self) -> Statement {
+        match self {
+            Body::PrePrepare { view, seq, batch } => {
+                let vote = Vote { view: *view, seq: *seq, digest: batch.digest() };
+                Statement::of_vote(Self::PRE_PREPARE, &vote)
+            }
+            Body::Prepare(vote) => Statement::of_vote(Self::PREPARE, vote),
+            Body::Commit(vote) => Statement::of_vote(Self::COMMIT, vote),
+            _ => {
+                let mut encoded = Vec::with_capacity(self.encoded_len());
+                self.encode(&mut encoded);
+                Statement::of(&encoded)
+            }
+        }
+    }
+
+    fn encode(&self, buffer: &mut Vec<u8>) {
+        match self {
+            Body::PrePrepare { view, seq, batch } => {
+                buffer.push(Self::PRE_PREPARE);
+                buffer.number(*view);
+                buffer.number(*seq);
+                put_batch(batch, buffer);
+            }
+            Body::Prepare(vote) => put_vote(Self::PREPARE, vote, buffer),
+            Body::Commit(vote) => put_vote(Self::COMMIT, vote, buffer),
+            Body::Checkpoint(vote) => {
+                buffer.push(Self::CHECKPOINT);
+                vote.encode(buffer);
+            }
+            Body::ViewChange(change) => {
+                buffer.push(Self::VIEW_CHANGE);
+                change.encode(buffer);
+            }
+            Body::NewView(new_view) => {
+                buffer.push(Self::NEW_VIEW);
+                new_view.encode(buffer);
+            }
+            Body::Status(status) => {
+                buffer.push(Self::STATUS);
+                buffer.number(status.view);
+                buffer.number(status.stable);
+                buffer.number(status.executed);
+                buffer.push(u8::from(status.active) | u8::from(status.stuck) << 1);
+            }
+            Body::Stable(certificate) => {
+                buffer.push(Self::STABLE);
+                certificate.encode(buffer);
+            }
+            Body::Fetch { seq, digest, missing } => {
+                buffer.push(Self::FETCH);
+                buffer.number(*seq);
+                buffer.digest(digest);
+                buffer.short(missing.len() as u32);
+                missing.iter().for_each(|&place| buffer.short(place));
+            }
+            Body::Content { seq, batch, requests } => {
+                buffer.push(Self::CONTENT);
+                buffer.number(*seq);
+                put_batch(batch, buffer);
+                buffer.short(requests.len() as u32);
+                for (place, command) in requests {
+                    buffer.short(*place);
+                    buffer.short(command.encoded_len() as u32);
+                    command.encode(buffer);
+                }
+            }
+            Body::FetchState { seq } => {
+                buffer.push(Self::FETCH_STATE);
+                buffer.number(*seq);
+            }
+            Body::State { certificate, snapshot } => {
+                buffer.push(Self::STATE);
+                certificate.encode(buffer);
+                buffer.block(snapshot);
+            }
+        }
+    }
+
+    fn encoded_len(&self) -> usize {
+        const VOTE: usize = 48;
+        1 + match self {
+            Body::PrePrepare { batch, .. } => 16 + batch_len(batch),
+            Body::Prepare(_) | Body::Commit(_) => VOTE,
+            Body::Checkpoint(_) => CheckpointVote::BYTES,
+            Body::ViewChange(change) => change.encoded_len(),
+            Body::NewView(new_view) => new_view.encoded_len(),
+            Body::Status(_) => 25,
+            Body::Stable(certificate) => certificate.encoded_len(),
+            Body::Fetch { missing, .. } => 44 + 4 * missing.len(),
+            Body::Content { batch, requests, .. } => {
+                let requests = requests.iter().map(|(_, command)| 8 + command.encoded_len());
+                12 + batch_len(batch) + requests.sum::<usize>()
+            }
+            Body::FetchState { .. } => 8,
+            Body::State { certificate, snapshot } => certificate.encoded_len() + 4 + snapshot.len(),
+        }
+    }
+
+    fn decode(reader: &mut Reader) -> Result<Body, WireError> {
+        Ok(match reader.byte()? {
+            Self::PRE_PREPARE => {
+                Body::PrePrepare { view: reader.number()?, seq: reader.number()?, batch: get_batch(reader)? }
+            }
+            Self::PREPARE => Body::Prepare(get_vote(reader)?),
+            Self::COMMIT => Body::Commit(get_vote(reader)?),
+            Self::CHECKPOINT => Body::Checkpoint(CheckpointVote::decode(reader)?),
+            Self::VIEW_CHANGE => Body::ViewChange(Arc::new(ViewChange::decode(reader)?)),
+            Self::NEW_VIEW => Body::NewView(Arc::new(NewView::decode(reader)?)),
+            Self::STATUS => {
+                let (view, stable, executed) = (reader.number()?, reader.number()?, reader.number()?);
+                let flags = reader.byte()?;
+                let (active, stuck) = (flags & 1 != 0, flags & 2 != 0);
+                Body::Status(Status { view, active, stable, executed, stuck })
+            }
+            Self::STABLE => Body::Stable(Arc::new(Certificate::decode(reader)?)),
+            Self::FETCH => Body::Fetch {
+                seq: reader.number()?,
+                digest: reader.digest()?,
+                missing: reader.list(4, Reader::short)?,
+            },
+            Self::CONTENT => {
+                let (seq, batch) = (reader.number()?, get_batch(reader)?);
+                let request = |reader: &mut Reader| {
+                    Ok((reader.short()?, Command::decode(reader.block()?)?))
+                };
+                Body::Content { seq, batch, requests: reader.list(8, request)? }
+            }
+            Self::FETCH_STATE => Body::FetchState { seq: reader.number()? },
+            Self::STATE => Body::State {
+                certificate: Arc::new(Certificate::decode(reader)?),
+                snapshot: reader.block()?,
+            },
+            other => return Err(reader.malformed(format!("unknown kind {other}"))),
+        })
+    }
+}
+
+pub(crate) fn put_batch(batch: &Batch, buffer: &mut Vec<u8>) {
+    buffer.digest(&batch.digest());
+    buffer.block(batch.bytes());
+}
+
+pub(crate) fn get_batch(reader: &mut Reader) -> Result<Batch, WireError> {
+    let (digest, entries) = (reader.digest()?, reader.block()?);
+    let length = entries.len();
+    Batch::claimed(digest, entries)
+        .ok_or_else(|| reader.malformed(format!("{length} bytes are no whole number of entries")))
+}
+
+pub(crate) fn batch_len(batch: &Batch) -> usize {
+    Digest::BYTES + 4 + batch.bytes().len()
+}
+
+fn put_vote(tag: u8, vote: &Vote, buffer: &mut Vec<u8>) {
+    buffer.extend_from_slice(Statement::of_vote(tag, vote).bytes());
+}
+
+fn get_vote(reader: &mut Reader) -> Result<Vote, WireError> {
+    Ok(Vote { view: reader.number()?, seq: reader.number()?, digest: reader.digest()? })
+}
+
+impl Wire for PbftMessage {
+    fn encode(&self, buffer: &mut Vec<u8>) {
+        match &self.proof {
+            Proof::Inside => buffer.push(0),
+            Proof::Tag(tag) => {
+                buffer.push(1);
+                buffer.extend_from_slice(tag);
+            }
+            Proof::Signature(signature) => {
+                buffer.push(2);
+                buffer.signature(signature);
+            }
+        }
+        self.body.encode(buffer);
+    }
+
+    fn decode(bytes: Bytes) -> Result<Self, WireError> {
+        let mut reader = Reader::new("pbft message", bytes);
+        let proof = match reader.byte()? {
+            0 => Proof::Inside,
+            1 => Proof::Tag(reader.array()?),
+            2 => Proof::Signature(reader.signature()?),
+            other => return Err(reader.malformed(format!("unknown kind of proof {other}"))),
+        };
+        let body = Body::decode(&mut reader)?;
+        reader.end()?;
+        Ok(PbftMessage { body, proof })
+    }
+
+    fn encoded_len(&self) -> usize {
+        let proof = match &self.proof {
+            Proof::Inside => 0,
+            Proof::Tag(tag) => tag.len(),
+            Proof::Signature(_) => 64,
+        };
+        1 + proof + self.body.encoded_len()
+    }
+}
+
+impl Message for PbftMessage {
+    fn kind(&self) -> MessageKind {
+        match self.body {
+            Body::Status(_) => MessageKind::Heartbeat,
+            Body::Stable(_)
+            | Body::Fetch { .. }
+            | Body::Content { .. }
+            | Body::FetchState { .. }
+            | Body::State { .. } => MessageKind::StateTransfer,
+            _ => MessageKind::Protocol,
+        }
+    }
+}
+
+/// Who leads a view (§4.1 of the paper: p = v mod |R|).
+pub(crate) fn primary_of(view: u64, replicas: usize) -> ReplicaId {
+    ReplicaId((view % replicas as u64) as u32)
+}
