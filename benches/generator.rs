@@ -54,7 +54,7 @@ fn record(criterion: &mut Criterion) {
 /// One request entered into the book and answered, as both happen in a run.
 fn answer(criterion: &mut Criterion) {
     let book = Book::new(Instant::now(), TIMEOUT, 1024);
-    let committed = Committed { slot: Slot(1), phases: Phases::default() };
+    let committed = Committed { slot: Slot(1), output: 0, phases: Phases::default() };
     criterion.bench_function("generator/send_and_answer", |bencher| {
         bencher.iter(|| {
             if let Some(id) = book.send(0, 0) {
@@ -75,7 +75,7 @@ fn pace(id: &str, rate: f64, seconds: f64) {
             let now = pacer.now_ns();
             lateness.saturating_record(now.saturating_sub(offset));
             if let Some(id) = book.send(offset, now) {
-                book.answer(id, Ok(Committed { slot: Slot(1), phases: Phases::default() }));
+                book.answer(id, Ok(Committed { slot: Slot(1), output: 0, phases: Phases::default() }));
             }
         }
         lateness

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use protocol_core::{
-    AppliedLog, Command, CommandId, FaultError, IdSet, LaunchError, Observation, Protocol, ReplicaId,
-    Settings, Simulation, Slot, Time,
+    AppliedLog, Command, CommandId, FaultError, IdSet, LaunchError, Observation, Order, Protocol, ReplicaId,
+    ReplicaStatus, Settings, Simulation, Slot, Time,
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -105,7 +105,8 @@ pub fn run(
     schedule: &Schedule,
 ) -> Result<Outcome, ExploreError> {
     let ran = panics::catch(|| -> Result<Outcome, ExploreError> {
-        let mut run = Run::start(protocol.simulate(&schedule.spec(settings))?, schedule);
+        let mut run =
+            Run::start(protocol.simulate(&schedule.spec(settings))?, protocol.descriptor().order, schedule);
         run.follow(schedule)?;
         run.recover(schedule)?;
         run.judge();
@@ -118,6 +119,7 @@ pub fn run(
 }
 
 struct Run {
+    order: Order,
     simulation: Box<dyn Simulation>,
     down: Vec<bool>,
     paused: Vec<bool>,
@@ -131,8 +133,9 @@ struct Run {
 }
 
 impl Run {
-    fn start(simulation: Box<dyn Simulation>, schedule: &Schedule) -> Run {
+    fn start(simulation: Box<dyn Simulation>, order: Order, schedule: &Schedule) -> Run {
         let mut run = Run {
+            order,
             simulation,
             down: vec![false; schedule.replicas],
             paused: vec![false; schedule.replicas],
@@ -219,6 +222,9 @@ impl Run {
         for answer in self.simulation.take_answers() {
             let Ok(slot) = answer.outcome else { continue };
             self.acknowledged.insert(answer.id);
+            if self.order != Order::Total {
+                continue;
+            }
             let first = *self.answered.entry(slot).or_insert(answer.id);
             if first != answer.id {
                 let (slot, first, second) = (slot.0, first.0, answer.id.0);
@@ -227,7 +233,10 @@ impl Run {
             }
         }
         let observation = self.simulation.observe();
-        for (replica, status) in observation.replicas.iter().enumerate().filter(|(_, status)| status.live) {
+        let comparable = |status: &ReplicaStatus| status.live && self.order == Order::Total;
+        let replicas: Vec<_> =
+            observation.replicas.iter().enumerate().filter(|(_, status)| comparable(status)).collect();
+        for (replica, status) in replicas {
             let (digest, other) = *self.digests.entry(status.delivered).or_insert((status.digest, replica));
             if digest != status.digest {
                 let delivered = status.delivered;
@@ -256,7 +265,8 @@ impl Run {
             let mut replicas = observation.replicas.iter();
             let delivered = observation.replicas.first().map_or(0, |replica| replica.delivered);
             let missing = probes.clone().filter(|&id| !self.acknowledged.contains(CommandId(id))).count();
-            if missing == 0 && replicas.all(|replica| replica.delivered == delivered) {
+            let level = self.order == Order::Reads || replicas.all(|replica| replica.delivered == delivered);
+            if missing == 0 && level {
                 return Ok(());
             }
             if self.is_storm() {

@@ -282,6 +282,7 @@ mod tests {
 
     const COMMITTED: Result<Committed, SubmitError> = Ok(Committed {
         slot: Slot(1),
+        output: 0,
         phases: Phases {
             submission_ns: 0,
             replication_ns: 0,

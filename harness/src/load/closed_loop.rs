@@ -135,12 +135,8 @@ impl Shared {
         // Whoever calls holds the loop, so the upgrade succeeds.
         let Some(answers) = self.me.upgrade() else { return };
         let sent = Instant::now();
-        self.cluster.submit(Request {
-            sent,
-            deadline: sent + self.deadline,
-            reply: Reply::new(command.id(), answers),
-            command,
-        });
+        let reply = Reply::new(command.id(), answers);
+        self.cluster.submit(Request::new(command, sent, sent + self.deadline, reply));
     }
 
     /// On the runtime and not here: a cluster that refuses at once must not recurse.

@@ -175,12 +175,9 @@ fn send_all(
         lateness.saturating_record(now.saturating_sub(intended));
         if let Some(id) = load.book.send(intended, now) {
             let sent = pacer.epoch() + Duration::from_nanos(now);
-            load.cluster.submit(Request {
-                command: commands.command(id, load.payload),
-                sent,
-                deadline: sent + load.timeout,
-                reply: Reply::new(id, answers.clone()),
-            });
+            let command = commands.command(id, load.payload);
+            let reply = Reply::new(id, answers.clone());
+            load.cluster.submit(Request::new(command, sent, sent + load.timeout, reply));
         }
     }
     planned_ns

@@ -153,12 +153,8 @@ pub(super) fn await_first_commit(
         let now = pacer.now_ns();
         if let Some(id) = book.send(now, now) {
             let answers: Arc<dyn Answers> = book.clone();
-            cluster.submit(Request {
-                command: Command::new(id, payload),
-                sent: Instant::now(),
-                deadline,
-                reply: Reply::new(id, answers),
-            });
+            let command = Command::new(id, payload);
+            cluster.submit(Request::new(command, Instant::now(), deadline, Reply::new(id, answers)));
         }
         while book.open() > 0 && Instant::now() < deadline {
             pacer.sleep_until(pacer.now_ns() + 200_000);

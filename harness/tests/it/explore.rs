@@ -27,6 +27,7 @@ impl Protocol for Toy {
             fault_model: FaultModel::Crash,
             tolerates: |_| 0,
             cluster_sizes: (3, 3),
+            order: protocol_core::Order::Total,
             commit_means: "nothing",
             floors: |_| Floors { messages_per_batch: 4.0, delays: 2.0 },
             tunables: &[],

@@ -65,6 +65,7 @@ impl Protocol for Toy {
             fault_model: FaultModel::Crash,
             tolerates: |_| 0,
             cluster_sizes: (3, 3),
+            order: protocol_core::Order::Total,
             commit_means: "applied everywhere",
             floors: |_| Floors { messages_per_batch: 4.0, delays: 2.0 },
             tunables: &[],
@@ -136,7 +137,7 @@ impl Cluster for ToyCluster {
         for replica in 0..self.logs.len() {
             self.apply_on(replica, slot, &request);
         }
-        request.reply.answer(Ok(Committed { slot, phases: Phases::default() }));
+        request.reply.answer(Ok(Committed { slot, output: 0, phases: Phases::default() }));
     }
 
     async fn inject(&self, fault: Fault) -> Result<(), FaultError> {

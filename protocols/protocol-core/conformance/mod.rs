@@ -75,7 +75,7 @@ impl Bench {
             sent.push(now);
             let reply = Reply::new(id, self.answered.clone());
             let command = Command::new(id, &id.0.to_be_bytes().repeat(16));
-            self.cluster.submit(Request { command, sent: now, deadline: now + patience, reply });
+            self.cluster.submit(Request::new(command, now, now + patience, reply));
         }
         first..first + count
     }

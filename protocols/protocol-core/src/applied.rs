@@ -19,12 +19,26 @@ pub enum Applied {
     Duplicate,
 }
 
+/// What replicas agree on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// The same commands in the same slots.
+    #[default]
+    Total,
+    /// The same commands, each replica in an order of its own; slots mean nothing. Gossip.
+    Set,
+    /// Nothing that their logs could show: a replica applies what reached it, and reads decide. Quorum
+    /// registers.
+    Reads,
+}
+
 /// Everything a replica applied, as a digest chain, a bit per id, and the rules it broke.
 ///
 /// The digest chains `xxh3(id ++ payload)` with the slot, so two replicas with the same digest after
 /// the same number of deliveries applied the same commands in the same slots.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AppliedLog {
+    order: Order,
     last_slot: Option<Slot>,
     delivered: u64,
     digest: u64,
@@ -39,21 +53,24 @@ impl AppliedLog {
     pub const CHECKPOINT_EVERY: u64 = 1024;
     const KEPT_VIOLATIONS: usize = 8;
 
+    /// An empty log of a protocol with this order.
+    pub fn new(order: Order) -> Self {
+        AppliedLog { order, ..AppliedLog::default() }
+    }
+
+    /// What it has in common with other replicas' logs.
+    pub fn order(&self) -> Order {
+        self.order
+    }
+
     /// Applies the command that the protocol put into `slot`.
     pub fn apply(&mut self, slot: Slot, command: &Command) -> Applied {
-        if self.last_slot.is_some_and(|last| slot <= last) {
-            self.violate(format!(
-                "slot {} delivered after slot {}",
-                slot.0,
-                self.last_slot.map_or(0, |last| last.0)
-            ));
+        if self.order == Order::Total {
+            self.chain(slot, command);
+        } else {
+            self.digest = self.digest.wrapping_add(command.digest());
         }
-        self.last_slot = Some(slot);
         self.delivered += 1;
-        self.digest = chain(self.digest, slot, command.digest());
-        if self.delivered.is_multiple_of(Self::CHECKPOINT_EVERY) {
-            self.checkpoints.push(self.digest);
-        }
         let id = command.id();
         if self.ids.insert(id) {
             return Applied::New;
@@ -63,6 +80,21 @@ impl AppliedLog {
         }
         self.duplicates += 1;
         Applied::Duplicate
+    }
+
+    fn chain(&mut self, slot: Slot, command: &Command) {
+        if self.last_slot.is_some_and(|last| slot <= last) {
+            self.violate(format!(
+                "slot {} delivered after slot {}",
+                slot.0,
+                self.last_slot.map_or(0, |last| last.0)
+            ));
+        }
+        self.last_slot = Some(slot);
+        self.digest = chain(self.digest, slot, command.digest());
+        if (self.delivered + 1).is_multiple_of(Self::CHECKPOINT_EVERY) {
+            self.checkpoints.push(self.digest);
+        }
     }
 
     /// Records that a rule was broken; kept up to a few.
@@ -82,7 +114,8 @@ impl AppliedLog {
         self.delivered
     }
 
-    /// Digest of the chain after [`delivered`](AppliedLog::delivered) deliveries.
+    /// Digest after [`delivered`](AppliedLog::delivered) deliveries: of the chain, or where there is no
+    /// order, of the commands.
     pub fn digest(&self) -> u64 {
         self.digest
     }
@@ -104,8 +137,19 @@ impl AppliedLog {
 
     /// Compares the common prefix with another log's. `Ok(true)` when both end at the same point,
     /// `Ok(false)` when one is ahead but no difference shows, and the range of deliveries within
-    /// which they part otherwise.
+    /// which they part otherwise. Logs that reads decide about have nothing to disagree on.
     pub fn agrees_with(&self, other: &AppliedLog) -> Result<bool, std::ops::Range<u64>> {
+        match self.order {
+            Order::Total => self.chains_with(other),
+            // Either may still get what the other has, so long as they differ.
+            Order::Set if self.ids != other.ids => Ok(false),
+            Order::Set if self.digest == other.digest || self.duplicates + other.duplicates > 0 => Ok(true),
+            Order::Set => Err(0..self.delivered),
+            Order::Reads => Ok(true),
+        }
+    }
+
+    fn chains_with(&self, other: &AppliedLog) -> Result<bool, std::ops::Range<u64>> {
         let parted = self.checkpoints.iter().zip(&other.checkpoints).position(|(a, b)| a != b);
         if let Some(index) = parted {
             let start = index as u64 * Self::CHECKPOINT_EVERY;
@@ -153,6 +197,7 @@ impl AppliedLog {
         };
         let (checkpoints, words) = (list()?, list()?);
         Ok(AppliedLog {
+            order: Order::Total,
             last_slot: (last_slot != u64::MAX).then_some(Slot(last_slot)),
             delivered,
             digest,
@@ -181,6 +226,11 @@ pub struct Application {
 }
 
 impl Application {
+    /// An empty application of a protocol with this order.
+    pub fn new(order: Order) -> Self {
+        Application { log: Arc::new(Mutex::new(AppliedLog::new(order))) }
+    }
+
     /// The log, for as long as the guard lives. A panic of another holder does not hide it.
     pub fn log(&self) -> MutexGuard<'_, AppliedLog> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
@@ -198,7 +248,7 @@ impl Application {
         let restored = AppliedLog::decode(snapshot)?;
         let mut log = self.log();
         let violations = std::mem::take(&mut log.violations);
-        *log = AppliedLog { violations, ..restored };
+        *log = AppliedLog { order: log.order, violations, ..restored };
         Ok(())
     }
 
@@ -249,6 +299,25 @@ mod tests {
         let log = applied([7, 8, 7]);
         assert_eq!((log.delivered(), log.ids().len(), log.duplicates()), (3, 2, 1));
         assert!(log.violations().is_empty());
+    }
+
+    #[test]
+    fn without_an_order_the_same_commands_are_enough() {
+        let of = |ids: [u64; 3]| {
+            let mut log = AppliedLog::new(Order::Set);
+            for id in ids {
+                log.apply(Slot(0), &Command::new(CommandId(id), b"payload"));
+            }
+            log
+        };
+        assert_eq!(of([1, 2, 3]).agrees_with(&of([3, 1, 2])), Ok(true));
+        assert_eq!(of([1, 2, 3]).agrees_with(&of([1, 2, 4])), Ok(false));
+        let mut other = of([1, 2, 4]);
+        other.apply(Slot(0), &Command::new(CommandId(3), b"another payload"));
+        let mut one = of([1, 2, 3]);
+        one.apply(Slot(0), &Command::new(CommandId(4), b"payload"));
+        assert_eq!(one.agrees_with(&other), Err(0..4));
+        assert!(one.violations().is_empty());
     }
 
     #[test]

@@ -17,6 +17,8 @@ use crate::replica::{Misbehaviour, ReplicaId, Slot, View};
 pub struct Committed {
     /// Where in the agreed order.
     pub slot: Slot,
+    /// What the command gave back, as far as the protocol's commands give something back; else 0.
+    pub output: u64,
     /// Where the time went.
     pub phases: Phases,
 }
@@ -46,6 +48,11 @@ pub enum SubmitError {
 pub trait Answers: Send + Sync {
     /// The outcome of one submission.
     fn answer(&self, id: CommandId, outcome: Result<Committed, SubmitError>);
+
+    /// Whether an answer still matters. A request whose answer does not need not be sent again.
+    fn is_wanted(&self) -> bool {
+        true
+    }
 }
 
 /// The way back to the client of one submission. Exactly one answer is given: a reply that is
@@ -66,6 +73,11 @@ impl Reply {
         if let Some(answers) = self.answers.take() {
             answers.answer(self.id, outcome);
         }
+    }
+
+    /// Whether anyone still waits for it.
+    pub fn is_wanted(&self) -> bool {
+        self.answers.as_ref().is_some_and(|answers| answers.is_wanted())
     }
 }
 
@@ -92,8 +104,18 @@ pub struct Request {
     pub sent: Instant,
     /// When the client stops waiting; no one need try after that.
     pub deadline: Instant,
+    /// Whether this replica is only to say when it has delivered the command, which another one was
+    /// given ([`ClientRule::Broadcast`](crate::ClientRule::Broadcast)).
+    pub watches: bool,
     /// The way back.
     pub reply: Reply,
+}
+
+impl Request {
+    /// A command for whoever is to order it.
+    pub fn new(command: Command, sent: Instant, deadline: Instant, reply: Reply) -> Self {
+        Request { command, sent, deadline, watches: false, reply }
+    }
 }
 
 /// Something to do to a running cluster.

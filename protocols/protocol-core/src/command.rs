@@ -64,6 +64,25 @@ impl Command {
         self.encoded
     }
 
+    /// The command with a seal behind its payload, in a copy.
+    pub fn sealed(&self, seal: &[u8]) -> Command {
+        let mut buffer = BytesMut::with_capacity(self.encoded.len() + seal.len());
+        buffer.put_slice(&self.encoded);
+        buffer.put_slice(seal);
+        Command { encoded: buffer.freeze() }
+    }
+
+    /// The command without the last `seal_bytes` of its payload, and those; no copies. An error when it
+    /// is too short to have them.
+    pub fn unsealed(&self, seal_bytes: usize) -> Result<(Command, Bytes), WireError> {
+        let need = Self::HEADER_BYTES + seal_bytes;
+        let Some(end) = self.encoded.len().checked_sub(seal_bytes).filter(|&end| end >= Self::HEADER_BYTES)
+        else {
+            return Err(WireError::Truncated { what: "sealed command", need, have: self.encoded.len() });
+        };
+        Ok((Command { encoded: self.encoded.slice(..end) }, self.encoded.slice(end..)))
+    }
+
     /// A 64-bit digest of id and payload (XXH3), equal on every machine.
     pub fn digest(&self) -> u64 {
         xxhash_rust::xxh3::xxh3_64(&self.encoded)
@@ -119,6 +138,16 @@ mod tests {
             assert_eq!(command, Command::new(CommandId(id), &payload(id)));
             assert_eq!(command.id(), CommandId(id));
         }
+    }
+
+    #[test]
+    fn a_seal_comes_off_as_it_was_put_on() {
+        let command = Command::new(CommandId(7), b"payload");
+        let sealed = command.sealed(b"seal");
+        assert_eq!(sealed.id(), command.id());
+        let (unsealed, seal) = sealed.unsealed(4).unwrap();
+        assert_eq!((unsealed, &seal[..]), (command, &b"seal"[..]));
+        assert!(sealed.unsealed(12).is_err());
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //!   in, [`Effects`] come out. [`ReplicaCluster`] then drives it, and owns sockets, logs, clients
 //!   and faults.
 //! - A library that owns its runtime, or a live server, implements [`Cluster`] itself, with the
-//!   pieces that [`ReplicaCluster`] is made of: [`Network`], [`Wal`], [`LeaderClient`],
+//!   pieces that [`ReplicaCluster`] is made of: [`Network`], [`Wal`], [`SharedClient`],
 //!   [`Application`].
 //!
 //! Either way a [`Protocol`] describes and launches it.
@@ -124,8 +124,8 @@ mod storage;
 mod submit;
 mod wire;
 
-pub use applied::{Application, Applied, AppliedLog};
-pub use client::{LeaderClient, Offer};
+pub use applied::{Application, Applied, AppliedLog, Order};
+pub use client::{ClientRule, Offer, Seal, SharedClient};
 pub use cluster::{
     Answers, Cluster, Committed, Fault, FaultError, Observation, ReplicaStatus, Reply, Request, SubmitError,
 };
@@ -145,7 +145,7 @@ pub use replica::{
     TimerChange, TimerId, View,
 };
 pub use replica_cluster::{Boot, DriverOptions, ReplicaCluster};
-pub use simulation::{Answered, Costs, SimulatedCluster, Simulation, SimulationSpec};
+pub use simulation::{Answered, Costs, SimulatedCluster, Simulation, SimulationSpec, Spread};
 pub use storage::{Recovered, StorageSpec, Wal};
 pub use submit::{SUBMIT_DEADLINE, submit_and_wait};
 pub use wire::{Message, MessageKind, Wire, WireError};

@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use thiserror::Error;
 
+use crate::applied::Order;
 use crate::cluster::Cluster;
 use crate::network::NetworkSpec;
 use crate::simulation::{Simulation, SimulationSpec};
@@ -102,6 +103,8 @@ pub struct Descriptor {
     pub tolerates: fn(n: usize) -> usize,
     /// Smallest and largest cluster the adapter launches.
     pub cluster_sizes: (usize, usize),
+    /// What replicas agree on.
+    pub order: Order,
     /// What "committed" means here, in words.
     pub commit_means: &'static str,
     /// Floors in a cluster of n.

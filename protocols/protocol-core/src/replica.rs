@@ -160,6 +160,7 @@ pub struct Effects<R: Replica> {
     pub(crate) sync: Option<SyncToken>,
     pub(crate) timers: Vec<TimerChange>,
     pub(crate) deliveries: Vec<Delivery>,
+    pub(crate) replies: Vec<(CommandId, Slot, u64)>,
     pub(crate) rejections: Vec<Rejection>,
     pub(crate) view: Option<(View, Option<ReplicaId>)>,
     pub(crate) misbehaviour: Vec<Misbehaviour>,
@@ -178,6 +179,7 @@ impl<R: Replica> Default for Effects<R> {
             sync: None,
             timers: Vec::new(),
             deliveries: Vec::new(),
+            replies: Vec::new(),
             rejections: Vec::new(),
             view: None,
             misbehaviour: Vec::new(),
@@ -237,6 +239,13 @@ impl<R: Replica> Effects<R> {
     /// at this replica.
     pub fn deliver(&mut self, slot: Slot, command: Command) {
         self.deliveries.push(Delivery::Command(slot, command));
+    }
+
+    /// Answers the client that waits here for a command, if one does: before its delivery, long after
+    /// it, or without one. A command that is delivered
+    /// is answered by that, with no output, unless it has a reply of its own in the same round.
+    pub fn reply(&mut self, command: CommandId, slot: Slot, output: u64) {
+        self.replies.push((command, slot, output));
     }
 
     /// Replaces the application's state by another replica's.

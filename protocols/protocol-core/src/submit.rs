@@ -27,7 +27,7 @@ pub async fn submit_and_wait(cluster: &dyn Cluster, command: Command) -> Result<
     let (sender, outcome) = oneshot::channel();
     let sent = Instant::now();
     let reply = Reply::new(command.id(), Arc::new(Once(Mutex::new(Some(sender)))));
-    cluster.submit(Request { command, sent, deadline: sent + SUBMIT_DEADLINE, reply });
+    cluster.submit(Request::new(command, sent, sent + SUBMIT_DEADLINE, reply));
     match tokio::time::timeout(SUBMIT_DEADLINE, outcome).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(_)) => Err(SubmitError::Unavailable),

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use async_trait::async_trait;
 use openraft::Config;
 use protocol_core::{
-    AppliedLog, Cluster, Degradation, Fault, FaultError, LaunchError, LaunchSpec, LeaderClient, Network,
-    Observation, ReplicaId, Request, StorageSpec, View,
+    AppliedLog, ClientRule, Cluster, Degradation, Fault, FaultError, LaunchError, LaunchSpec, Network,
+    Observation, ReplicaId, Request, SharedClient, StorageSpec, View,
 };
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
@@ -23,7 +23,7 @@ pub(crate) struct OpenraftCluster {
     nodes: Arc<Vec<Arc<Node>>>,
     origin: Origin,
     storage: StorageSpec,
-    client: Arc<LeaderClient>,
+    client: Arc<SharedClient>,
     client_task: JoinHandle<()>,
     lives: Mutex<Vec<Option<Life>>>,
 }
@@ -34,7 +34,8 @@ impl OpenraftCluster {
         let inboxes = nodes.iter().map(Node::inbox).collect();
         let counters = nodes.iter().map(|node| node.counters.clone()).collect();
         let network: Network<Rpc> = Network::open(&spec.network, inboxes, counters, spec.seed).await?;
-        let (client, client_task) = LeaderClient::start(spec.replicas, offer_to(nodes.clone()));
+        let (client, client_task) =
+            SharedClient::start(spec.replicas, ClientRule::Leader, None, offer_to(nodes.clone()));
         let carriage = Carriage {
             // Long after any healthy answer, and before a follower could think of an election.
             patience: spec.timing.election_min / 2,

@@ -2,7 +2,7 @@
 //!
 //! The library owns its tasks and timers, so this crate implements [`Cluster`] itself, from the same
 //! pieces that drive every other protocol: the shared [`Network`](protocol_core::Network) carries its
-//! calls, the shared [`LeaderClient`](protocol_core::LeaderClient) its commands, a
+//! calls, the shared [`SharedClient`](protocol_core::SharedClient) its commands, a
 //! [`Wal`](protocol_core::Wal) its log. See the README for upstream
 //! version, settings and limits.
 //!
@@ -101,6 +101,7 @@ impl Protocol for Openraft {
             fault_model: FaultModel::Crash,
             tolerates: |n| n.saturating_sub(1) / 2,
             cluster_sizes: (1, 101),
+            order: protocol_core::Order::Total,
             commit_means: "in the log of a majority, durably when the storage is, and applied by the leader",
             floors: |n| Floors { messages_per_batch: 2.0 * n.saturating_sub(1) as f64, delays: 2.0 },
             tunables: &[

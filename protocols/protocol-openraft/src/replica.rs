@@ -9,8 +9,8 @@ use openraft::async_runtime::WatchReceiver;
 use openraft::errors::Fatal;
 use openraft::{Config, Instant as _};
 use protocol_core::{
-    Application, CounterCell, Fault, FaultError, Inbox, LaunchError, LeaderClient, Network, Offer, ReplicaId,
-    ReplicaStatus, Request,
+    Application, CounterCell, Fault, FaultError, Inbox, LaunchError, Network, Offer, ReplicaId,
+    ReplicaStatus, Request, SharedClient,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -104,7 +104,7 @@ pub(crate) struct Origin {
     pub(crate) config: Arc<Config>,
     pub(crate) carriage: Carriage,
     pub(crate) network: Network<Rpc>,
-    pub(crate) client: Arc<LeaderClient>,
+    pub(crate) client: Arc<SharedClient>,
 }
 
 /// One life of one replica.
@@ -229,7 +229,7 @@ struct LookAfter {
     node: Arc<Node>,
     raft: Raft,
     waiting: Arc<Waiting>,
-    client: Arc<LeaderClient>,
+    client: Arc<SharedClient>,
     /// A leader that no quorum acknowledged for so long can't commit.
     lease: Duration,
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use openraft::OptionalSend;
 use openraft::errors::ClientWriteError;
 use openraft::raft::ClientWriteResult;
-use protocol_core::{Committed, Flush, LeaderClient, Milestones, ReplicaId, Request, Slot, SubmitError};
+use protocol_core::{Committed, Flush, Milestones, ReplicaId, Request, SharedClient, Slot, SubmitError};
 
 use crate::marks::Marks;
 use crate::types::{LogId, Proposal, TypeConfig};
@@ -20,7 +20,7 @@ use crate::types::{LogId, Proposal, TypeConfig};
 /// The requests that one life of a replica has taken up.
 pub(crate) struct Waiting {
     id: ReplicaId,
-    client: Arc<LeaderClient>,
+    client: Arc<SharedClient>,
     /// Entries that were sent to a first peer.
     sent: Arc<Marks>,
     /// Entries that are durable in the replica's own log, when that is on disk.
@@ -55,7 +55,7 @@ struct Key {
 impl Waiting {
     pub(crate) fn new(
         id: ReplicaId,
-        client: Arc<LeaderClient>,
+        client: Arc<SharedClient>,
         sent: Arc<Marks>,
         flushed: Option<Arc<Marks>>,
     ) -> Self {
@@ -189,7 +189,7 @@ impl Ticket {
                 let committed = committed.unwrap_or(applied);
                 let milestones = self.waiting.milestones(&waiter, written.log_id, committed, applied);
                 let (slot, phases) = (Slot(written.log_id.index), milestones.phases());
-                waiter.request.reply.answer(Ok(Committed { slot, phases }));
+                waiter.request.reply.answer(Ok(Committed { slot, output: 0, phases }));
             }
             Err(error) => {
                 let leader = match error {
@@ -224,7 +224,7 @@ fn nanos(duration: Duration) -> u64 {
 mod tests {
     use openraft::raft::ClientWriteResponse;
     use openraft::raft::responder::Responder as _;
-    use protocol_core::{Answers, Command, CommandId, Reply};
+    use protocol_core::{Answers, ClientRule, Command, CommandId, Reply};
     use tokio::sync::mpsc;
 
     use super::*;
@@ -251,7 +251,7 @@ mod tests {
         fn new() -> Self {
             let (offered, offers) = mpsc::unbounded_channel();
             let offer = move |to, request| offered.send((to, request)).map_err(|error| error.0.1);
-            let (client, _) = LeaderClient::start(3, Box::new(offer));
+            let (client, _) = SharedClient::start(3, ClientRule::Leader, None, Box::new(offer));
             let (sender, outcomes) = mpsc::unbounded_channel();
             let waiting = Arc::new(Waiting::new(ReplicaId(0), client, Arc::default(), None));
             Bench { waiting, answers: Arc::new(Record(sender)), outcomes, offers }
@@ -260,7 +260,7 @@ mod tests {
         fn take_up(&self, id: u64, patience: Duration) -> WriteResponder {
             let (id, sent) = (CommandId(id), Instant::now());
             let reply = Reply::new(id, self.answers.clone());
-            let request = Request { command: Command::new(id, b""), sent, deadline: sent + patience, reply };
+            let request = Request::new(Command::new(id, b""), sent, sent + patience, reply);
             let mut proposals = Vec::new();
             self.waiting.take_up(&mut vec![request], &mut proposals);
             proposals.remove(0).1

@@ -13,9 +13,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use protocol_core::{
     Application, Boot, Cluster, Command, Descriptor, DriverOptions, Effects, Family, FaultModel, Floors,
-    Input, LaunchError, LaunchSpec, Protocol, Rejection, Replica, ReplicaCluster, ReplicaId, Scale, Settings,
-    SimulatedCluster, Simulation, SimulationSpec, Slot, StorageSpec, SyncToken, Time, TimerId, Timing,
-    Tunable, View, check_size,
+    Input, LaunchError, LaunchSpec, Order, Protocol, Rejection, Replica, ReplicaCluster, ReplicaId, Scale,
+    Settings, SimulatedCluster, Simulation, SimulationSpec, Slot, StorageSpec, SyncToken, Time, TimerId,
+    Timing, Tunable, View, check_size,
 };
 use raft::eraftpb::{Entry, EntryType, Message, MessageType};
 use raft::{Config, INVALID_ID, RawNode, Ready, StateRole};
@@ -87,6 +87,7 @@ impl Protocol for RaftRs {
             fault_model: FaultModel::Crash,
             tolerates: |replicas| (replicas.saturating_sub(1)) / 2,
             cluster_sizes: (1, 101),
+            order: Order::Total,
             commit_means: "in the log of a majority, durably when the storage is, and applied by the leader",
             floors: |replicas| Floors {
                 messages_per_batch: 2.0 * (replicas.saturating_sub(1)) as f64,
@@ -98,7 +99,7 @@ impl Protocol for RaftRs {
 
     async fn launch(&self, spec: LaunchSpec) -> Result<Arc<dyn Cluster>, LaunchError> {
         check_size(&self.descriptor(), spec.replicas)?;
-        let options = DriverOptions { largest_proposal: spec.settings.get(&LARGEST_PROPOSAL) as usize };
+        let options = driver_options(&spec.settings);
         let (timing, settings) = (spec.timing, spec.settings.clone());
         let durable = spec.storage != StorageSpec::Memory;
         let setup = RaftSetup { timing, settings, durable, elections: Elections::Random };
@@ -107,7 +108,7 @@ impl Protocol for RaftRs {
 
     fn simulate(&self, spec: &SimulationSpec) -> Result<Box<dyn Simulation>, LaunchError> {
         check_size(&self.descriptor(), spec.replicas)?;
-        let options = DriverOptions { largest_proposal: spec.settings.get(&LARGEST_PROPOSAL) as usize };
+        let options = driver_options(&spec.settings);
         let setup = RaftSetup {
             timing: spec.timing,
             settings: spec.settings.clone(),
@@ -116,6 +117,11 @@ impl Protocol for RaftRs {
         };
         SimulatedCluster::launch(spec, options, move |boot| RaftReplica::new(boot, &setup))
     }
+}
+
+fn driver_options(settings: &Settings) -> DriverOptions {
+    let largest_proposal = settings.get(&LARGEST_PROPOSAL) as usize;
+    DriverOptions { largest_proposal, ..DriverOptions::of(&RaftRs.descriptor()) }
 }
 
 /// What every replica of a cluster is made with.

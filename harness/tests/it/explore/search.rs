@@ -35,6 +35,7 @@ impl Protocol for Quarry {
             fault_model: FaultModel::Crash,
             tolerates: |replicas| (replicas - 1) / 2,
             cluster_sizes: (1, 9),
+            order: protocol_core::Order::Total,
             commit_means: "durable on a majority",
             floors: |_| Floors { messages_per_batch: 4.0, delays: 2.0 },
             tunables: &[],

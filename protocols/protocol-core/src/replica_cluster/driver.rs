@@ -11,7 +11,7 @@ use tokio::time::Sleep;
 use super::waiting::Waiting;
 use super::{Event, Node};
 use crate::applied::Application;
-use crate::client::LeaderClient;
+use crate::client::SharedClient;
 use crate::cluster::{Committed, Request, SubmitError};
 use crate::command::{Command, CommandId};
 use crate::network::Network;
@@ -35,7 +35,7 @@ pub(super) struct Driver<R: Replica> {
     pub(super) application: Application,
     pub(super) network: Network<R::Message>,
     pub(super) node: Arc<Node<R>>,
-    pub(super) client: Arc<LeaderClient>,
+    pub(super) client: Arc<SharedClient>,
     pub(super) wal: Option<Wal>,
     /// Which start of this replica it is.
     pub(super) life: u64,
@@ -90,6 +90,7 @@ impl<R: Replica> Driver<R> {
                     messages += 1;
                     self.replica.step(now, Input::Message { from, message }, &mut self.effects);
                 }
+                Event::Request(request) if request.watches => self.watch(request),
                 Event::Request(request) => requests.push(request),
                 // An earlier life's log may still have had something to say.
                 Event::Synced(life, ..) if life != self.life => {}
@@ -142,6 +143,14 @@ impl<R: Replica> Driver<R> {
         }
     }
 
+    /// Has a request wait for a command that another replica was given.
+    fn watch(&mut self, request: Request) {
+        self.waiting.batches.begin(self.now());
+        if let Some(twice) = self.waiting.insert(request) {
+            twice.reply.answer(Err(SubmitError::Unavailable));
+        }
+    }
+
     fn carry_out(&mut self) -> Result<Option<SyncToken>, String> {
         for (to, message) in self.effects.sends.drain(..) {
             self.network.send(self.id, to, message);
@@ -164,6 +173,7 @@ impl<R: Replica> Driver<R> {
         if !self.effects.misbehaviour.is_empty() {
             self.node.accuse(&mut self.effects.misbehaviour);
         }
+        self.reply();
         self.deliver()?;
         let Some(token) = self.effects.sync.take() else { return Ok(None) };
         self.node.counters.synced();
@@ -225,19 +235,39 @@ impl<R: Replica> Driver<R> {
         }
         drop(log);
         let applied = self.now();
-        for (slot, id) in self.delivered.drain(..) {
-            let Some((request, stamps)) = self.waiting.take(id) else { continue };
+        let mut delivered = std::mem::take(&mut self.delivered);
+        for (slot, id) in delivered.drain(..) {
+            self.answer(id, slot, 0, committed, applied);
+        }
+        self.delivered = delivered;
+        Ok(())
+    }
+
+    /// Gives the answers that need no delivery.
+    fn reply(&mut self) {
+        if self.effects.replies.is_empty() {
+            return;
+        }
+        let now = self.now();
+        let mut replies = std::mem::take(&mut self.effects.replies);
+        for (id, slot, output) in replies.drain(..) {
+            self.answer(id, slot, output, now, now);
+        }
+        self.effects.replies = replies;
+    }
+
+    fn answer(&mut self, id: CommandId, slot: Slot, output: u64, committed: Time, applied: Time) {
+        if let Some((request, stamps)) = self.waiting.take(id) {
             let sent = Time(nanos(request.sent.saturating_duration_since(self.epoch)));
             let phases = stamps.milestones(sent, committed, applied).phases();
-            request.reply.answer(Ok(Committed { slot, phases }));
+            request.reply.answer(Ok(Committed { slot, output, phases }));
         }
-        Ok(())
     }
 
     fn enter_view(&mut self, view: u64, leader: Option<ReplicaId>) {
         self.node.set_view(view, leader);
         let led_by_another = leader != Some(self.id);
-        if led_by_another && !self.led_by_another {
+        if led_by_another && !self.led_by_another && self.client.follows_leader() {
             // This replica may never learn the fate of what it proposed; the next leader decides it.
             for request in self.waiting.take_all() {
                 self.client.refused(self.id, request, leader);
@@ -315,7 +345,7 @@ impl<R: Replica> Drop for Driver<R> {
 pub(super) fn refuse_all<R: Replica>(
     by: ReplicaId,
     inbox: &mut mpsc::UnboundedReceiver<Event<R>>,
-    client: &LeaderClient,
+    client: &SharedClient,
 ) {
     while let Ok(event) = inbox.try_recv() {
         if let Event::Request(request) = event {

@@ -24,11 +24,11 @@ use std::time::Instant;
 use async_trait::async_trait;
 use tokio::task::JoinHandle;
 
-use crate::applied::{Application, AppliedLog};
-use crate::client::LeaderClient;
+use crate::applied::{Application, AppliedLog, Order};
+use crate::client::{ClientRule, Seal, SharedClient};
 use crate::cluster::{Cluster, Fault, FaultError, Observation, Request};
 use crate::network::{Degradation, Inbox, Network};
-use crate::protocol::{LaunchError, LaunchSpec};
+use crate::protocol::{Descriptor, LaunchError, LaunchSpec};
 use crate::replica::{Effects, Replica, ReplicaId, View};
 use crate::storage::{StorageSpec, Wal};
 use driver::{Driver, refuse_all};
@@ -49,15 +49,33 @@ pub struct Boot<Record> {
 }
 
 /// Options of the driver that a protocol may set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct DriverOptions {
     /// Commands handed over in one [`Input::Requests`](crate::Input::Requests), at most.
     pub largest_proposal: usize,
+    /// Whom clients ask.
+    pub clients: ClientRule,
+    /// What clients append to their commands; nothing when replicas take them unproven.
+    pub seal: Option<Seal>,
+    /// What replicas agree on.
+    pub order: Order,
+}
+
+impl DriverOptions {
+    /// What a protocol's descriptor asks of its driver; all else as by default.
+    pub fn of(protocol: &Descriptor) -> Self {
+        DriverOptions { order: protocol.order, ..DriverOptions::default() }
+    }
 }
 
 impl Default for DriverOptions {
     fn default() -> Self {
-        DriverOptions { largest_proposal: 1024 }
+        DriverOptions {
+            largest_proposal: 1024,
+            clients: ClientRule::default(),
+            seal: None,
+            order: Order::default(),
+        }
     }
 }
 
@@ -71,7 +89,7 @@ pub struct ReplicaCluster<R: Replica> {
     epoch: Instant,
     nodes: Arc<Vec<Arc<Node<R>>>>,
     network: Network<R::Message>,
-    client: Arc<LeaderClient>,
+    client: Arc<SharedClient>,
     client_task: JoinHandle<()>,
     tasks: tokio::sync::Mutex<Vec<Option<JoinHandle<()>>>>,
 }
@@ -89,7 +107,9 @@ impl<R: Replica> ReplicaCluster<R> {
         let inboxes = nodes.iter().map(|node| inbox_of(node.clone())).collect();
         let counters = nodes.iter().map(|node| node.counters.clone()).collect();
         let network = Network::open(&spec.network, inboxes, counters, spec.seed).await?;
-        let (client, client_task) = LeaderClient::start(spec.replicas, offer_to(nodes.clone()));
+        let offer = offer_to(nodes.clone());
+        let (client, client_task) =
+            SharedClient::start(spec.replicas, options.clients, options.seal.clone(), offer);
         let cluster = ReplicaCluster {
             factory: Box::new(factory),
             options,
@@ -112,7 +132,7 @@ impl<R: Replica> ReplicaCluster<R> {
     /// Starts one replica from its log.
     fn boot(&self, id: ReplicaId) -> Result<JoinHandle<()>, LaunchError> {
         let node = self.nodes[id.index()].clone();
-        let application = Application::default();
+        let application = Application::new(self.options.order);
         let (wal, records) = self.open_log(id)?;
         let boot = Boot { id, replicas: self.nodes.len(), application: application.clone(), records };
         let replica = (self.factory)(boot)?;

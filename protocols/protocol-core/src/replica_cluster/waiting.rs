@@ -113,7 +113,7 @@ mod tests {
     fn request(id: u64, deadline: Instant) -> Request {
         let id = CommandId(id);
         let reply = Reply::new(id, Arc::new(Ignore));
-        Request { command: Command::new(id, b""), sent: deadline, deadline, reply }
+        Request::new(Command::new(id, b""), deadline, deadline, reply)
     }
 
     #[test]

@@ -7,7 +7,8 @@ use super::events::Events;
 use super::links::Links;
 use super::node::{Item, Node};
 use super::{Answered, Costs, Simulation, SimulationSpec};
-use crate::applied::{Application, AppliedLog};
+use crate::applied::{Application, AppliedLog, Order};
+use crate::client::{ClientRule, Seal};
 use crate::cluster::{Fault, FaultError, Observation, SubmitError};
 use crate::command::Command;
 use crate::network::{Degradation, FRAME_HEADER_BYTES};
@@ -46,7 +47,9 @@ type Factory<R> = dyn Fn(Boot<<R as Replica>::Record>) -> Result<R, LaunchError>
 /// A cluster of sans-IO replicas in virtual time.
 pub struct SimulatedCluster<R: Replica> {
     factory: Box<Factory<R>>,
-    options: DriverOptions,
+    largest_proposal: usize,
+    seal: Option<Seal>,
+    order: Order,
     costs: Costs,
     durable: bool,
     now: u64,
@@ -78,10 +81,13 @@ impl<R: Replica> SimulatedCluster<R> {
             && spec.links.iter().all(|row| row.len() == spec.replicas)
             && spec.client_delays.len() == spec.replicas;
         assert!(square, "links and client delays for each of {} replicas", spec.replicas);
+        let DriverOptions { largest_proposal, clients, seal, order } = options;
         let skew = |index: usize| spec.clock_skew_ppm.get(index).copied().unwrap_or(0);
         let mut cluster = SimulatedCluster {
             factory: Box::new(factory),
-            options,
+            largest_proposal: largest_proposal.max(1),
+            seal,
+            order,
             costs: spec.costs,
             durable: spec.durable,
             now: 0,
@@ -90,7 +96,7 @@ impl<R: Replica> SimulatedCluster<R> {
             events: Events::default(),
             nodes: (0..spec.replicas).map(|index| Node::new(spec.durable, skew(index))).collect(),
             links: Links::new(&spec.links, spec.seed),
-            clients: Clients::new(&spec.client_delays),
+            clients: Clients::new(&spec.client_delays, clients),
             answers: VecDeque::new(),
             requests: Vec::new(),
         };
@@ -106,7 +112,7 @@ impl<R: Replica> SimulatedCluster<R> {
             Some(disk) => disk.recover().map_err(|error| LaunchError::Library(error.to_string()))?,
             None => Vec::new(),
         };
-        let application = Application::default();
+        let application = Application::new(self.order);
         let replica = (self.factory)(Boot { id, replicas, application: application.clone(), records })?;
         let node = &mut self.nodes[id.index()];
         node.begin(replica, application);
@@ -138,7 +144,7 @@ impl<R: Replica> SimulatedCluster<R> {
 
     fn handle(&mut self, event: Event<R::Message>) {
         match event {
-            Event::Submit(pending) => self.send(self.clients.believed(), pending),
+            Event::Submit(pending) => self.ask(pending),
             Event::Request(to, pending) => self.arrive(to, Item::Request(pending)),
             Event::Refused(by, pending, hint) => self.refused(by, pending, hint),
             Event::Message { from, to, message, bytes } => {
@@ -154,7 +160,7 @@ impl<R: Replica> SimulatedCluster<R> {
                 }
             }
             Event::Flushed(id, life) if self.nodes[id.index()].life == life => self.flushed(id),
-            Event::Answered(answered) => self.answers.push_back(answered),
+            Event::Answered(answered) => self.answers.extend(self.clients.heard(answered)),
             Event::Wake(..) | Event::Flushed(..) => {}
         }
     }
@@ -223,12 +229,16 @@ impl<R: Replica> SimulatedCluster<R> {
     fn propose(&mut self, id: ReplicaId, at: u64) {
         while !self.requests.is_empty() {
             let node = &mut self.nodes[id.index()];
-            let batch = self.requests.len().min(self.options.largest_proposal.max(1));
+            let batch = self.requests.len().min(self.largest_proposal);
             let mut commands = Vec::with_capacity(batch);
             for pending in self.requests.drain(..batch) {
                 commands.push(pending.command.clone());
-                // A client that asks again waits in place of itself.
-                node.waiting.insert(pending.command.id(), Pending { taken_up: self.now, ..pending });
+                // A client that asks again waits in place of itself, or of its watch.
+                let pending = Pending { taken_up: self.now, watches: false, ..pending };
+                let before = node.waiting.insert(pending.command.id(), pending);
+                if let Some(watch) = before.filter(|before| before.watches) {
+                    self.answers.extend(self.clients.heard(lost(&watch, self.now)));
+                }
             }
             let before = node.effects.proposals;
             let now = Time(node.clock(self.now));
@@ -285,6 +295,7 @@ impl<R: Replica> SimulatedCluster<R> {
             self.enter_view(id, at, view.0, leader);
         }
         self.pass_on_rejections(id, at);
+        self.reply(id, at);
         let at = self.deliver(id, at);
         let node = &mut self.nodes[id.index()];
         let Some(token) = node.effects.sync.take() else { return (at, None) };
@@ -351,7 +362,7 @@ impl<R: Replica> SimulatedCluster<R> {
         let led = std::mem::replace(&mut node.leads, leader == Some(id));
         if node.leads {
             self.clients.leader_is(id);
-        } else if led {
+        } else if led && self.clients.rule == ClientRule::Leader {
             // This replica may never learn the fate of what it proposed; the next leader decides it.
             for pending in std::mem::take(&mut node.waiting).into_values() {
                 self.send_back(id, at, pending, leader);
@@ -378,7 +389,7 @@ impl<R: Replica> SimulatedCluster<R> {
                     at = start + work as u64;
                     application.log().apply(slot, &command);
                     if let Some(pending) = waiting.remove(&command.id()) {
-                        let answered = at.saturating_add(self.clients.delay_to(id));
+                        let answered = self.clients.hears(id, at);
                         let answer = answer(&pending, at, answered, Ok(slot));
                         self.events.push(answered, Event::Answered(answer));
                     }
@@ -393,6 +404,18 @@ impl<R: Replica> SimulatedCluster<R> {
         at
     }
 
+    /// Gives the answers that need no delivery.
+    fn reply(&mut self, id: ReplicaId, at: u64) {
+        let Node { effects, waiting, .. } = &mut self.nodes[id.index()];
+        for (command, slot, output) in effects.replies.drain(..) {
+            if let Some(pending) = waiting.remove(&command) {
+                let answered = self.clients.hears(id, at);
+                let answer = Answered { output, ..answer(&pending, at, answered, Ok(slot)) };
+                self.events.push(answered, Event::Answered(answer));
+            }
+        }
+    }
+
     fn flushed(&mut self, id: ReplicaId) {
         let node = &mut self.nodes[id.index()];
         let Some((token, another)) = node.disk.as_mut().and_then(|disk| disk.flushed()) else { return };
@@ -400,6 +423,37 @@ impl<R: Replica> SimulatedCluster<R> {
             self.events.push(self.now + self.costs.fsync_ns as u64, Event::Flushed(id, node.life));
         }
         self.arrive(id, Item::Synced(token));
+    }
+
+    /// A client turns to whom its rule says.
+    fn ask(&mut self, pending: Pending) {
+        let id = pending.command.id();
+        match self.clients.rule {
+            ClientRule::Leader | ClientRule::Coordinator => self.send(self.clients.believed(id), pending),
+            ClientRule::Everyone { .. } => {
+                self.clients.gather(id);
+                ReplicaId::all(self.nodes.len()).for_each(|to| self.send(to, pending.clone()));
+            }
+            ClientRule::Broadcast => {
+                self.clients.gather(id);
+                let home = self.clients.believed(id);
+                ReplicaId::all(self.nodes.len())
+                    .filter(|&to| to != home)
+                    .for_each(|to| self.watch(to, &pending));
+                self.send(home, pending);
+            }
+        }
+    }
+
+    /// Has a replica say when it has delivered a command.
+    fn watch(&mut self, id: ReplicaId, pending: &Pending) {
+        let watch = Pending { watches: true, taken_up: u64::MAX, ..pending.clone() };
+        let node = &mut self.nodes[id.index()];
+        if node.replica.is_some() {
+            node.waiting.insert(watch.command.id(), watch);
+        } else {
+            self.answers.extend(self.clients.heard(lost(&watch, self.now)));
+        }
     }
 
     fn send(&mut self, to: ReplicaId, pending: Pending) {
@@ -415,9 +469,13 @@ impl<R: Replica> SimulatedCluster<R> {
     }
 
     fn refused(&mut self, by: ReplicaId, mut pending: Pending, hint: Option<ReplicaId>) {
-        if self.now >= pending.deadline {
+        if !self.clients.awaits(pending.command.id()) {
+            return;
+        }
+        if self.now >= pending.deadline || pending.watches {
             let outcome = Err(SubmitError::Redirected { leader: hint });
-            return self.answers.push_back(answer(&pending, self.now, self.now, outcome));
+            let answered = answer(&pending, self.now, self.now, outcome);
+            return self.answers.extend(self.clients.heard(answered));
         }
         let (to, pause) = self.clients.refused(by, &mut pending, hint);
         let arrives = self.now.saturating_add(pause).saturating_add(self.clients.delay_to(to));
@@ -484,6 +542,11 @@ fn release<R: Replica>(
     }
 }
 
+/// The replica of this request will not answer.
+fn lost(pending: &Pending, at: u64) -> Answered {
+    answer(pending, at, at, Err(SubmitError::Unavailable))
+}
+
 fn answer(pending: &Pending, decided: u64, answered: u64, outcome: Result<Slot, SubmitError>) -> Answered {
     Answered {
         id: pending.command.id(),
@@ -492,6 +555,8 @@ fn answer(pending: &Pending, decided: u64, answered: u64, outcome: Result<Slot, 
         decided: Time(decided),
         answered: Time(answered),
         outcome,
+        output: 0,
+        spread: None,
     }
 }
 
@@ -502,7 +567,18 @@ impl<R: Replica> Simulation for SimulatedCluster<R> {
 
     fn submit(&mut self, at: Time, command: Command, deadline: Time) {
         let at = at.0.max(self.now);
-        let pending = Pending { command, submitted: at, taken_up: at, deadline: deadline.0, redirects: 0 };
+        let command = match &self.seal {
+            Some(seal) => seal.apply(&command),
+            None => command,
+        };
+        let pending = Pending {
+            command,
+            submitted: at,
+            taken_up: at,
+            deadline: deadline.0,
+            redirects: 0,
+            watches: false,
+        };
         self.events.push(at, Event::Submit(pending));
     }
 

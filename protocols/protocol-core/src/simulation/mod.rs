@@ -109,6 +109,22 @@ pub struct Answered {
     pub answered: Time,
     /// Where it stands in the agreed order, or why it has no place.
     pub outcome: Result<Slot, SubmitError>,
+    /// What it gave back, as [`Committed::output`](crate::Committed::output).
+    pub output: u64,
+    /// How it spread, of a command that every replica had to deliver
+    /// ([`ClientRule::Broadcast`](crate::ClientRule::Broadcast)).
+    pub spread: Option<Spread>,
+}
+
+/// When so many of all replicas had delivered a command.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spread {
+    /// Half of them.
+    pub half: Time,
+    /// 90 %.
+    pub most: Time,
+    /// 99 %.
+    pub nearly_all: Time,
 }
 
 /// A cluster in virtual time.
