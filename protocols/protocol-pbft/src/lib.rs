@@ -1,1 +1,121 @@
-//! x
+//! PBFT: agreement among n = 3f + 1 replicas of which f may lie.
+//!
+//! A sans-IO core of our own, after M. Castro and B. Liskov, *Practical Byzantine Fault Tolerance* (OSDI '99), and
+//! *Practical Byzantine Fault Tolerance and Proactive Recovery* (ACM TOCS 20(4), 2002). Comments cite their
+//! sections. The README says what is as in the papers, what is not, and why.
+
+mod agreement;
+mod authenticator;
+mod batch;
+mod certificates;
+mod checkpoint;
+mod client;
+mod decision;
+mod encoding;
+mod log;
+mod messages;
+mod pool;
+mod quorums;
+mod records;
+mod recovery;
+mod replica;
+mod retransmission;
+mod setup;
+mod view_change;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use protocol_core::{
+    ClientRule, Cluster, Descriptor, DriverOptions, Family, FaultModel, Floors, LaunchError, LaunchSpec,
+    Order, Protocol, ReplicaCluster, SimulatedCluster, Simulation, SimulationSpec, StorageSpec, Tunable,
+    check_size,
+};
+
+pub use authenticator::{Authentication, Digest, KeySource, Keyring, Proof, Signature, Tag};
+pub use batch::{Batch, Entry};
+pub use certificates::{Certificate, CheckpointVote, NewView, Seen, ViewChange};
+pub use messages::{Body, PbftMessage, Status, Vote};
+pub use quorums::Flaw;
+pub use records::Record;
+pub use replica::PbftReplica;
+pub use setup::Setup;
+
+const TUNABLES: &[Tunable] = &[
+    setup::LARGEST_BATCH,
+    setup::WINDOW,
+    setup::CHECKPOINT_INTERVAL,
+    setup::LOG_WINDOW,
+    setup::TENTATIVE,
+    setup::CLIENT_SIGNATURES,
+];
+
+/// The protocols `pbft`, whose replicas authenticate votes by codes, and `pbft-signed`, where they sign them.
+#[derive(Clone, Copy, Debug)]
+pub struct Pbft {
+    authentication: Authentication,
+}
+
+impl Pbft {
+    /// With message authentication codes.
+    pub const MAC: Pbft = Pbft { authentication: Authentication::Mac };
+    /// With signatures.
+    pub const SIGNED: Pbft = Pbft { authentication: Authentication::Signature };
+
+    fn driver_options(&self, setup: &Setup) -> DriverOptions {
+        DriverOptions {
+            clients: ClientRule::Everyone { matching: setup.answers() },
+            seal: Some(client::seal(&setup.keys, setup.client_authentication)),
+            ..DriverOptions::of(&self.descriptor())
+        }
+    }
+
+    fn setup(&self, spec: &LaunchSpec) -> Result<Setup, LaunchError> {
+        check_size(&self.descriptor(), spec.replicas)?;
+        let durable = spec.storage != StorageSpec::Memory;
+        Setup::new(spec.replicas, self.authentication, &spec.timing, &spec.settings, spec.seed, durable)
+    }
+
+    /// The setup of a simulation.
+    pub fn simulated_setup(&self, spec: &SimulationSpec) -> Result<Setup, LaunchError> {
+        check_size(&self.descriptor(), spec.replicas)?;
+        Setup::new(spec.replicas, self.authentication, &spec.timing, &spec.settings, spec.seed, spec.durable)
+    }
+}
+
+#[async_trait]
+impl Protocol for Pbft {
+    fn descriptor(&self) -> Descriptor {
+        let (name, implementation) = match self.authentication {
+            Authentication::Mac => ("pbft", "our own, with BLAKE3 codes"),
+            Authentication::Signature => ("pbft-signed", "our own, with Ed25519 signatures"),
+        };
+        Descriptor {
+            name,
+            family: Family::Byzantine,
+            implementation,
+            fault_model: FaultModel::Byzantine,
+            tolerates: |replicas| replicas.saturating_sub(1) / 3,
+            cluster_sizes: (4, 100),
+            order: Order::Total,
+            commit_means: "2f + 1 replicas said that they prepared it, and f + 1 that they applied it",
+            floors: |replicas| Floors {
+                messages_per_batch: 2.0 * replicas as f64 * replicas.saturating_sub(1) as f64,
+                delays: 3.0,
+            },
+            tunables: TUNABLES,
+        }
+    }
+
+    async fn launch(&self, spec: LaunchSpec) -> Result<Arc<dyn Cluster>, LaunchError> {
+        let setup = self.setup(&spec)?;
+        let options = self.driver_options(&setup);
+        ReplicaCluster::launch(&spec, options, move |boot| PbftReplica::new(boot, &setup)).await
+    }
+
+    fn simulate(&self, spec: &SimulationSpec) -> Result<Box<dyn Simulation>, LaunchError> {
+        let setup = self.simulated_setup(spec)?;
+        let options = self.driver_options(&setup);
+        SimulatedCluster::launch(spec, options, move |boot| PbftReplica::new(boot, &setup))
+    }
+}

@@ -6,7 +6,8 @@ use std::collections::VecDeque;
 use protocol_core::{Command, IdSet, ReplicaId};
 
 use crate::authenticator::Digest;
-use crate::batch::Batch;
+use crate::batch::{Batch, Entry};
+use crate::records::Record;
 
 /// What became of a vote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +104,7 @@ impl Content {
     pub(crate) fn fill(
         &mut self,
         executed: &IdSet,
-        mut find: impl FnMut(u32, &crate::batch::Entry) -> Option<Request>,
+        mut find: impl FnMut(u32, &Entry) -> Option<Request>,
     ) {
         let Content { batch, requests, missing } = self;
         if missing.len() == batch.len() {
@@ -127,6 +128,21 @@ impl Content {
     /// Whether every request is here.
     pub(crate) fn is_complete(&self) -> bool {
         self.missing.is_empty()
+    }
+
+    /// Whether every request is here that was not executed earlier.
+    pub(crate) fn is_executable(&self, executed: &IdSet) -> bool {
+        let is_done = |&place: &u32| {
+            self.batch.entry(place as usize).is_some_and(|entry| executed.contains(entry.id))
+        };
+        self.missing.iter().all(is_done)
+    }
+
+    /// What of it goes into the log on disk.
+    pub(crate) fn record(&self, seq: u64) -> Record {
+        let requests = (0..).zip(&self.requests);
+        let requests = requests.filter_map(|(place, request)| Some((place, request.as_ref()?.command.clone())));
+        Record::Content(seq, self.batch.clone(), requests.collect())
     }
 
     /// Whether every request's client convinced this replica.

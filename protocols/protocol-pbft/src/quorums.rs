@@ -10,7 +10,6 @@ pub(crate) struct Quorums {
 
 /// A fault planted into the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(any(test, feature = "planted-faults")), expect(dead_code, reason = "planted in tests only"))]
 pub enum Flaw {
     /// A batch counts as prepared and as committed with 2f votes instead of 2f + 1.
     SmallQuorum,
