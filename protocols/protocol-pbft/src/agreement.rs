@@ -193,6 +193,18 @@ impl PbftReplica {
         }
     }
 
+    /// Another replica knows this batch committed.
+    pub(crate) fn on_committed(&mut self, from: ReplicaId, seq: u64, digest: Digest, out: &mut Out) {
+        let honest = self.quorums.honest();
+        let Some(slot) = self.log.entry(seq).filter(|slot| slot.committed.is_none()) else { return };
+        // Views don't matter: what is committed in one is committed in all.
+        slot.claims.cast(0, digest, from);
+        if slot.claims.elected(honest) == Some(digest) {
+            slot.committed = Some(digest);
+            self.complete(seq, out);
+        }
+    }
+
     /// Executes what is committed, in order of sequence numbers, each request once.
     pub(crate) fn execute(&mut self, out: &mut Out) {
         // At a checkpoint nothing more is executed until its state is taken.

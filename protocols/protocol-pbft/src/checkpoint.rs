@@ -144,7 +144,7 @@ impl PbftReplica {
 
     /// A certificate that someone shows.
     pub(crate) fn on_certificate(&mut self, from: ReplicaId, certificate: Arc<Certificate>, out: &mut Out) {
-        if certificate.seq <= self.executed {
+        if certificate.seq <= self.log.low() {
             return;
         }
         if self.believes(&certificate, out) {

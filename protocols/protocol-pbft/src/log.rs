@@ -168,6 +168,8 @@ pub(crate) struct Slot {
     pub(crate) prepared: Option<(u64, Digest)>,
     pub(crate) prepares: Votes,
     pub(crate) commits: Votes,
+    /// What others say to be committed.
+    pub(crate) claims: Votes,
     /// Whether this replica's PRE-PREPARE or PREPARE of the current view is out.
     pub(crate) sent_prepare: bool,
     /// Whether its COMMIT of the current view is out.

@@ -61,6 +61,14 @@ pub enum Body {
     Prepare(Vote),
     /// A replica knows that a quorum accepted that (§4.2).
     Commit(Vote),
+    /// The sender knows that this batch is committed, in whichever view: with f + 1 such messages, one of them
+    /// of an honest replica, a replica that missed the phases knows it too.
+    Committed {
+        /// Sequence number.
+        seq: u64,
+        /// Digest of the batch.
+        digest: Digest,
+    },
     /// A replica's state after a sequence number (§4.3).
     Checkpoint(CheckpointVote),
     /// A replica wants another primary (§4.4).
@@ -154,6 +162,7 @@ impl Body {
     const CONTENT: u8 = 9;
     const FETCH_STATE: u8 = 10;
     const STATE: u8 = 11;
+    const COMMITTED: u8 = 12;
 
     /// Whether it carries the signatures that make it believable, whoever passes it on.
     pub fn proves_itself(&self) -> bool {
@@ -194,6 +203,11 @@ impl Body {
             }
             Body::Prepare(vote) => put_vote(Self::PREPARE, vote, buffer),
             Body::Commit(vote) => put_vote(Self::COMMIT, vote, buffer),
+            Body::Committed { seq, digest } => {
+                buffer.push(Self::COMMITTED);
+                buffer.number(*seq);
+                buffer.digest(digest);
+            }
             Body::Checkpoint(vote) => {
                 buffer.push(Self::CHECKPOINT);
                 vote.encode(buffer);
@@ -252,6 +266,7 @@ impl Body {
         1 + match self {
             Body::PrePrepare { batch, .. } => 16 + batch_len(batch),
             Body::Prepare(_) | Body::Commit(_) => VOTE,
+            Body::Committed { .. } => 8 + Digest::BYTES,
             Body::Checkpoint(_) => CheckpointVote::BYTES,
             Body::ViewChange(change) => change.encoded_len(),
             Body::NewView(new_view) => new_view.encoded_len(),
@@ -274,6 +289,7 @@ impl Body {
             }
             Self::PREPARE => Body::Prepare(get_vote(reader)?),
             Self::COMMIT => Body::Commit(get_vote(reader)?),
+            Self::COMMITTED => Body::Committed { seq: reader.number()?, digest: reader.digest()? },
             Self::CHECKPOINT => Body::Checkpoint(CheckpointVote::decode(reader)?),
             Self::VIEW_CHANGE => Body::ViewChange(Arc::new(ViewChange::decode(reader)?)),
             Self::NEW_VIEW => Body::NewView(Arc::new(NewView::decode(reader)?)),
@@ -373,7 +389,8 @@ impl Message for PbftMessage {
     fn kind(&self) -> MessageKind {
         match self.body {
             Body::Status(_) => MessageKind::Heartbeat,
-            Body::Stable(_)
+            Body::Committed { .. }
+            | Body::Stable(_)
             | Body::Fetch { .. }
             | Body::Content { .. }
             | Body::FetchState { .. }

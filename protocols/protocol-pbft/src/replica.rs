@@ -4,7 +4,7 @@
 //! (the three phases and execution), `checkpoint` (garbage collection and state transfer), `view_change`,
 //! `retransmission` (what others may lack, and requests that this replica lacks), `recovery` (its log).
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -294,11 +294,11 @@ impl PbftReplica {
         }
     }
 
-    /// Checks the round's signatures as one batch. When it fails, one by one, to find who is lying.
+    /// Checks the round's signatures as one batch. When it fails, one by one, to find who is lying. Of votes
+    /// no more are checked than can be needed; the rest is looked at again after them.
     fn check_signatures(&mut self, out: &mut Out) {
         while !self.unchecked.is_empty() {
-            let mut round = std::mem::take(&mut self.unchecked);
-            round.retain(|(from, message)| !self.needs_not(*from, &message.body));
+            let round = self.next_unchecked();
             let statements: Vec<Statement> = round.iter().map(|(_, message)| message.body.statement()).collect();
             let claims: Vec<Claim<'_>> = round
                 .iter()
@@ -327,6 +327,26 @@ impl PbftReplica {
         }
     }
 
+    /// The signed messages to check next: all but votes beyond a quorum, which stay for another time.
+    fn next_unchecked(&mut self) -> Vec<(ReplicaId, PbftMessage)> {
+        let quorum = self.quorums.certificate() - 1;
+        let mut votes: BTreeMap<(bool, u64, u64), usize> = BTreeMap::new();
+        let waiting = std::mem::take(&mut self.unchecked);
+        let needed = waiting.into_iter().filter(|(from, message)| !self.needs_not(*from, &message.body));
+        let (round, later) = needed.partition(|(_, message)| {
+            let (commits, vote) = match &message.body {
+                Body::Prepare(vote) => (false, vote),
+                Body::Commit(vote) => (true, vote),
+                _ => return true,
+            };
+            let votes = votes.entry((commits, vote.view, vote.seq)).or_default();
+            *votes += 1;
+            *votes <= quorum
+        });
+        self.unchecked = later;
+        round
+    }
+
     /// Whether a vote came too late to matter: then its proof is not looked at.
     fn needs_not(&self, from: ReplicaId, body: &Body) -> bool {
         let slot = |vote: &Vote| self.log.get(vote.seq);
@@ -340,6 +360,7 @@ impl PbftReplica {
             Body::Commit(vote) => {
                 vote.seq <= self.executed || slot(vote).is_some_and(|slot| slot.committed.is_some())
             }
+            Body::Committed { seq, .. } => *seq <= self.executed,
             Body::Checkpoint(vote) => vote.seq <= self.log.low(),
             _ => false,
         }
@@ -351,6 +372,7 @@ impl PbftReplica {
             Body::PrePrepare { view, seq, batch } => self.on_pre_prepare(from, view, seq, batch, out),
             Body::Prepare(vote) => self.on_prepare(from, vote, out),
             Body::Commit(vote) => self.on_commit(from, vote, out),
+            Body::Committed { seq, digest } => self.on_committed(from, seq, digest, out),
             Body::Checkpoint(vote) => self.on_checkpoint(from, vote, out),
             Body::ViewChange(change) => self.on_view_change(from, change, out),
             Body::NewView(new_view) => self.on_new_view(new_view, out),

@@ -65,11 +65,11 @@ impl PbftReplica {
         if !status.stuck {
             return;
         }
-        if status.executed < self.log.low() {
-            if let Some((certificate, _)) = &self.checkpoints.stable {
-                self.send(from, Body::Stable(certificate.clone()), out);
-            }
-            return;
+        // Without a certificate its watermarks stay where they are, even if it executed as much.
+        if status.stable < self.log.low()
+            && let Some((certificate, _)) = &self.checkpoints.stable
+        {
+            self.send(from, Body::Stable(certificate.clone()), out);
         }
         let last = self.log.last().min(status.executed.saturating_add(RESENT));
         for seq in status.executed + 1..=last {
@@ -77,10 +77,16 @@ impl PbftReplica {
         }
     }
 
-    /// This replica's own part in a sequence number, in the current view.
+    /// That a sequence number is committed, or else this replica's own part in it in the current view.
     fn send_again(&mut self, to: ReplicaId, seq: u64, out: &mut Out) {
         let (view, leads) = (self.view, self.leads());
-        let Some(slot) = self.log.get(seq).filter(|_| self.active) else { return };
+        let Some(slot) = self.log.get(seq) else { return };
+        if let Some(digest) = slot.committed {
+            return self.send(to, Body::Committed { seq, digest }, out);
+        }
+        if !self.active {
+            return;
+        }
         let Some(digest) = slot.proposal else { return };
         let vote = Vote { view, seq, digest };
         let (prepared, committed) = (slot.sent_prepare, slot.sent_commit);
