@@ -26,6 +26,13 @@ pub struct Entry {
 
 impl Entry {
     const BYTES: usize = 8 + Digest::BYTES;
+
+    fn read(bytes: &[u8]) -> Self {
+        let (mut id, mut digest) = ([0; 8], [0; Digest::BYTES]);
+        id.copy_from_slice(&bytes[..8]);
+        digest.copy_from_slice(&bytes[8..]);
+        Entry { id: CommandId(u64::from_le_bytes(id)), digest: Digest(digest) }
+    }
 }
 
 impl Batch {
@@ -76,17 +83,13 @@ impl Batch {
 
     /// The names in order.
     pub fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
-        self.entries.chunks_exact(Entry::BYTES).map(|bytes| {
-            let (mut id, mut digest) = ([0; 8], [0; Digest::BYTES]);
-            id.copy_from_slice(&bytes[..8]);
-            digest.copy_from_slice(&bytes[8..]);
-            Entry { id: CommandId(u64::from_le_bytes(id)), digest: Digest(digest) }
-        })
+        self.entries.chunks_exact(Entry::BYTES).map(Entry::read)
     }
 
     /// The name at this place.
     pub fn entry(&self, index: usize) -> Option<Entry> {
-        self.entries().nth(index)
+        let from = index.checked_mul(Entry::BYTES)?;
+        self.entries.get(from..from + Entry::BYTES).map(Entry::read)
     }
 }
 

@@ -7,6 +7,7 @@
 mod agreement;
 mod authenticator;
 mod batch;
+mod byzantine;
 mod certificates;
 mod checkpoint;
 mod client;
@@ -23,17 +24,19 @@ mod retransmission;
 mod setup;
 mod view_change;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use protocol_core::{
     ClientRule, Cluster, Descriptor, DriverOptions, Family, FaultModel, Floors, LaunchError, LaunchSpec,
-    Order, Protocol, ReplicaCluster, SimulatedCluster, Simulation, SimulationSpec, StorageSpec, Tunable,
+    Order, Protocol, ReplicaCluster, ReplicaId, Seal, SimulatedCluster, Simulation, SimulationSpec, StorageSpec, Tunable,
     check_size,
 };
 
 pub use authenticator::{Authentication, Digest, KeySource, Keyring, Proof, Signature, Tag};
 pub use batch::{Batch, Entry};
+pub use byzantine::{Behaviour, Byzantine};
 pub use certificates::{Certificate, CheckpointVote, NewView, Seen, ViewChange};
 pub use messages::{Body, PbftMessage, Status, Vote};
 pub use quorums::Flaw;
@@ -62,12 +65,31 @@ impl Pbft {
     /// With signatures.
     pub const SIGNED: Pbft = Pbft { authentication: Authentication::Signature };
 
+    /// What clients put on their commands.
+    pub fn seal(&self, setup: &Setup) -> Seal {
+        client::seal(&setup.keys, setup.client_authentication)
+    }
+
     fn driver_options(&self, setup: &Setup) -> DriverOptions {
         DriverOptions {
             clients: ClientRule::Everyone { matching: setup.answers() },
-            seal: Some(client::seal(&setup.keys, setup.client_authentication)),
+            seal: Some(self.seal(setup)),
             ..DriverOptions::of(&self.descriptor())
         }
+    }
+
+    /// A cluster in virtual time with liars among its replicas.
+    pub fn simulate_with_liars(
+        &self,
+        spec: &SimulationSpec,
+        setup: Setup,
+        liars: BTreeMap<ReplicaId, Behaviour>,
+    ) -> Result<Box<dyn Simulation>, LaunchError> {
+        let (options, seed) = (self.driver_options(&setup), spec.seed);
+        SimulatedCluster::launch(spec, options, move |boot| {
+            let behaviour = liars.get(&boot.id).copied();
+            Byzantine::new(boot, &setup, behaviour, seed)
+        })
     }
 
     fn setup(&self, spec: &LaunchSpec) -> Result<Setup, LaunchError> {

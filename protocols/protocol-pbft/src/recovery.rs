@@ -50,11 +50,12 @@ impl PbftReplica {
                     for (place, command) in requests {
                         let Some(opened) = self.seal.open(&command, &self.keys) else { continue };
                         let request = Request { command, authentic: opened.authentic };
-                        content.missing.retain(|&missing| missing != place);
                         if let Some(here) = content.requests.get_mut(place as usize) {
                             *here = Some(request);
                         }
                     }
+                    let Content { requests, missing, .. } = &mut content;
+                    missing.retain(|&place| requests[place as usize].is_none());
                     if let Some(slot) = self.log.entry(seq)
                         && slot.content(&content.batch.digest()).is_none()
                     {

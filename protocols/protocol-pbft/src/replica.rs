@@ -45,6 +45,8 @@ pub(crate) enum Suspicion {
 pub(crate) struct Durability {
     /// The last sync that was asked for.
     asked: u64,
+    /// The last that was asked for because of records.
+    needed: u64,
     /// The last that was done.
     done: u64,
     /// Whether there are records after the last sync that was asked for.
@@ -56,8 +58,17 @@ pub(crate) struct Durability {
 impl Durability {
     /// The sync that makes everything written so far durable; none when it is.
     fn pending(&self) -> Option<SyncToken> {
-        let last = self.asked + u64::from(self.dirty);
+        let last = if self.dirty { self.asked + 1 } else { self.needed };
         (last > self.done).then_some(SyncToken(last))
+    }
+
+    /// Asks for a sync.
+    fn ask(&mut self) -> SyncToken {
+        self.asked += 1;
+        if std::mem::take(&mut self.dirty) {
+            self.needed = self.asked;
+        }
+        SyncToken(self.asked)
     }
 
     /// The log was replaced, which has to be synced like anything written.
@@ -393,6 +404,9 @@ impl PbftReplica {
         }
         for command in commands {
             let id = command.id();
+            if id.0 >= IdSet::LIMIT {
+                continue;
+            }
             if self.executed_ids.contains(id) {
                 // Whoever asks late, or twice, gets the answer that there is (§4.1: the last reply is kept).
                 if let Some(slot) = self.pool.answer(id) {
@@ -472,12 +486,9 @@ impl Replica for PbftReplica {
         self.execute(out);
         self.propose(out);
         self.mind_suspicion(out);
-        let called_back = self.durability.dirty || self.awaits_application();
-        if called_back {
+        if self.durability.dirty | self.awaits_application() {
             // Without a log this returns within the round; either way it comes after the deliveries.
-            self.durability.asked += 1;
-            self.durability.dirty = false;
-            out.sync(SyncToken(self.durability.asked));
+            out.sync(self.durability.ask());
         }
     }
 }

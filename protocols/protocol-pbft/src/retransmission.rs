@@ -6,7 +6,7 @@ use protocol_core::{Command, ReplicaId, Wire};
 
 use crate::authenticator::Digest;
 use crate::batch::Batch;
-use crate::log::Request;
+use crate::log::{Content, Request};
 use crate::messages::{Body, Status, Vote};
 use crate::replica::{FETCH, Out, PbftReplica, TICK};
 
@@ -72,7 +72,7 @@ impl PbftReplica {
             self.send(from, Body::Stable(certificate.clone()), out);
         }
         let last = self.log.last().min(status.executed.saturating_add(RESENT));
-        for seq in status.executed + 1..=last {
+        for seq in status.executed.saturating_add(1)..=last {
             self.send_again(from, seq, out);
         }
     }
@@ -185,8 +185,9 @@ impl PbftReplica {
                 self.pool.insert(command.clone(), opened.digest);
             }
             content.requests[place as usize] = Some(Request { command, authentic: opened.authentic });
-            content.missing.retain(|&missing| missing != place);
         }
+        let Content { requests, missing, .. } = content;
+        missing.retain(|&place| requests[place as usize].is_none());
         self.complete(seq, out);
     }
 }
