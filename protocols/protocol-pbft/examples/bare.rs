@@ -59,7 +59,9 @@ fn measure(protocol: Pbft, replicas: usize, batch: u64, commands: u64) {
             }
             node.replica.flush(Time(0), &mut effects);
             let mut log = node.application.log();
-            effects.delivered().for_each(|(slot, command)| drop(log.apply(slot, command)));
+            for (slot, command) in effects.delivered() {
+                log.apply(slot, command);
+            }
             done = if id == 0 { log.ids().len() } else { done };
             drop(log);
             for (_, to, message) in effects.take_sends() {
