@@ -23,6 +23,28 @@ duration_s = 600
 rate_per_s = 100
 "#;
 
+const VIRTUAL_FAULTS: &str = r#"[[scenario]]
+name = "faults"
+storage = "wal"
+[scenario.measure]
+kind = "virtual_fault_tolerance"
+topology = "lan"
+[[scenario.measure.fault]]
+kind = "crash"
+target = "majority"
+"#;
+
+/// Files that hold it with one fault of their own.
+const VIRTUAL_FAULTS_BUT: [(&str, &str, &str); 7] = [
+    ("crowded.toml", "\"lan\"", "\"pair.toml\""),
+    ("nowhere.toml", "\"lan\"", "\"mars\""),
+    ("stranger.toml", "\"majority\"", "\"replica 7\""),
+    ("lonely.toml", "storage", "replicas = 1\nstorage"),
+    ("forgetful.toml", "\"wal\"", "\"memory\""),
+    ("again.toml", "\"majority\"", "\"majority\"\ncycles = 3"),
+    ("wired.toml", "storage", "network = { delay_ms = 2 }\nstorage"),
+];
+
 struct Place(tempfile::TempDir);
 
 impl Place {
@@ -78,6 +100,10 @@ fn bad_input_gets_one_line_and_its_exit_code() {
         "[[scenario]]\nname = \"small\"\nmeasure = { kind = \"exact\", topologies = [\"pair.toml\"], replicas = [3] }\n",
     )
     .unwrap();
+    for (file, from, to) in VIRTUAL_FAULTS_BUT {
+        assert!(VIRTUAL_FAULTS.contains(from));
+        std::fs::write(place.path().join(file), VIRTUAL_FAULTS.replace(from, to)).unwrap();
+    }
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     for (arguments, code, expected) in [
@@ -115,7 +141,47 @@ fn bad_input_gets_one_line_and_its_exit_code() {
             2,
             "measure.topologies: topology `pair`: placement has 2 regions for 3 replicas",
         ),
+        (
+            "run --file crowded.toml",
+            2,
+            "crowded.toml: scenario `faults`: measure.topology: topology `pair`: placement has 2 regions for 3",
+        ),
+        (
+            "run --file nowhere.toml",
+            2,
+            "nowhere.toml: scenario `faults`: measure.topology: no topology `mars`; there are: lan, metro",
+        ),
+        (
+            "run --file stranger.toml",
+            2,
+            "stranger.toml: line 4 (`[scenario.measure]`): fault.target: unknown",
+        ),
+        (
+            "run --file lonely.toml",
+            2,
+            "lonely.toml: scenario `faults`: fault 1 (crash_majority): replicas = 1 is outside 3 to 1000",
+        ),
+        (
+            "run --file forgetful.toml",
+            2,
+            "forgetful.toml: scenario `faults`: fault 1 (crash_majority): kind = crash is outside",
+        ),
+        (
+            "run --file again.toml",
+            2,
+            "again.toml: scenario `faults`: fault 1 (crash_majority): cycles = 3 is outside none: each seed",
+        ),
+        (
+            "run --file wired.toml",
+            2,
+            "wired.toml: scenario `faults`: network = a setting of its own is outside",
+        ),
+        ("run --scenario virtual_scalability --replicas 900", 2, "can't run 900 replicas"),
+        ("compare latest exact", 2, "the committed counts come first: `compare exact latest`"),
+        ("compare exact latest", 5, "no run with readable results"),
+        ("run --save exact", 2, "`exact` is no name for a baseline"),
         ("explore --replicas 300 --protocol raft-rs", 2, "can't run 300 replicas"),
+        ("explore --liars 1 --protocol raft-rs", 2, "raft-rs of 3 replicas survives 0 that lie"),
         ("compare latest latest", 5, "no run with readable results"),
         ("compare old new", 5, "`old` is no results file, run's folder, baseline or run"),
         ("baseline show old", 5, "no baseline `old`"),
@@ -158,6 +224,47 @@ fn a_run_is_saved_compared_and_listed() {
     assert!(text(&place.run("baseline show before").stdout).contains("brief"));
     assert_eq!(place.run("baseline rm before").status.code(), Some(0));
     assert_eq!(place.run("baseline show before").status.code(), Some(5));
+}
+
+#[test]
+fn a_run_in_virtual_time_is_compared_with_the_committed_counts() {
+    let place = Place::new();
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    // Below a workspace, whose committed counts can be changed without harm.
+    std::fs::write(place.path().join("Cargo.toml"), "[workspace]\n").unwrap();
+    std::fs::create_dir(place.path().join("baselines")).unwrap();
+    let committed = std::fs::read_to_string(workspace.join("baselines/exact.json")).unwrap();
+    let commit = |text: &str| std::fs::write(place.path().join("baselines/exact.json"), text).unwrap();
+    let compare = |arguments: &str| {
+        place.command(&format!("compare exact latest {arguments}")).env_remove("CARGO_MANIFEST_DIR").output()
+    };
+    commit(&committed);
+    let run = place.run("run -q --scenario cost --protocol raft-rs");
+    assert_eq!(run.status.code(), Some(0), "{}", text(&run.stderr));
+    let same = compare("").unwrap();
+    assert_eq!(same.status.code(), Some(0), "{}", text(&same.stderr));
+    assert!(text(&same.stdout).contains("no exact metric changed ("), "{}", text(&same.stdout));
+    assert!(text(&same.stdout).contains("not in the new one: wan/raft-rs"), "{}", text(&same.stdout));
+
+    let share = "\"lan_replicas_3_clients_1_rounds_per_commit\": 2.0";
+    assert!(committed.contains(share));
+    commit(&committed.replacen(share, "\"lan_replicas_3_clients_1_rounds_per_commit\": 3.0", 1));
+    let changed = compare("--format json").unwrap();
+    assert_eq!(changed.status.code(), Some(0), "a comparison tells, and does not judge");
+    let found: serde_json::Value = serde_json::from_slice(&changed.stdout).unwrap();
+    assert_eq!(found["changed"].as_array().unwrap().len(), 1);
+    assert_eq!((&found["changed"][0]["old"], &found["changed"][0]["new"]), (&3.0.into(), &2.0.into()));
+
+    assert_eq!(place.run("run -q --scenario cost --protocol raft-rs --seed 2").status.code(), Some(0));
+    let refused = compare("").unwrap();
+    assert_eq!(refused.status.code(), Some(5));
+    let told = text(&refused.stdout);
+    assert!(told.contains("not compared: cost/raft-rs: scenario differs: seed 1 ≠ 2"), "{told}");
+
+    std::fs::remove_file(place.path().join("baselines/exact.json")).unwrap();
+    let missing = compare("").unwrap();
+    assert_eq!(missing.status.code(), Some(5));
+    assert!(text(&missing.stderr).contains("exact.json: there is no such file"), "{}", text(&missing.stderr));
 }
 
 #[test]

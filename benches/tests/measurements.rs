@@ -158,3 +158,76 @@ fn every_fault_is_survived_without_losing_anything() {
         value(&result, "crash_leader_unavailability_ns");
     }
 }
+
+/// The results of the protocols that can be simulated.
+fn simulated(scenario: &Scenario) -> Vec<ScenarioResult> {
+    scenario.check("test").unwrap();
+    let pairs =
+        consensus_bench_suite::suite().pairs(std::slice::from_ref(scenario), Limits::default()).unwrap();
+    let results = pairs.iter().map(|pair| pair.run(std::path::Path::new("unused"), &Progress::default()));
+    let simulated = results.filter(|result| {
+        assert_eq!(result.outcome, Outcome::Completed, "{}", result.protocol);
+        assert!(result.safety.violations.is_empty(), "{:?}", result.safety);
+        let why_not = result.exact.as_ref().unwrap().not_simulated.as_ref();
+        assert_eq!(why_not.is_none(), result.safety.checked, "{}: {why_not:?}", result.protocol);
+        why_not.is_none()
+    });
+    let results: Vec<_> = simulated.collect();
+    assert!(!results.is_empty());
+    results
+}
+
+#[test]
+fn every_fault_is_survived_in_virtual_time_too() {
+    let mut scenario = built_in("virtual_fault_tolerance");
+    let Measure::VirtualFaultTolerance(plan) = &mut scenario.measure else { panic!() };
+    plan.seeds = 2;
+    plan.rate_per_s = 200.0;
+    let faults = plan.faults.len();
+    for result in simulated(&scenario) {
+        assert_eq!(result.faults.len(), faults);
+        for fault in &result.faults {
+            let name = format!("{} {}", result.protocol, fault.fault);
+            assert_eq!((&fault.not_measured, fault.lost, fault.applied_twice), (&None, 0, 0), "{name}");
+            let seeds: Vec<_> = fault.cycles.iter().map(|cycle| cycle.seed).collect();
+            assert_eq!(seeds, [Some(1), Some(2)], "{name}");
+            for cycle in &fault.cycles {
+                assert!(cycle.first_commit_ns.is_some() && cycle.caught_up_ns.is_some(), "{name}");
+                assert_eq!(cycle.acknowledged_during > 0, fault.tolerated, "{name}: {cycle:?}");
+            }
+        }
+        // No one else can be elected before the shortest silence is over, less what passed of it.
+        let shortest = (result.timing.election_min_ms - result.timing.heartbeat_ms) * 1e6;
+        assert!(value(&result, "crash_leader_unavailability_ns_min") > shortest);
+        // Without costs, two rounds and the clients' ways are all that a healthy follower's crash leaves.
+        assert_eq!(value(&result, "crash_follower_response_ns_p99_during"), 1e6);
+    }
+}
+
+#[test]
+fn a_hundred_and_one_sites_are_simulated_and_growth_is_fitted() {
+    const SITES: usize = 101;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sites.toml");
+    let names: Vec<String> = (0..SITES).map(|site| format!("\"s{site}\"")).collect();
+    let delays = vec![format!("[{}]", vec!["1"; SITES].join(", ")); SITES].join(", ");
+    let text = format!("name = \"sites\"\nregions = [{}]\none_way_ms = [{delays}]\n", names.join(", "));
+    std::fs::write(&file, text).unwrap();
+    let mut scenario = built_in("virtual_scalability").brief();
+    let Measure::Exact(plan) = &mut scenario.measure else { panic!() };
+    plan.topologies = vec![file.display().to_string()];
+    (plan.replicas, plan.clients) = (vec![3, 31, SITES], vec![64]);
+    // The first clients were refused until someone led, and come back one by one.
+    (plan.warm_up_commits, plan.commits) = (256, 128);
+    for result in simulated(&scenario) {
+        let found = result.exact.unwrap();
+        assert_eq!(found.cells.len(), 3);
+        let fit = found.growth.iter().find(|fit| fit.cost == "messages_per_batch").unwrap();
+        assert!(fit.r_squared > 0.99 && fit.exponent >= fit.floor_exponent.unwrap() - 0.01, "{fit:?}");
+        let last = &found.cells[2];
+        assert_eq!(last.metric("client_latency_ns_p99").unwrap().value, 4e6, "two rounds, and the clients'");
+        for counted in ["allocations_per_commit", "allocated_bytes_per_commit"] {
+            assert!(last.metric(counted).unwrap().value > 0.0, "{counted}");
+        }
+    }
+}

@@ -13,7 +13,7 @@ use thiserror::Error;
 use explore::ExploreCommandError;
 use history::HistoryCommandError;
 
-use crate::compare::compare;
+use crate::compare::{compare, compare_run_exact};
 use crate::exit::{EXIT_BASELINE, EXIT_OK, EXIT_TOOL, EXIT_USAGE, exit_code_of};
 use crate::history::Retention;
 use crate::interrupt;
@@ -23,7 +23,7 @@ use crate::progress::Verbosity;
 use crate::run::Limits;
 use crate::scenario::{self, Measure, Scenario, ScenarioError, StorageConfig, TransportKind};
 use crate::session::{Baselines, Report, Session, SessionError, SessionOptions, print_saved};
-use crate::store::{Store, StoreError};
+use crate::store::{EXACT_BASELINE, Store, StoreError};
 use crate::suite::{Suite, SuiteError};
 use crate::table::scenario_table;
 
@@ -52,9 +52,11 @@ enum Subcommands {
                             --network tcp --storage wal --save mine")]
     Run(Box<Run>),
     /// Compares two runs or baselines, with intervals
-    #[command(after_help = "Example: consensus-bench compare main latest")]
+    #[command(
+        after_help = "Examples: consensus-bench compare main latest, consensus-bench compare exact latest"
+    )]
     Compare {
-        /// A baseline, a run's id, `latest`, or a path
+        /// A baseline, a run's id, `latest`, a path, or `exact` for the committed counts of virtual time
         a: String,
         /// What to compare with it
         b: String,
@@ -203,6 +205,11 @@ enum CliError {
     History(#[from] HistoryCommandError),
     #[error(transparent)]
     Explore(#[from] ExploreCommandError),
+    #[error("the committed counts come first: `compare exact {other}`")]
+    ExactSecond {
+        /// What to compare with them.
+        other: String,
+    },
     #[error("results as JSON: {0}")]
     Json(#[from] serde_json::Error),
 }
@@ -377,12 +384,30 @@ fn list_json(suite: &Suite, scenarios: &[Scenario]) -> serde_json::Value {
 
 fn compare_two(a: &str, b: &str, format: Format) -> Result<u8, CliError> {
     let store = store();
+    if a == EXACT_BASELINE {
+        return compare_with_exact(&store, b, format);
+    }
+    if b == EXACT_BASELINE {
+        return Err(CliError::ExactSecond { other: a.into() });
+    }
     let comparison = compare(&store.load(a)?, &store.load(b)?);
     match format {
         Format::Text => say!("{comparison}"),
         Format::Json => say!("{}", serde_json::to_string_pretty(&comparison)?),
     }
     Ok(if comparison.rows.is_empty() { EXIT_BASELINE } else { EXIT_OK })
+}
+
+/// The committed counts are those of the quick profile.
+fn compare_with_exact(store: &Store, run: &str, format: Format) -> Result<u8, CliError> {
+    let recorded = store.load(run)?;
+    let results = recorded.runs.iter().flat_map(|run| &run.results);
+    let comparison = compare_run_exact(&store.exact_baseline()?, results, &scenario::profile("quick")?);
+    match format {
+        Format::Text => say!("{comparison}"),
+        Format::Json => say!("{}", serde_json::to_string_pretty(&comparison)?),
+    }
+    Ok(if comparison.compared == 0 { EXIT_BASELINE } else { EXIT_OK })
 }
 
 fn baseline(command: BaselineCommand) -> Result<u8, CliError> {

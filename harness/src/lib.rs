@@ -15,6 +15,7 @@
 //! a [`session`] keeps them, and [`analysis`] sets them side by side.
 
 pub mod analysis;
+pub mod behaviour;
 pub mod bench;
 pub mod cli;
 pub mod compare;

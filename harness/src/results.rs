@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use exact::{ExactCell, ExactResult};
+pub use exact::{ExactCell, ExactResult, GrowthFit};
 pub use faults::{FaultCycle, FaultResult};
 pub use ranking::{
     Analysis, Basis, Cost, Costs, Crossing, CurveComparison, CurveOutcome, NotRanked, Place, Ranking, Ratio,
@@ -23,7 +23,7 @@ pub use resources::{Bottleneck, MemoryLevel, Resource, ResourceSample, ResourceU
 pub use scalability::{Estimate, NotFitted, Scalability, ScalabilityCell, UslFit};
 pub use throughput::{CurvePoint, Knee, KneeLimit, ThroughputSummary};
 
-use crate::scenario::{Measure, PhaseKind, Scenario};
+use crate::scenario::{PhaseKind, Scenario};
 
 /// Version of the schema of [`RunResults`]. Files of a later version are refused.
 pub const SCHEMA_VERSION: u32 = 2;
@@ -90,8 +90,12 @@ pub struct ScenarioResult {
     pub protocol: String,
     /// Library behind it, with its version.
     pub implementation: String,
-    /// Family; only results of one family promise the same.
+    /// Family, by how it works.
     pub family: String,
+    /// What clients are promised; only rows that promise the same are ranked against each other. Empty in
+    /// results that are older than the distinction.
+    #[serde(default)]
+    pub promise: String,
     /// What a commit means for this protocol.
     pub commit_means: String,
     /// The scenario as it ran, complete.
@@ -324,12 +328,9 @@ impl ScenarioResult {
         format!("{} [{}, {}]", self.protocol, self.network_name(), self.scenario.storage.name())
     }
 
-    /// How messages moved: in virtual time over neither channels nor sockets.
+    /// How messages moved.
     pub fn network_name(&self) -> &'static str {
-        match self.scenario.measure {
-            Measure::Exact(_) => "virtual",
-            _ => self.scenario.network.kind.name(),
-        }
+        self.scenario.network_name()
     }
 
     /// Takes back all numbers of a run that was unsafe or did not come to its end. What was found

@@ -36,7 +36,7 @@ pub async fn settle_and_check(cluster: Arc<dyn Cluster>, claims: Claims, limit: 
 }
 
 fn settled(observation: &Observation, acknowledged: u64) -> bool {
-    let mut live = observation.replicas.iter().filter(|replica| replica.live);
+    let mut live = observation.replicas.iter().filter(|replica| replica.live && !replica.corrupted);
     let Some(first) = live.next() else { return true };
     first.delivered >= acknowledged && live.all(|replica| replica.delivered == first.delivered)
 }

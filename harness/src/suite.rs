@@ -8,7 +8,7 @@ use protocol_core::{LaunchError, Protocol, Settings, check_size};
 use thiserror::Error;
 
 use crate::run::{Limits, Pair};
-use crate::scenario::{Measure, Scenario};
+use crate::scenario::{FaultPlan, Measure, Scenario, VirtualFaultPlan};
 
 /// A protocol as it is registered.
 #[derive(Clone)]
@@ -138,8 +138,9 @@ fn sizes(scenario: &Scenario) -> Vec<usize> {
     match &scenario.measure {
         Measure::Scalability(sweep) => sweep.replicas.clone(),
         Measure::Exact(plan) => plan.replicas.clone(),
-        Measure::FaultTolerance(plan) => {
-            plan.faults.iter().map(|fault| fault.replicas.unwrap_or(scenario.replicas)).collect()
+        Measure::FaultTolerance(FaultPlan { faults, .. })
+        | Measure::VirtualFaultTolerance(VirtualFaultPlan { faults, .. }) => {
+            faults.iter().map(|fault| fault.replicas.unwrap_or(scenario.replicas)).collect()
         }
         _ => vec![scenario.replicas],
     }

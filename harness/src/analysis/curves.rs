@@ -33,6 +33,7 @@ pub(super) fn comparisons(group: &Group) -> Vec<CurveComparison> {
                     scenario: group.scenario.name.clone(),
                     network: group.network(),
                     storage: group.storage(),
+                    promise: group.promise.into(),
                     metric: metric.into(),
                     a: name_a,
                     b: name_b,

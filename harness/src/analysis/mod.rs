@@ -33,9 +33,11 @@ pub fn compare_protocols(results: &[ScenarioResult]) -> Analysis {
     analysis
 }
 
-/// The rows of one scenario, as it ran: same load, same cluster, same network, same storage.
+/// The rows of one scenario, as it ran, that promise the same: same load, same cluster, same network,
+/// same storage.
 struct Group<'a> {
     scenario: &'a Scenario,
+    promise: &'a str,
     /// Rows with numbers that may be compared.
     rows: Vec<&'a ScenarioResult>,
     /// The others.
@@ -44,7 +46,7 @@ struct Group<'a> {
 
 impl Group<'_> {
     fn network(&self) -> String {
-        self.scenario.network.kind.name().into()
+        self.scenario.network_name().into()
     }
 
     fn storage(&self) -> String {
@@ -54,14 +56,16 @@ impl Group<'_> {
 
 /// Groups of at least two rows, in the order in which their scenarios first appear.
 fn groups(results: &[ScenarioResult]) -> Vec<Group<'_>> {
-    let mut scenarios: Vec<Scenario> = Vec::new();
+    let mut scenarios: Vec<(Scenario, &str)> = Vec::new();
     let mut groups: Vec<Group> = Vec::new();
     for result in results {
         // What a scenario says about itself changes nothing that is measured.
-        let scenario = Scenario { about: String::new(), ..result.scenario.clone() };
-        let index = scenarios.iter().position(|known| *known == scenario).unwrap_or_else(|| {
-            scenarios.push(scenario);
-            groups.push(Group { scenario: &result.scenario, rows: Vec::new(), not_ranked: Vec::new() });
+        let promise = result.promise.as_str();
+        let key = (Scenario { about: String::new(), ..result.scenario.clone() }, promise);
+        let index = scenarios.iter().position(|known| *known == key).unwrap_or_else(|| {
+            scenarios.push(key);
+            let scenario = &result.scenario;
+            groups.push(Group { scenario, promise, rows: Vec::new(), not_ranked: Vec::new() });
             groups.len() - 1
         });
         match reason_not_to_compare(result) {

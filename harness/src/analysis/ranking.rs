@@ -104,7 +104,6 @@ fn ranking(group: &Group, name: &str) -> Option<Ranking> {
         _ => a.metric.value.total_cmp(&b.metric.value),
     });
     let (places, basis) = places(&entries, group.scenario.seed);
-    let families: BTreeSet<&str> = entries.iter().map(|entry| entry.row.family.as_str()).collect();
     Some(Ranking {
         scenario: group.scenario.name.clone(),
         network: group.network(),
@@ -113,10 +112,10 @@ fn ranking(group: &Group, name: &str) -> Option<Ranking> {
         unit,
         better,
         basis,
-        same_family: families.len() == 1,
+        promise: group.promise.into(),
         places,
         not_ranked,
-        note: note(&entries, &families, name),
+        note: note(&entries, name),
     })
 }
 
@@ -215,12 +214,8 @@ fn by_intervals(better: &Entry, other: &Entry) -> Option<Compared> {
 }
 
 /// What stands against taking the order at its word.
-fn note(entries: &[Entry], families: &BTreeSet<&str>, name: &str) -> Option<String> {
+fn note(entries: &[Entry], name: &str) -> Option<String> {
     let mut notes = Vec::new();
-    if families.len() > 1 {
-        let families: Vec<&str> = families.iter().copied().collect();
-        notes.push(format!("rows of different families ({}) don't promise the same", families.join(", ")));
-    }
     // By name, so that every metric of a scenario says the same.
     let disturbed: BTreeSet<String> = entries
         .iter()

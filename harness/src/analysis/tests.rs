@@ -269,20 +269,25 @@ fn what_stands_against_the_order_is_noted() {
     let of = |name: &str, value| with(row(name), "crash_leader_unavailability_ns", value, None);
     let a = of("a", 10.0);
     let mut b = of("b", 20.0);
-    assert_eq!(
-        (ranking(&[a.clone(), b.clone()]).note, ranking(&[a.clone(), b.clone()]).same_family),
-        (None, true)
-    );
-    b.family = "gossip".into();
+    assert_eq!(ranking(&[a.clone(), b.clone()]).note, None);
     b.disturbed = vec!["run delay 3.1 %".into()];
     b.timing.election_min_ms = 1.0;
     let found = ranking(&[a, b]);
-    assert!(!found.same_family);
-    assert_eq!(
-        found.note.unwrap(),
-        "rows of different families (gossip, raft) don't promise the same; disturbed: b [channel, memory]; failure \
-         detection was not set the same"
-    );
+    assert_eq!(found.note.unwrap(), "disturbed: b [channel, memory]; failure detection was not set the same");
+}
+
+#[test]
+fn rows_that_promise_something_else_are_ranked_apart() {
+    let of = |name: &str, promise: &str| {
+        let row = with(row(name), "crash_leader_unavailability_ns", 10.0, None);
+        ScenarioResult { promise: promise.into(), ..row }
+    };
+    let found = compare_protocols(&[of("a", "much"), of("b", "little"), of("c", "much"), of("d", "none")]);
+    let places =
+        |ranking: &Ranking| ranking.places.iter().map(|place| place.protocol.clone()).collect::<Vec<_>>();
+    let ranked: Vec<(&str, usize)> =
+        found.rankings.iter().map(|ranking| (ranking.promise.as_str(), places(ranking).len())).collect();
+    assert_eq!(ranked, [("much", 2)], "no one is ranked alone");
 }
 
 #[test]

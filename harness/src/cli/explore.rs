@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use protocol_core::{LaunchError, Settings};
+use protocol_core::{Descriptor, LaunchError, Settings};
 use serde::Serialize;
 use thiserror::Error;
 
@@ -31,9 +31,12 @@ pub(super) struct Explore {
     /// Seed of the first schedule; the others follow
     #[arg(long, default_value_t = 0)]
     first_seed: u64,
-    /// Size of the cluster
-    #[arg(long, default_value_t = Plan::default().replicas)]
-    replicas: usize,
+    /// Size of the cluster; 3 when it is not given, or the least that the protocol takes
+    #[arg(long)]
+    replicas: Option<usize>,
+    /// Replicas that lie, of protocols that expect it
+    #[arg(long, default_value_t = 0)]
+    liars: usize,
     /// Commands that clients send per schedule
     #[arg(long, default_value_t = Plan::default().commands)]
     commands: usize,
@@ -55,6 +58,8 @@ pub(super) enum ExploreCommandError {
     Suite(#[from] SuiteError),
     #[error("{name}: {error}")]
     Protocol { name: String, error: ExploreError },
+    #[error("`--liars {liars}`: {why}")]
+    Liars { liars: usize, why: String },
     #[error("none of the protocols can be simulated; `--protocol NAME` tells why one can't")]
     Nothing,
     #[error("findings as JSON: {0}")]
@@ -111,20 +116,15 @@ impl Explore {
         let protocol = &*registration.protocol;
         let settings = Settings::checked(registration.settings.clone(), &protocol.descriptor())
             .map_err(|error| failed(error.into()))?;
+        let plan = self.plan(&protocol.descriptor())?;
         let bar = progress_bar(&name, self.seeds);
-        let plan = Plan {
-            seed: self.first_seed,
-            replicas: self.replicas,
-            commands: self.commands,
-            horizon_ms: self.horizon_ms,
-            fifo: self.fifo,
-        };
         let sweep_options = Sweep { plan, seeds: self.seeds, shrink_budget: SHRINK_BUDGET };
         let swept = sweep(protocol, &settings, &sweep_options, || bar.inc(1));
         bar.finish_and_clear();
         match swept {
             Ok(report) => {
-                let replay = report.findings.iter().map(|finding| self.replay(&name, finding)).collect();
+                let replay =
+                    report.findings.iter().map(|finding| self.replay(&name, &plan, finding)).collect();
                 Ok(Explored { protocol: name, not_simulated: None, report: Some(report), replay })
             }
             // Who asks for all gets those that there are, and is told of the others.
@@ -138,12 +138,34 @@ impl Explore {
         }
     }
 
-    fn replay(&self, name: &str, finding: &Finding) -> String {
+    fn plan(&self, protocol: &Descriptor) -> Result<Plan, ExploreCommandError> {
+        let replicas = self.replicas.unwrap_or(Plan::default().replicas.max(protocol.cluster_sizes.0));
+        let most = match protocol.behaviours {
+            [] => 0,
+            _ => (protocol.tolerates)(replicas),
+        };
+        if self.liars > most {
+            let why = format!("{} of {replicas} replicas survives {most} that lie", protocol.name);
+            return Err(ExploreCommandError::Liars { liars: self.liars, why });
+        }
+        Ok(Plan {
+            seed: self.first_seed,
+            replicas,
+            commands: self.commands,
+            horizon_ms: self.horizon_ms,
+            fifo: self.fifo,
+            liars: self.liars,
+            behaviours: protocol.behaviours,
+        })
+    }
+
+    fn replay(&self, name: &str, plan: &Plan, finding: &Finding) -> String {
         let fifo = if self.fifo { " --fifo" } else { "" };
+        let liars = if self.liars > 0 { format!(" --liars {}", self.liars) } else { String::new() };
         format!(
             "consensus-bench explore --protocol {name} --first-seed {} --seeds 1 --replicas {} --commands {} \
-             --horizon-ms {}{fifo}",
-            finding.seed, self.replicas, self.commands, self.horizon_ms
+             --horizon-ms {}{liars}{fifo}",
+            finding.seed, plan.replicas, self.commands, self.horizon_ms
         )
     }
 }

@@ -10,8 +10,11 @@ use crate::results::{Better, Class, Metric, RunResults, ScenarioResult};
 use crate::stats::{self, Estimate};
 use crate::store::Recorded;
 
+mod exact;
 mod refusal;
 mod text;
+
+pub use exact::{ExactChange, ExactComparison, ExactValues, compare_exact, compare_run_exact};
 
 /// What [`compare`] found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Row;
+use crate::scenario::Scenario;
 use crate::store::reason_not_to_compare;
 
 /// An error says why the rows can't be compared.
@@ -18,12 +19,14 @@ pub(super) fn check(a: Row, b: Row) -> Result<(), String> {
     same("family", &a.result.family, &b.result.family)?;
     same("what a commit means", &a.result.commit_means, &b.result.commit_means)?;
     same("clients", &run_a.manifest.client_placement, &run_b.manifest.client_placement)?;
-    // What a scenario says about itself changes nothing that is measured.
-    let (mut scenario_a, mut scenario_b) = (a.result.scenario.clone(), b.result.scenario.clone());
-    scenario_a.about.clear();
-    scenario_b.about.clear();
-    same("scenario", &scenario_a, &scenario_b)?;
+    same_scenario(&a.result.scenario, &b.result.scenario)?;
     same("timing", &a.result.timing, &b.result.timing)
+}
+
+/// An error says what differs. What a scenario says about itself changes nothing that is measured.
+pub(super) fn same_scenario(a: &Scenario, b: &Scenario) -> Result<(), String> {
+    let silent = |scenario: &Scenario| Scenario { about: String::new(), ..scenario.clone() };
+    same("scenario", &silent(a), &silent(b))
 }
 
 fn same<T: Serialize>(what: &str, a: &T, b: &T) -> Result<(), String> {

@@ -1,6 +1,7 @@
 //! Safety sweeps: many seeded schedules of faults in virtual time, each followed by a check of what
 //! clients were promised. A schedule that breaks a promise is made smaller until a person can read it.
 
+mod draw;
 mod panics;
 mod run;
 mod schedule;

@@ -193,6 +193,7 @@ impl Run {
             Action::Restart { replica } => self.down[replica as usize],
             Action::Pause { replica } => !self.down[replica as usize] && !self.paused[replica as usize],
             Action::Resume { replica } => self.paused[replica as usize],
+            Action::Corrupt { replica, .. } => !self.down[replica as usize],
             Action::Cut { .. } | Action::Degrade { .. } | Action::Heal => true,
         };
         if !applies {
@@ -212,7 +213,7 @@ impl Run {
             Action::Restart { replica } => self.down[replica as usize] = false,
             Action::Pause { replica } => self.paused[replica as usize] = true,
             Action::Resume { replica } => self.paused[replica as usize] = false,
-            Action::Cut { .. } | Action::Degrade { .. } | Action::Heal => {}
+            Action::Cut { .. } | Action::Degrade { .. } | Action::Heal | Action::Corrupt { .. } => {}
         }
         Ok(())
     }
@@ -233,7 +234,8 @@ impl Run {
             }
         }
         let observation = self.simulation.observe();
-        let comparable = |status: &ReplicaStatus| status.live && self.order == Order::Total;
+        let comparable =
+            |status: &ReplicaStatus| status.live && !status.corrupted && self.order == Order::Total;
         let replicas: Vec<_> =
             observation.replicas.iter().enumerate().filter(|(_, status)| comparable(status)).collect();
         for (replica, status) in replicas {
@@ -262,8 +264,8 @@ impl Run {
         let probes = first_probe..self.submitted;
         loop {
             let observation = self.look();
-            let mut replicas = observation.replicas.iter();
-            let delivered = observation.replicas.first().map_or(0, |replica| replica.delivered);
+            let mut replicas = observation.replicas.iter().filter(|replica| !replica.corrupted);
+            let delivered = replicas.clone().next().map_or(0, |replica| replica.delivered);
             let missing = probes.clone().filter(|&id| !self.acknowledged.contains(CommandId(id))).count();
             let level = self.order == Order::Reads || replicas.all(|replica| replica.delivered == delivered);
             if missing == 0 && level {

@@ -37,7 +37,7 @@ pub struct Finding {
 }
 
 /// What a sweep found.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SweepReport {
     /// What schedules were drawn from; its seed is the first one.
     pub plan: Plan,

@@ -5,14 +5,16 @@ mod exact;
 mod latency;
 mod outage;
 mod target;
+mod virtual_faults;
 
 use hdrhistogram::Histogram;
 use protocol_core::{Counters, Floors, MessageKind};
 
-pub use exact::{ExactRecord, Latencies, exact_metrics};
+pub use exact::{ExactRecord, Latencies, exact_metrics, growth_fits, growth_metrics};
 pub use latency::latency_metrics;
 pub use outage::{FaultMarks, fault_cycle, fault_metrics, fault_metrics_of_scenario};
 pub use target::{Steadiness, derived_metrics, generator_kept_up};
+pub use virtual_faults::virtual_fault_metrics;
 
 use blocks::BlockCounts;
 

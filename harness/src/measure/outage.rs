@@ -61,6 +61,8 @@ pub fn fault_cycle(trace: &[Ended], marks: &FaultMarks) -> FaultCycle {
             .filter(|one| one.acknowledged && one.ended_ns < marks.end_ns)
             .count() as u64,
         views: marks.views,
+        seed: None,
+        caught_up_ns: None,
     }
 }
 
@@ -189,7 +191,7 @@ pub fn fault_metrics_of_scenario(faults: &[FaultResult]) -> Vec<Metric> {
     faults.iter().flat_map(|fault| fault.metrics.iter().map(move |metric| named(fault, metric))).collect()
 }
 
-fn median(values: &[&f64]) -> f64 {
+pub(super) fn median(values: &[&f64]) -> f64 {
     let mut sorted: Vec<f64> = values.iter().map(|&&value| value).collect();
     sorted.sort_by(f64::total_cmp);
     match sorted.len() {

@@ -6,7 +6,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::ops::Sub;
+use std::ops::{AddAssign, Sub};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 /// Lanes that have one owner each. Lanes of threads that ended are not given out again, because a
@@ -193,6 +193,46 @@ impl HeapCounts {
     }
 }
 
+/// What one thread took from the heap since it started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ThreadHeapCounts {
+    /// Allocations.
+    pub allocations: u64,
+    /// Bytes of those.
+    pub allocated_bytes: u64,
+}
+
+impl ThreadHeapCounts {
+    /// Reads the calling thread's counts and nobody else's: of a program on one thread they are the same in
+    /// every run. None where no [`CountingAllocator`] is installed.
+    pub fn now() -> Option<Self> {
+        (THREADS.load(Relaxed) > 0).then(|| {
+            MINE.with(|mine| ThreadHeapCounts {
+                allocations: mine.allocations.get(),
+                allocated_bytes: mine.bytes.get(),
+            })
+        })
+    }
+}
+
+impl Sub for ThreadHeapCounts {
+    type Output = ThreadHeapCounts;
+
+    fn sub(self, earlier: ThreadHeapCounts) -> ThreadHeapCounts {
+        ThreadHeapCounts {
+            allocations: self.allocations.saturating_sub(earlier.allocations),
+            allocated_bytes: self.allocated_bytes.saturating_sub(earlier.allocated_bytes),
+        }
+    }
+}
+
+impl AddAssign for ThreadHeapCounts {
+    fn add_assign(&mut self, more: ThreadHeapCounts) {
+        self.allocations += more.allocations;
+        self.allocated_bytes += more.allocated_bytes;
+    }
+}
+
 impl Sub for HeapCounts {
     type Output = HeapSpent;
 
@@ -246,7 +286,7 @@ mod tests {
     #[test]
     fn nothing_is_known_where_no_allocator_counts() {
         drop(vec![1_u8; 100]);
-        assert_eq!(HeapCounts::now(), None);
+        assert_eq!((HeapCounts::now(), ThreadHeapCounts::now()), (None, None));
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod reading;
 mod sampler;
 mod summary;
 
-pub use allocator::{CountingAllocator, HeapCounts, HeapSpent};
+pub use allocator::{CountingAllocator, HeapCounts, HeapSpent, ThreadHeapCounts};
 pub use bottlenecks::{Facts, bottlenecks, busiest_link_bytes_per_s};
 pub use sampler::Sampler;
 pub use summary::{MemoryGrowth, memory_growth, resource_metrics, within};

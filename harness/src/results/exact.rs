@@ -12,6 +12,9 @@ pub struct ExactResult {
     pub not_simulated: Option<String>,
     /// Every combination, topologies first, then sizes.
     pub cells: Vec<ExactCell>,
+    /// How costs grow with the cluster, where there are three sizes or more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub growth: Vec<GrowthFit>,
     /// Events of the simulator for all of them.
     pub events: u64,
 }
@@ -31,6 +34,26 @@ pub struct ExactCell {
     pub metrics: Vec<Metric>,
 }
 
+/// How one cost grows with the number of replicas n: as n^exponent, by least squares on logarithms over the
+/// sizes of one topology and number of clients.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct GrowthFit {
+    /// Where replicas and clients are.
+    pub topology: String,
+    /// Clients.
+    pub clients: usize,
+    /// Which cost: `messages_per_batch` or `bytes_per_commit`.
+    pub cost: String,
+    /// Sizes it was fitted to.
+    pub sizes: usize,
+    /// The exponent, to six decimals: logarithms of different machines differ in the last digits.
+    pub exponent: f64,
+    /// Share of the variance of the cost's logarithm that the law explains, to six decimals.
+    pub r_squared: f64,
+    /// The exponent that the floor has over the same sizes; none where there is no floor.
+    pub floor_exponent: Option<f64>,
+}
+
 impl ExactCell {
     /// One of the metrics.
     pub fn metric(&self, name: &str) -> Option<&Metric> {
@@ -39,9 +62,18 @@ impl ExactCell {
 
     /// What its metrics' names begin with in the list of the whole result.
     pub fn prefix(&self) -> String {
-        // A topology of one's own may be called by its path.
-        let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
-        let topology: String = self.topology.chars().map(plain).collect();
-        format!("{topology}_replicas_{}_clients_{}", self.replicas, self.clients)
+        format!("{}_replicas_{}_clients_{}", plain(&self.topology), self.replicas, self.clients)
     }
+}
+
+impl GrowthFit {
+    /// The name of its metric.
+    pub fn name(&self) -> String {
+        format!("{}_clients_{}_{}_growth_exponent", plain(&self.topology), self.clients, self.cost)
+    }
+}
+
+/// A topology of one's own may be called by its path.
+fn plain(topology: &str) -> String {
+    topology.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
 }

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Metric;
 
-/// One fault, given again and again to one cluster under load.
+/// One fault, given again and again under load: in real time to one cluster, in virtual time to one for
+/// each seed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FaultResult {
     /// Name: `crash_leader`.
@@ -14,7 +15,7 @@ pub struct FaultResult {
     pub tolerated: bool,
     /// Why it was not given, or did not come to its end; none when it did.
     pub not_measured: Option<String>,
-    /// Medians over the cycles, with intervals.
+    /// Medians over the cycles, with intervals in real time; in virtual time with the least and the most.
     pub metrics: Vec<Metric>,
     /// Each time it was given.
     pub cycles: Vec<FaultCycle>,
@@ -54,4 +55,11 @@ pub struct FaultCycle {
     pub acknowledged_during: u64,
     /// Times that the cluster entered a new view (term) from the fault on.
     pub views: u64,
+    /// Seed of its cluster and load, in virtual time; none in real time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// In virtual time, from the fault's end until every replica had applied what any of them had applied
+    /// then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caught_up_ns: Option<u64>,
 }

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::Better;
 
 /// The protocols of a run, side by side. Only results of the same scenario on the same kind of
-/// network and storage stand against each other, and only where there are at least two.
+/// network and storage that promise the same stand against each other, and only where there are at
+/// least two.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Analysis {
     /// One for every scenario and metric that has a better side, unless it is 0 for all.
@@ -34,9 +35,9 @@ pub struct Ranking {
     pub better: Better,
     /// What ties rest on; the weakest basis, when rows were compared by several.
     pub basis: Basis,
-    /// Whether all rows are of one family. Rows of different families don't promise the same: the
-    /// better number may be the price of a weaker promise.
-    pub same_family: bool,
+    /// What all rows promise. A better number of a row that promises less would be no better.
+    #[serde(default)]
+    pub promise: String,
     /// Rows from best to worst.
     pub places: Vec<Place>,
     /// Rows that have no place.
@@ -143,6 +144,9 @@ pub struct CurveComparison {
     pub network: String,
     /// Where logs were kept.
     pub storage: String,
+    /// What both rows promise.
+    #[serde(default)]
+    pub promise: String,
     /// Which latency: `response_ns_p50` or `response_ns_p99`.
     pub metric: String,
     /// Name of the first row.

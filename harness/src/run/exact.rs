@@ -1,20 +1,20 @@
 //! Closed loops in virtual time: no clock, no thread, no sample; every number is a count.
 
 use protocol_core::{
-    Answered, Command, CommandId, Fault, IdSet, LaunchError, Observation, Settings, Simulation,
-    SimulationSpec, Time, Timing,
+    Answered, CommandId, CommandSource, Fault, IdSet, LaunchError, Observation, Simulation, SimulationSpec,
+    Time,
 };
 
+use super::simulated::{SECOND_NS, SETTLING_NS, spec};
 use super::{Pair, RunError};
 use crate::interrupt;
-use crate::measure::{ExactRecord, Latencies, exact_metrics};
+use crate::measure::{ExactRecord, Latencies, exact_metrics, growth_fits, growth_metrics};
 use crate::progress::Progress;
+use crate::resources::ThreadHeapCounts;
 use crate::results::{ExactCell, ExactResult, Metric, Outcome, Safety, ScenarioResult};
 use crate::safety::{Claims, check};
-use crate::scenario::{ExactPlan, StorageConfig};
-use crate::topology;
+use crate::scenario::ExactPlan;
 
-const SECOND_NS: u64 = 1_000_000_000;
 /// A command that takes longer than this in virtual time is not waited for.
 const STALLED_AFTER_S: u64 = 600;
 const NEVER: Time = Time(u64::MAX);
@@ -54,7 +54,8 @@ pub(super) fn run(
         }
     }
     if result.safety.violations.is_empty() {
-        result.metrics = found.cells.iter().flat_map(prefixed).collect();
+        found.growth = growth_fits(&found.cells, pair.protocol.descriptor().floors);
+        result.metrics = found.cells.iter().flat_map(prefixed).chain(growth_metrics(&found.growth)).collect();
         result.exact = Some(found);
     }
     Ok(())
@@ -76,36 +77,21 @@ struct Combination<'a> {
 }
 
 impl Combination<'_> {
-    fn spec(&self) -> Result<SimulationSpec, RunError> {
-        let topology = topology::resolve(self.topology)?;
-        let scenario = &self.pair.scenario;
-        let slowest = topology.largest_one_way(self.replicas);
-        Ok(SimulationSpec {
-            replicas: self.replicas,
-            timing: scenario.timing.map_or_else(|| Timing::for_delay(slowest), |_| scenario.timing()),
-            settings: Settings::checked(self.pair.settings.clone(), &self.pair.protocol.descriptor())?,
-            seed: scenario.seed,
-            links: topology.links(self.replicas)?,
-            client_delays: topology.client_delays(self.replicas),
-            costs: Default::default(),
-            durable: scenario.storage == StorageConfig::Wal,
-            clock_skew_ppm: Vec::new(),
-        })
-    }
-
     fn count(&self) -> Result<(ExactCell, Safety, u64), RunError> {
-        let spec = self.spec()?;
+        let spec = spec(self.pair, self.topology, self.replicas, self.pair.scenario.seed)?;
         let mut run = ClosedRun {
             simulation: self.pair.protocol.simulate(&spec)?,
             payload: vec![0x5A; self.pair.scenario.payload_bytes],
+            commands: CommandSource::default(),
+            heap: ThreadHeapCounts::now().map(|_| ThreadHeapCounts::default()),
             next_id: 0,
             open: 0,
             acknowledged: IdSet::default(),
         };
         run.commit(self.clients, self.plan.warm_up_commits.max(1))?;
-        let (before, started) = (run.simulation.observe(), run.simulation.now());
+        let (before, started, heap_before) = (run.simulation.observe(), run.simulation.now(), run.heap);
         let latencies = run.commit(self.clients, self.plan.commits)?;
-        let (after, ended) = (run.simulation.observe(), run.simulation.now());
+        let (after, ended, heap_after) = (run.simulation.observe(), run.simulation.now(), run.heap);
         run.drain()?;
         let recovery_ns = if self.plan.recovery { Some(run.recover(&after)?) } else { None };
         let record = ExactRecord {
@@ -114,6 +100,7 @@ impl Combination<'_> {
             after: &after,
             virtual_ns: ended.0 - started.0,
             recovery_ns,
+            heap: heap_after.zip(heap_before).map(|(after, before)| after - before),
             floors: (self.pair.protocol.descriptor().floors)(self.replicas),
             one_way_ns: uniform_delay(&spec),
         };
@@ -140,6 +127,9 @@ fn uniform_delay(spec: &SimulationSpec) -> Option<u64> {
 struct ClosedRun {
     simulation: Box<dyn Simulation>,
     payload: Vec<u8>,
+    commands: CommandSource,
+    /// What the simulation took from the heap so far; none where it is not counted.
+    heap: Option<ThreadHeapCounts>,
     next_id: u64,
     open: usize,
     acknowledged: IdSet,
@@ -147,10 +137,21 @@ struct ClosedRun {
 
 impl ClosedRun {
     fn send(&mut self, at: Time) {
-        let command = Command::new(CommandId(self.next_id), &self.payload);
+        let command = self.commands.command(CommandId(self.next_id), &self.payload);
         self.next_id += 1;
         self.open += 1;
-        self.simulation.submit(at, command, NEVER);
+        self.inside(|simulation| simulation.submit(at, command, NEVER));
+    }
+
+    /// Calls the simulation, and counts what it takes from the heap: the loop around it takes from there
+    /// too, and is no part of what a commit costs.
+    fn inside<T>(&mut self, call: impl FnOnce(&mut dyn Simulation) -> T) -> T {
+        let before = ThreadHeapCounts::now();
+        let returned = call(&mut *self.simulation);
+        if let (Some(spent), Some(before), Some(after)) = (&mut self.heap, before, ThreadHeapCounts::now()) {
+            *spent += after - before;
+        }
+        returned
     }
 
     /// Commits so many commands with so many in flight; they stay in flight at the end.
@@ -170,7 +171,7 @@ impl ClosedRun {
 
     fn wait(&mut self) -> Result<Vec<Answered>, RunError> {
         let limit = Time(self.simulation.now().0 + STALLED_AFTER_S * SECOND_NS);
-        if !self.simulation.run_until_answer(limit) {
+        if !self.inside(|simulation| simulation.run_until_answer(limit)) {
             return Err(RunError::Stalled(STALLED_AFTER_S));
         }
         let answers = self.simulation.take_answers();
@@ -201,9 +202,8 @@ impl ClosedRun {
     }
 
     fn check(&mut self) -> Safety {
-        // Long enough for what replicas are behind, whatever the delays.
         let now = self.simulation.now();
-        self.simulation.run_until(Time(now.0 + 10 * SECOND_NS));
+        self.simulation.run_until(Time(now.0 + SETTLING_NS));
         let claims = Claims { submitted: self.next_id, acknowledged: self.acknowledged.clone() };
         check(&self.simulation.audit(), &self.simulation.observe(), &claims)
     }

@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
-use protocol_core::{Cluster, Fault, Observation, ReplicaId, check_size};
+use protocol_core::{Cluster, Fault, Observation, check_size};
 
+use super::fault_script::FaultScript;
 use super::phases::{await_first_commit, drain};
 use super::stage::Stage;
+use super::standing::{all_delivered, is_led, most_delivered, view};
 use super::{Pair, RunError};
 use crate::interrupt;
 use crate::load::{Book, Ended, OpenLoop, Pacer, run_phase};
@@ -18,7 +20,7 @@ use crate::measure::{FaultMarks, fault_cycle, fault_metrics, fault_metrics_of_sc
 use crate::progress::Progress;
 use crate::results::{FaultCycle, FaultResult, Outcome, Safety, ScenarioResult};
 use crate::safety::Claims;
-use crate::scenario::{FaultConfig, FaultKind, FaultPlan, FaultTarget, Phase, PhaseKind, Scenario};
+use crate::scenario::{FaultConfig, FaultPlan, Phase, PhaseKind, Scenario};
 
 /// The load is sent in phases of this length, until the last cycle is over.
 const SLICE_S: f64 = 1.0;
@@ -41,7 +43,7 @@ pub(super) fn run(
         }
         let mut found = FaultResult {
             fault: fault.name(),
-            tolerated: Episode::of(pair, plan, fault).tolerated(),
+            tolerated: Episode::of(pair, plan, fault).script.tolerated(),
             not_measured: None,
             metrics: Vec::new(),
             cycles: Vec::new(),
@@ -77,8 +79,7 @@ struct Episode<'a> {
     plan: &'a FaultPlan,
     fault: &'a FaultConfig,
     scenario: Scenario,
-    /// Replicas that may fail at once.
-    tolerates: usize,
+    script: FaultScript<'a>,
 }
 
 impl<'a> Episode<'a> {
@@ -86,16 +87,7 @@ impl<'a> Episode<'a> {
         let replicas = fault.replicas.unwrap_or(pair.scenario.replicas);
         let scenario = Scenario { replicas, ..pair.scenario.clone() };
         let tolerates = (pair.protocol.descriptor().tolerates)(replicas);
-        Episode { pair, plan, fault, scenario, tolerates }
-    }
-
-    fn tolerated(&self) -> bool {
-        let hit = match self.fault.target {
-            FaultTarget::Leader | FaultTarget::Follower => 1,
-            FaultTarget::Minority => self.tolerates,
-            FaultTarget::Majority => self.tolerates + 1,
-        };
-        hit <= self.tolerates
+        Episode { pair, plan, fault, scenario, script: FaultScript::new(fault, replicas, tolerates) }
     }
 
     fn run(
@@ -129,13 +121,7 @@ impl<'a> Episode<'a> {
             return Err(stopped);
         }
         let cycles: Vec<FaultCycle> = marks.iter().map(|marks| fault_cycle(&load.trace, marks)).collect();
-        let lies: u64 = cycles.iter().map(|cycle| cycle.acknowledged_during).sum();
-        if !self.tolerated() && lies > 0 {
-            safety.violations.push(format!(
-                "{}: {lies} commands were acknowledged while a majority could not take part",
-                self.fault.name()
-            ));
-        }
+        safety.violations.extend(self.script.lie(&cycles));
         Ok((cycles, safety))
     }
 }
@@ -207,20 +193,20 @@ impl Conductor<'_> {
     }
 
     fn cycle(&self, cycle: usize) -> Result<FaultMarks, RunError> {
-        let Episode { plan, fault, .. } = self.episode;
+        let Episode { plan, fault, script, .. } = self.episode;
         let calm_ns = self.now_ns();
         sleep(plan.before_s);
         let before = self.leader()?;
-        let hit = self.targets(&before, cycle);
+        let hit = script.targets(before.leader, cycle);
         let fault_ns = self.now_ns();
-        let given = self.give(&before, &hit);
+        let given = self.give(&script.begin(before.leader, &hit));
         let held_ns = self.now_ns();
         if given.is_ok() {
             sleep(fault.for_s.unwrap_or(plan.for_s));
         }
         let end_ns = self.now_ns();
         // Taken back in any case, so that the check below finds a cluster that can settle.
-        let taken_back = self.take_back(&hit);
+        let taken_back = self.take_back(&script.end(&hit));
         given?;
         taken_back?;
         let ended_ns = self.now_ns();
@@ -235,103 +221,44 @@ impl Conductor<'_> {
             end_ns,
             ended_ns,
             watched_ns: self.now_ns(),
-            tolerated: self.episode.tolerated(),
+            tolerated: self.episode.script.tolerated(),
             views: view(&after).saturating_sub(view(&before)),
         })
     }
 
-    fn targets(&self, now: &Observation, cycle: usize) -> Vec<ReplicaId> {
-        let replicas = self.episode.scenario.replicas;
-        let leader = now.leader.unwrap_or(ReplicaId(0));
-        // Another follower each time: some sit better than others.
-        let others: Vec<ReplicaId> = ReplicaId::all(replicas).filter(|&id| id != leader).collect();
-        let others = (0..others.len()).map(|index| others[(index + cycle) % others.len()]);
-        match self.episode.fault.target {
-            FaultTarget::Leader => vec![leader],
-            FaultTarget::Follower => others.take(1).collect(),
-            FaultTarget::Minority => others.take(self.episode.tolerates).collect(),
-            FaultTarget::Majority => {
-                std::iter::once(leader).chain(others.take(self.episode.tolerates)).collect()
-            }
-        }
+    fn give(&self, faults: &[Fault]) -> Result<(), RunError> {
+        faults.iter().try_for_each(|&fault| Ok(self.stage.inject(fault)??))
     }
 
-    fn give(&self, now: &Observation, hit: &[ReplicaId]) -> Result<(), RunError> {
-        let fault = self.episode.fault;
-        let all = || ReplicaId::all(self.episode.scenario.replicas);
-        let outgoing = || hit.iter().flat_map(|&from| all().map(move |to| (from, to)));
-        let incoming = || outgoing().map(|(from, to)| (to, from));
-        let links: Vec<(ReplicaId, ReplicaId)> = match fault.kind {
-            FaultKind::Crash | FaultKind::Pause => Vec::new(),
-            FaultKind::Cut | FaultKind::Loss | FaultKind::Slow => outgoing().chain(incoming()).collect(),
-            FaultKind::CutOutgoing => outgoing().collect(),
-            FaultKind::CutIncoming => incoming().collect(),
-            FaultKind::PartialConnectivity => {
-                let hub = all().find(|&id| Some(id) != now.leader);
-                let pairs = all().flat_map(|from| all().map(move |to| (from, to)));
-                pairs.filter(|&(from, to)| Some(from) != hub && Some(to) != hub).collect()
-            }
-        };
-        for (from, to) in links.into_iter().filter(|(from, to)| from != to) {
-            self.stage.inject(match fault.kind {
-                FaultKind::Loss => Fault::Degrade { from, to, extra_delay: Duration::ZERO, loss: fault.loss },
-                FaultKind::Slow => {
-                    let extra_delay = Duration::from_secs_f64(fault.extra_delay_ms / 1e3);
-                    Fault::Degrade { from, to, extra_delay, loss: 0.0 }
-                }
-                _ => Fault::Cut { from, to },
-            })??;
-        }
-        for &id in hit {
-            match fault.kind {
-                FaultKind::Crash => self.stage.inject(Fault::Crash(id))??,
-                FaultKind::Pause => self.stage.inject(Fault::Pause(id))??,
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn take_back(&self, hit: &[ReplicaId]) -> Result<(), RunError> {
+    /// Takes back what can be, and returns the first that could not.
+    fn take_back(&self, faults: &[Fault]) -> Result<(), RunError> {
         let mut outcome = Ok(());
-        for &id in hit {
-            let given = match self.episode.fault.kind {
-                FaultKind::Crash => self.stage.inject(Fault::Restart(id))?,
-                FaultKind::Pause => self.stage.inject(Fault::Resume(id))?,
-                _ => Ok(()),
-            };
+        for &fault in faults {
+            let given = self.stage.inject(fault)?;
             outcome = outcome.and(given.map_err(RunError::from));
         }
-        self.stage.inject(Fault::Heal)??;
         outcome
     }
 
     /// Waits until someone leads.
     fn leader(&self) -> Result<Observation, RunError> {
         let limit = self.episode.pair.limits.settle;
-        let led = |now: &Observation| {
-            now.leader.is_some_and(|leader| now.replicas.get(leader.index()).is_some_and(|one| one.live))
-        };
-        self.wait_until(limit, led)?.ok_or(RunError::NoLeader(limit))
+        self.wait_until(limit, is_led)?.ok_or(RunError::NoLeader(limit))
     }
 
     /// Waits until something is delivered that was not when the fault ended: a cluster without a leader
     /// may take another election to come back, and the time to watch it counts from then.
     fn served_again(&self) -> Result<(), RunError> {
-        let most = |now: &Observation| now.replicas.iter().map(|replica| replica.delivered).max();
-        let ended = most(&self.stage.observe()?);
+        let ended = most_delivered(&self.stage.observe()?);
         let limit = self.episode.pair.limits.settle;
-        self.wait_until(limit, |now| most(now) > ended)?.map(drop).ok_or(RunError::NotServed(limit))
+        self.wait_until(limit, |now| most_delivered(now) > ended)?.map(drop).ok_or(RunError::NotServed(limit))
     }
 
     /// Waits until all replicas live and have what any of them had now.
     fn caught_up(&self) -> Result<Observation, RunError> {
-        let now = self.stage.observe()?;
-        let most = now.replicas.iter().map(|replica| replica.delivered).max().unwrap_or(0);
+        let most = most_delivered(&self.stage.observe()?);
         let limit = self.episode.pair.limits.settle;
-        let level =
-            |now: &Observation| now.replicas.iter().all(|replica| replica.live && replica.delivered >= most);
-        self.wait_until(limit, level)?.ok_or(RunError::NotCaughtUp(limit))
+        self.wait_until(limit, |now| all_delivered(now, most))?.ok_or(RunError::NotCaughtUp(limit))
     }
 
     fn wait_until(
@@ -363,8 +290,4 @@ fn sleep(seconds: f64) {
         let left = until.saturating_duration_since(Instant::now());
         std::thread::sleep(left.min(Duration::from_millis(100)));
     }
-}
-
-fn view(observation: &Observation) -> u64 {
-    observation.view.map_or(0, |view| view.0)
 }

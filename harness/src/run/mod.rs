@@ -2,11 +2,16 @@
 
 mod closed;
 mod exact;
+mod fault_script;
 mod faults;
 mod knee;
 mod phases;
+mod simulated;
 mod stage;
+mod standing;
 mod sweep;
+mod virtual_faults;
+mod virtual_load;
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -150,6 +155,7 @@ impl Pair {
             Measure::Scalability(sweep) => sweep::run(self, sweep, folder, progress, result),
             Measure::FaultTolerance(plan) => faults::run(self, plan, folder, progress, result),
             Measure::Exact(plan) => exact::run(self, plan, progress, result),
+            Measure::VirtualFaultTolerance(plan) => virtual_faults::run(self, plan, progress, result),
             Measure::Load | Measure::Throughput(_) | Measure::Latency | Measure::Resources => {
                 phases::run(self, folder, progress, result)
             }
@@ -173,13 +179,15 @@ impl Pair {
     }
 
     fn blank(&self) -> ScenarioResult {
-        let Descriptor { family, implementation, commit_means, .. } = self.protocol.descriptor();
+        let descriptor = self.protocol.descriptor();
+        let Descriptor { family, implementation, commit_means, .. } = descriptor;
         let timing = self.scenario.timing();
         let millis = |time: Duration| time.as_secs_f64() * 1e3;
         ScenarioResult {
             protocol: self.name.clone(),
             implementation: implementation.into(),
             family: family.name().into(),
+            promise: descriptor.promise().into(),
             commit_means: commit_means.into(),
             scenario: self.scenario.clone(),
             settings: self.settings.clone(),

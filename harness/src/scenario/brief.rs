@@ -1,6 +1,6 @@
 //! A scenario's shape in a moment, for `--test`: it shows that everything runs, and measures nothing.
 
-use super::{ExactPlan, FaultConfig, FaultPlan, KneeSearch, Measure, Scenario, Sweep};
+use super::{ExactPlan, FaultConfig, FaultPlan, KneeSearch, Measure, Scenario, Sweep, VirtualFaultPlan};
 
 /// Long enough to send something.
 const PHASE_S: f64 = 0.2;
@@ -48,6 +48,11 @@ impl Scenario {
                 warm_up_commits: 10,
                 commits: 100,
                 recovery: plan.recovery,
+            }),
+            Measure::VirtualFaultTolerance(plan) => Measure::VirtualFaultTolerance(VirtualFaultPlan {
+                seeds: 1,
+                faults: plan.faults.iter().take(1).copied().collect(),
+                ..plan.clone()
             }),
             other => other.clone(),
         };

@@ -2,7 +2,7 @@
 
 use super::{
     ExactPlan, FaultConfig, FaultKind, FaultPlan, FaultTarget, Hooks, KneeSearch, Measure, NetworkConfig,
-    Phase, Scenario, ScenarioError, StorageConfig, Sweep, Target, TimingConfig,
+    Phase, Scenario, ScenarioError, StorageConfig, Sweep, Target, TimingConfig, VirtualFaultPlan,
 };
 
 use crate::topology;
@@ -43,6 +43,7 @@ impl Checker<'_> {
             Measure::Scalability(sweep) => self.check_sweep(sweep)?,
             Measure::FaultTolerance(plan) => self.check_faults(scenario, plan)?,
             Measure::Exact(plan) => self.check_exact(scenario, plan)?,
+            Measure::VirtualFaultTolerance(plan) => self.check_virtual_faults(scenario, plan)?,
         }
         if scenario.measure.needs_phases() {
             self.require(!scenario.phases.is_empty(), "phase", "[]", "at least one phase")?;
@@ -120,32 +121,79 @@ impl Checker<'_> {
     }
 
     fn check_exact(&self, scenario: &Scenario, plan: &ExactPlan) -> Result<(), ScenarioError> {
-        let untouched = scenario.network == NetworkConfig::default();
-        let allowed = "no network: in virtual time `measure.topologies` says how links are";
-        self.require(untouched, "network", "a setting of its own", allowed)?;
+        self.check_no_network(scenario)?;
         self.check_sizes(&plan.replicas, &plan.clients)?;
         self.within("measure.commits", plan.commits as f64, 1.0, 1e9, "1 to 1000000000")?;
         self.within("measure.warm_up_commits", plan.warm_up_commits as f64, 0.0, 1e9, "0 to 1000000000")?;
         self.require(!plan.topologies.is_empty(), "measure.topologies", "[]", "at least one topology")?;
-        plan.topologies.iter().try_for_each(|reference| {
-            let largest = plan.replicas.last().copied().unwrap_or(1);
-            let found = topology::resolve(reference).and_then(|topology| topology.links(largest));
-            found.map(drop).map_err(|error| ScenarioError::Topology {
-                file: self.file.into(),
-                reason: error.to_string(),
-            })
+        let largest = plan.replicas.last().copied().unwrap_or(1);
+        plan.topologies
+            .iter()
+            .try_for_each(|reference| self.check_topology("measure.topologies", reference, largest))
+    }
+
+    fn check_no_network(&self, scenario: &Scenario) -> Result<(), ScenarioError> {
+        let untouched = scenario.network == NetworkConfig::default();
+        let allowed = "no network: in virtual time a topology says how links are";
+        self.require(untouched, "network", "a setting of its own", allowed)
+    }
+
+    fn check_topology(
+        &self,
+        key: &'static str,
+        reference: &str,
+        replicas: usize,
+    ) -> Result<(), ScenarioError> {
+        let found = topology::resolve(reference).and_then(|topology| topology.links(replicas));
+        found.map(drop).map_err(|error| ScenarioError::Topology {
+            file: self.file.into(),
+            scenario: self.scenario.into(),
+            key,
+            reason: error.to_string(),
         })
     }
 
-    fn check_faults(&self, scenario: &Scenario, plan: &FaultPlan) -> Result<(), ScenarioError> {
-        self.within("measure.rate_per_s", plan.rate_per_s, 10.0, 1e6, "10 to 1000000")?;
-        self.within("measure.before_s", plan.before_s, 0.1, 3_600.0, "0.1 to 3600")?;
-        self.within("measure.for_s", plan.for_s, 0.05, 3_600.0, "0.05 to 3600")?;
-        self.within("measure.after_s", plan.after_s, 0.1, 3_600.0, "0.1 to 3600")?;
-        self.within("measure.cycles", plan.cycles as f64, 1.0, 100_000.0, "1 to 100000")?;
-        self.require(!plan.faults.is_empty(), "measure.fault", "[]", "at least one fault")?;
-        let names: Vec<String> = plan.faults.iter().map(FaultConfig::name).collect();
+    fn check_virtual_faults(
+        &self,
+        scenario: &Scenario,
+        plan: &VirtualFaultPlan,
+    ) -> Result<(), ScenarioError> {
+        self.check_no_network(scenario)?;
+        self.within("measure.clients", plan.clients as f64, 1.0, 100_000.0, "1 to 100000")?;
+        self.within("measure.seeds", plan.seeds as f64, 1.0, 100_000.0, "1 to 100000")?;
+        self.check_fault_times(plan.rate_per_s, [plan.before_s, plan.for_s, plan.after_s])?;
+        self.check_fault_list(scenario, &plan.faults)?;
         for (index, fault) in plan.faults.iter().enumerate() {
+            let key = format!("fault {} ({}): cycles", index + 1, fault.name());
+            let given = fault.cycles.unwrap_or_default();
+            self.require(fault.cycles.is_none(), &key, given, "none: each seed gives a fault once")?;
+        }
+        let sizes = plan.faults.iter().filter_map(|fault| fault.replicas);
+        let largest = sizes.max().unwrap_or(scenario.replicas).max(scenario.replicas);
+        self.check_topology("measure.topology", &plan.topology, largest)
+    }
+
+    fn check_faults(&self, scenario: &Scenario, plan: &FaultPlan) -> Result<(), ScenarioError> {
+        self.check_fault_times(plan.rate_per_s, [plan.before_s, plan.for_s, plan.after_s])?;
+        self.within("measure.cycles", plan.cycles as f64, 1.0, 100_000.0, "1 to 100000")?;
+        self.check_fault_list(scenario, &plan.faults)
+    }
+
+    fn check_fault_times(
+        &self,
+        rate_per_s: f64,
+        [before_s, for_s, after_s]: [f64; 3],
+    ) -> Result<(), ScenarioError> {
+        self.within("measure.rate_per_s", rate_per_s, 10.0, 1e6, "10 to 1000000")?;
+        self.within("measure.before_s", before_s, 0.1, 3_600.0, "0.1 to 3600")?;
+        self.within("measure.for_s", for_s, 0.05, 3_600.0, "0.05 to 3600")?;
+        self.within("measure.after_s", after_s, 0.1, 3_600.0, "0.1 to 3600")
+    }
+
+    fn check_fault_list(&self, scenario: &Scenario, faults: &[FaultConfig]) -> Result<(), ScenarioError> {
+        self.require(!faults.is_empty(), "measure.fault", "[]", "at least one fault")?;
+        let names: Vec<String> = faults.iter().map(FaultConfig::name).collect();
+        for (index, fault) in faults.iter().enumerate() {
             let key = |name: &str| format!("fault {} ({}): {name}", index + 1, names[index]);
             let again = names[..index].contains(&names[index]);
             self.require(!again, &key("kind"), fault.kind.name(), "each kind and target once")?;

@@ -1,7 +1,8 @@
 //! What a scenario measures: the table `[scenario.measure]`, and the tables of faults and hooks.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// What is measured. Every kind runs the scenario's phases first, if there are any, and its tables
 /// show what it is about.
@@ -23,6 +24,8 @@ pub enum Measure {
     FaultTolerance(FaultPlan),
     /// Counts and latencies in virtual time: the same on every machine.
     Exact(ExactPlan),
+    /// Faults under a constant load in virtual time: the same on every machine.
+    VirtualFaultTolerance(VirtualFaultPlan),
 }
 
 impl Measure {
@@ -36,6 +39,7 @@ impl Measure {
             Measure::Scalability(_) => "scalability",
             Measure::FaultTolerance(_) => "fault_tolerance",
             Measure::Exact(_) => "exact",
+            Measure::VirtualFaultTolerance(_) => "virtual_fault_tolerance",
         }
     }
 
@@ -46,7 +50,12 @@ impl Measure {
 
     /// Whether it is the scenario's phases that give the numbers.
     pub fn needs_phases(&self) -> bool {
-        !matches!(self, Measure::Scalability(_) | Measure::FaultTolerance(_) | Measure::Exact(_))
+        !matches!(self, Measure::Scalability(_) | Measure::FaultTolerance(_)) && !self.is_virtual()
+    }
+
+    /// Whether it runs in virtual time, over links of a topology.
+    pub fn is_virtual(&self) -> bool {
+        matches!(self, Measure::Exact(_) | Measure::VirtualFaultTolerance(_))
     }
 }
 
@@ -209,13 +218,61 @@ fn default_cycles() -> usize {
     3
 }
 
+/// Faults under a constant load in virtual time. Each is given once per seed, to a cluster of its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VirtualFaultPlan {
+    /// Built-in topology, or the path of a topology file.
+    #[serde(default = "default_topology")]
+    pub topology: String,
+    /// Requests per second of all clients together.
+    #[serde(default = "default_virtual_fault_rate")]
+    pub rate_per_s: f64,
+    /// Clients that share the rate, each sending at equal distances, whatever becomes of its requests.
+    #[serde(default = "default_virtual_clients")]
+    pub clients: usize,
+    /// Undisturbed time before each fault.
+    #[serde(default = "default_before")]
+    pub before_s: f64,
+    /// How long a fault lasts, unless it says otherwise.
+    #[serde(default = "default_for")]
+    pub for_s: f64,
+    /// Time after each fault's end in which the cluster is watched.
+    #[serde(default = "default_after")]
+    pub after_s: f64,
+    /// How many seeds, from the scenario's on.
+    #[serde(default = "default_seeds")]
+    pub seeds: usize,
+    /// The faults.
+    #[serde(rename = "fault")]
+    pub faults: Vec<FaultConfig>,
+}
+
+fn default_topology() -> String {
+    "lan".into()
+}
+
+fn default_virtual_fault_rate() -> f64 {
+    1_000.0
+}
+
+fn default_virtual_clients() -> usize {
+    10
+}
+
+fn default_seeds() -> usize {
+    5
+}
+
 /// One fault of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FaultConfig {
     /// What happens.
+    #[serde(deserialize_with = "named_kind")]
     pub kind: FaultKind,
     /// To whom. The leader is whoever leads when the fault begins.
+    #[serde(deserialize_with = "named_target")]
     pub target: FaultTarget,
     /// How long, in place of the plan's time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -232,6 +289,15 @@ pub struct FaultConfig {
     /// `slow`: how much later each message to and from the replica arrives.
     #[serde(default = "default_extra_delay")]
     pub extra_delay_ms: f64,
+}
+
+/// Below a tagged table the parser knows no lines, so errors name their key themselves.
+fn named_kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<FaultKind, D::Error> {
+    FaultKind::deserialize(deserializer).map_err(|error| D::Error::custom(format!("fault.kind: {error}")))
+}
+
+fn named_target<'de, D: Deserializer<'de>>(deserializer: D) -> Result<FaultTarget, D::Error> {
+    FaultTarget::deserialize(deserializer).map_err(|error| D::Error::custom(format!("fault.target: {error}")))
 }
 
 fn default_loss() -> f64 {

@@ -16,6 +16,7 @@ use thiserror::Error;
 
 pub use measure::{
     ExactPlan, FaultConfig, FaultKind, FaultPlan, FaultTarget, Hooks, KneeSearch, Measure, Sweep, Target,
+    VirtualFaultPlan,
 };
 
 /// The profiles that ship with the harness, with the files they are read from.
@@ -288,11 +289,15 @@ pub enum ScenarioError {
         /// What and where, on one line.
         reason: String,
     },
-    /// A topology that there is not, or that is none.
-    #[error("{file}: measure.topologies: {reason}")]
+    /// A topology that there is not, that is none, or that is too small.
+    #[error("{file}: scenario `{scenario}`: {key}: {reason}")]
     Topology {
         /// File.
         file: String,
+        /// Scenario.
+        scenario: String,
+        /// Key.
+        key: &'static str,
         /// What and where, on one line.
         reason: String,
     },
@@ -388,6 +393,11 @@ impl Scenario {
     pub fn measured_phase(&self) -> Option<usize> {
         let position = |kind| self.phases.iter().position(|phase| phase.kind == kind);
         position(PhaseKind::Steady).or_else(|| position(PhaseKind::Stress))
+    }
+
+    /// How messages move: in virtual time over neither channels nor sockets.
+    pub fn network_name(&self) -> &'static str {
+        if self.measure.is_virtual() { "virtual" } else { self.network.kind.name() }
     }
 
     /// The network to launch on.

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Recorded, Store, StoreError, folder_error, is_plain, names_in};
+use super::{EXACT_BASELINE, Recorded, Store, StoreError, folder_error, is_plain, names_in};
 use crate::files;
 use crate::results::{Outcome, RunResults, ScenarioResult};
 
@@ -202,8 +202,8 @@ impl Store {
 
 /// Refuses what can't be the name of a baseline.
 pub fn check_name(name: &str) -> Result<(), StoreError> {
-    // `latest` always means the newest run.
-    if is_plain(name) && name != "latest" {
+    // `latest` always means the newest run, and `exact` the committed counts.
+    if is_plain(name) && name != "latest" && name != EXACT_BASELINE {
         return Ok(());
     }
     Err(StoreError::BadName { name: name.into() })
@@ -225,6 +225,9 @@ fn reason_not_to_save(result: &ScenarioResult) -> Option<String> {
 
 /// Why a result is no side of a comparison, and so of no use in a baseline; none when it is.
 pub(crate) fn reason_not_to_compare(result: &ScenarioResult) -> Option<String> {
+    if let Some(why) = result.exact.as_ref().and_then(|exact| exact.not_simulated.as_ref()) {
+        return Some(format!("it was not measured: {why}"));
+    }
     match &result.outcome {
         Outcome::Completed if !result.safety.checked => Some("its safety was not checked".into()),
         Outcome::Completed if !result.safety.violations.is_empty() => Some("it violated safety".into()),

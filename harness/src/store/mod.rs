@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::compare::ExactValues;
 use crate::files::{self, FileError};
 use crate::results::RunResults;
 
@@ -21,6 +22,11 @@ pub const RESULTS_FILE: &str = "results.json";
 
 /// The history of all runs, within the home.
 const HISTORY_FILE: &str = "history.sqlite";
+
+/// Exact metrics, within the committed baselines.
+const EXACT_FILE: &str = "exact.json";
+/// What the committed exact metrics are called on the command line.
+pub const EXACT_BASELINE: &str = "exact";
 
 /// How many runs an error lists.
 const RUNS_LISTED: usize = 5;
@@ -65,7 +71,7 @@ pub enum StoreError {
     /// Not a name for a baseline.
     #[error(
         "`{name}` is no name for a baseline: use letters, digits, `.`, `_` and `-`, not `.` first, \
-         and not `latest`"
+         and neither `latest` nor `exact`"
     )]
     BadName {
         /// Asked for.
@@ -122,6 +128,12 @@ pub enum StoreError {
          [workspace] and a `baselines` folder beside it"
     )]
     NoWorkspace,
+    /// There is no workspace with committed counts.
+    #[error(
+        "no workspace here with a `baselines/exact.json` to compare with: go to a folder below a Cargo.toml \
+         with [workspace] and a `baselines` folder beside it"
+    )]
+    NoExactBaseline,
     /// Only local baselines are removed.
     #[error("baseline `{name}` is committed: remove it with `git rm -r {}`", path.display())]
     Committed {
@@ -162,6 +174,12 @@ impl Store {
     /// Makes the folder of a run that starts now.
     pub fn create_run(&self, label: &str) -> Result<RunFolder, StoreError> {
         RunFolder::create(&self.home, label)
+    }
+
+    /// The committed file of exact metrics, which are the same on every machine.
+    pub fn exact_baseline(&self) -> Result<ExactValues, StoreError> {
+        let folder = self.committed.as_ref().ok_or(StoreError::NoExactBaseline)?;
+        Ok(ExactValues::read(&folder.join(EXACT_FILE))?)
     }
 
     /// Where the history of all runs is.

@@ -20,15 +20,9 @@ const HEADS: [&str; 10] = [
 /// All faults of rows that have some; nothing when none has.
 pub fn faults_table(rows: &[&ScenarioResult]) -> String {
     let Some(first) = rows.iter().find(|result| !result.faults.is_empty()) else { return String::new() };
-    let mut names: Vec<&str> = Vec::new();
-    for fault in rows.iter().flat_map(|result| &result.faults) {
-        if !names.contains(&fault.fault.as_str()) {
-            names.push(&fault.fault);
-        }
-    }
     let mut table = empty_table(&HEADS, false);
     let mut notes = Vec::new();
-    for name in names {
+    for name in names_of(rows) {
         for result in rows {
             let Some(fault) = result.faults.iter().find(|fault| fault.fault == name) else { continue };
             table.add_row(row(result, fault));
@@ -46,6 +40,17 @@ pub fn faults_table(rows: &[&ScenarioResult]) -> String {
     parts.extend(notes);
     parts.extend(lost);
     parts.join("\n")
+}
+
+/// Names of all faults, in the order in which they first appear.
+pub(super) fn names_of<'a>(rows: &[&'a ScenarioResult]) -> Vec<&'a str> {
+    let mut names: Vec<&str> = Vec::new();
+    for fault in rows.iter().flat_map(|result| &result.faults) {
+        if !names.contains(&fault.fault.as_str()) {
+            names.push(&fault.fault);
+        }
+    }
+    names
 }
 
 fn row(result: &ScenarioResult, fault: &FaultResult) -> Vec<String> {
@@ -79,7 +84,8 @@ fn row(result: &ScenarioResult, fault: &FaultResult) -> Vec<String> {
     ]
 }
 
-fn note(result: &ScenarioResult, fault: &FaultResult) -> Option<String> {
+/// What a reader must know about one fault, if anything.
+pub(super) fn note(result: &ScenarioResult, fault: &FaultResult) -> Option<String> {
     let about = format!("{}, {}", fault.fault, result.protocol);
     if let Some(why) = &fault.not_measured {
         return Some(format!("{about}: not measured: {why}"));
@@ -94,7 +100,8 @@ fn note(result: &ScenarioResult, fault: &FaultResult) -> Option<String> {
     ))
 }
 
-fn verdict(result: &ScenarioResult) -> String {
+/// What became of a row's acknowledged commands in all its faults.
+pub(super) fn verdict(result: &ScenarioResult) -> String {
     let sum = |of: fn(&FaultResult) -> u64| result.faults.iter().map(of).sum::<u64>();
     let cycles: usize = result.faults.iter().map(|fault| fault.cycles.len()).sum();
     format!(
@@ -129,6 +136,8 @@ mod tests {
             failed: 3,
             acknowledged_during: 0,
             views: 1,
+            seed: None,
+            caught_up_ns: None,
         }
     }
 

@@ -14,6 +14,7 @@ pub mod quantity;
 mod ranking;
 mod scalability;
 mod throughput;
+mod virtual_faults;
 
 pub use ranking::ranking_table;
 pub use scalability::scalability_table;
@@ -64,6 +65,7 @@ fn body(rows: &[&ScenarioResult]) -> String {
         Measure::Scalability(_) => vec![scalability_table(rows)],
         Measure::FaultTolerance(_) => vec![faults::faults_table(rows)],
         Measure::Exact(_) => vec![exact::exact_table(rows)],
+        Measure::VirtualFaultTolerance(_) => vec![virtual_faults::virtual_faults_table(rows)],
     };
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n\n")
 }
@@ -145,6 +147,13 @@ fn heading(scenario: &Scenario) -> String {
         Measure::Scalability(_) | Measure::Exact(_) => format!("{payload}-byte payloads, closed loop"),
         Measure::FaultTolerance(plan) => format!(
             "{replicas} replicas, {payload}-byte payloads, {arrivals} arrivals at {}/s",
+            quantity::count(plan.rate_per_s)
+        ),
+        Measure::VirtualFaultTolerance(plan) => format!(
+            "{replicas} replicas on {}, {payload}-byte payloads, {} clients that send {}/s together at equal \
+             distances",
+            plan.topology,
+            plan.clients,
             quantity::count(plan.rate_per_s)
         ),
         _ => format!("{replicas} replicas, {payload}-byte payloads, {arrivals} arrivals"),

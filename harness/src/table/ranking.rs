@@ -15,7 +15,7 @@ the first of that place. Told apart by blocks (ratio of the same requests), by t
 /// The rankings as tables, one for each scenario, network and storage, in the order in which these
 /// first appear; nothing when nothing was compared.
 pub fn ranking_table(analysis: &Analysis) -> String {
-    let mut scenarios: Vec<[&str; 3]> = Vec::new();
+    let mut scenarios: Vec<Key> = Vec::new();
     let of_rankings = analysis.rankings.iter().map(key_of_ranking);
     for key in of_rankings.chain(analysis.crossings.iter().map(key_of_curves)) {
         if !scenarios.contains(&key) {
@@ -29,22 +29,29 @@ pub fn ranking_table(analysis: &Analysis) -> String {
     parts.join("\n\n")
 }
 
-fn key_of_ranking(ranking: &Ranking) -> [&str; 3] {
-    [&ranking.scenario, &ranking.network, &ranking.storage]
+/// Scenario, network, storage and promise.
+type Key<'a> = [&'a str; 4];
+
+fn key_of_ranking(ranking: &Ranking) -> Key<'_> {
+    [&ranking.scenario, &ranking.network, &ranking.storage, &ranking.promise]
 }
 
-fn key_of_curves(curves: &CurveComparison) -> [&str; 3] {
-    [&curves.scenario, &curves.network, &curves.storage]
+fn key_of_curves(curves: &CurveComparison) -> Key<'_> {
+    [&curves.scenario, &curves.network, &curves.storage, &curves.promise]
 }
 
-fn of_scenario(analysis: &Analysis, key: [&str; 3]) -> String {
-    let [scenario, network, storage] = key;
+fn of_scenario(analysis: &Analysis, key: Key) -> String {
+    let [scenario, network, storage, promise] = key;
     // What the heading says need not be said again with every protocol.
     let suffix = format!(" [{network}, {storage}]");
     let short = |text: &str| text.replace(&suffix, "");
     let rankings: Vec<&Ranking> =
         analysis.rankings.iter().filter(|ranking| key_of_ranking(ranking) == key).collect();
-    let mut lines = vec![format!("{scenario}{suffix}: protocols in order")];
+    // Said only where it tells tables apart.
+    let same_place = |ranking: &&Ranking| key_of_ranking(ranking)[..3] == key[..3];
+    let several = analysis.rankings.iter().filter(same_place).any(|ranking| ranking.promise != promise);
+    let among = if several { format!(" among those that promise {promise}") } else { String::new() };
+    let mut lines = vec![format!("{scenario}{suffix}: protocols in order{among}")];
     if !rankings.is_empty() {
         lines.push(table(&rankings, short));
     }
@@ -201,7 +208,7 @@ mod tests {
             unit: unit.into(),
             better: Better::Lower,
             basis,
-            same_family: true,
+            promise: String::new(),
             places,
             not_ranked: Vec::new(),
             note: None,
@@ -213,6 +220,7 @@ mod tests {
             scenario: "high_load".into(),
             network: "channel".into(),
             storage: "memory".into(),
+            promise: String::new(),
             metric: metric.into(),
             a: "raft-rs [channel, memory]".into(),
             b: "openraft [channel, memory]".into(),

@@ -67,8 +67,9 @@ impl Protocol for Toy {
             cluster_sizes: (3, 3),
             order: protocol_core::Order::Total,
             commit_means: "applied everywhere",
-            floors: |_| Floors { messages_per_batch: 4.0, delays: 2.0 },
+            floors: |_| Floors::without_cryptography(4.0, 2.0),
             tunables: &[],
+            behaviours: &[],
         }
     }
 

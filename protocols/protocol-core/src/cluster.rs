@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use thiserror::Error;
 
 use crate::applied::AppliedLog;
+use crate::byzantine::Behaviour;
 use crate::command::{Command, CommandId};
 use crate::counters::Counters;
 use crate::phases::Phases;
@@ -152,6 +153,9 @@ pub enum Fault {
     Pause(ReplicaId),
     /// A replica that stands still goes on.
     Resume(ReplicaId),
+    /// The replica begins to lie in this way, or stops. What it applied counts as nothing from then on.
+    /// A crash makes it honest.
+    Corrupt(ReplicaId, Behaviour),
 }
 
 impl Fault {
@@ -160,6 +164,7 @@ impl Fault {
     pub fn check(self, replicas: usize) -> Result<(), FaultError> {
         let concerned = match self {
             Fault::Crash(id) | Fault::Restart(id) | Fault::Pause(id) | Fault::Resume(id) => [id, id],
+            Fault::Corrupt(id, _) => [id, id],
             Fault::Cut { from, to } | Fault::Degrade { from, to, .. } => [from, to],
             Fault::Heal => return Ok(()),
         };
@@ -219,6 +224,20 @@ impl FaultError {
         FaultError::NotApplicable { fault, why: format!("replica {id} is running") }
     }
 
+    /// Refuses a behaviour that the protocol's replicas can't be made to show.
+    pub fn check_behaviour(fault: Fault, wanted: Behaviour, known: &[Behaviour]) -> Result<(), Self> {
+        if wanted == Behaviour::Honest || known.contains(&wanted) {
+            return Ok(());
+        }
+        let known: Vec<&str> = known.iter().map(|behaviour| behaviour.name()).collect();
+        let why = if known.is_empty() {
+            "this protocol trusts its replicas, and has no behaviours but honesty".to_string()
+        } else {
+            format!("this protocol's replicas can be made {}", known.join(", "))
+        };
+        Err(FaultError::Unsupported { fault, why })
+    }
+
     /// A restart without a log.
     pub fn forgotten(fault: Fault) -> Self {
         let why = "memory storage forgets what a replica promised; use wal storage".to_string();
@@ -253,6 +272,8 @@ impl Observation {
 pub struct ReplicaStatus {
     /// Whether it runs.
     pub live: bool,
+    /// Whether it ever was made to lie.
+    pub corrupted: bool,
     /// Deliveries so far.
     pub delivered: u64,
     /// Digest after those.

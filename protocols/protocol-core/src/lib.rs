@@ -85,7 +85,7 @@
 //!                     self.delivered += 1;
 //!                 }
 //!             }
-//!             Input::Timer(_) | Input::Link { .. } | Input::Synced(_) => {}
+//!             Input::Timer(_) | Input::Link { .. } | Input::Synced(_) | Input::Corrupt(_) => {}
 //!         }
 //!     }
 //! }
@@ -109,6 +109,7 @@
 //! ```
 
 mod applied;
+mod byzantine;
 mod client;
 mod cluster;
 mod command;
@@ -125,6 +126,7 @@ mod submit;
 mod wire;
 
 pub use applied::{Application, Applied, AppliedLog, Order};
+pub use byzantine::{Behaviour, Byzantine, Corruptible};
 pub use client::{ClientRule, Offer, Seal, SharedClient};
 pub use cluster::{
     Answers, Cluster, Committed, Fault, FaultError, Observation, ReplicaStatus, Reply, Request, SubmitError,
@@ -141,8 +143,8 @@ pub use protocol::{
     Tunable, check_size,
 };
 pub use replica::{
-    Delivery, Effects, Input, Misbehaviour, Rejection, Replica, ReplicaId, Slot, SyncToken, Time,
-    TimerChange, TimerId, View,
+    Delivery, EffectQueues, Effects, Input, Misbehaviour, Rejection, Replica, ReplicaId, Slot, SyncToken,
+    Time, TimerChange, TimerId, View,
 };
 pub use replica_cluster::{Boot, DriverOptions, ReplicaCluster};
 pub use simulation::{Answered, Costs, SimulatedCluster, Simulation, SimulationSpec, Spread};

@@ -10,13 +10,14 @@ use async_trait::async_trait;
 use thiserror::Error;
 
 use crate::applied::Order;
+use crate::byzantine::Behaviour;
 use crate::cluster::Cluster;
 use crate::network::NetworkSpec;
 use crate::simulation::{Simulation, SimulationSpec};
 use crate::storage::StorageSpec;
 
-/// Which family a protocol belongs to; only protocols with the same idea of a commit are ranked
-/// against each other.
+/// Which family a protocol belongs to, by how it works. What it promises is another matter:
+/// [`Descriptor::promise`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Family {
     /// Raft.
@@ -53,13 +54,33 @@ pub enum FaultModel {
     Byzantine,
 }
 
-/// The least that any protocol of its kind can do per batch of commands, clients left out.
+/// The least that any protocol of its kind can do per batch of commands, clients left out. Counts are
+/// those of all replicas together; what a protocol can do without has the floor 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Floors {
     /// Messages between replicas per batch.
     pub messages_per_batch: f64,
     /// One-way delays until the replica that answers the client knows.
     pub delays: f64,
+    /// Signatures made per batch.
+    pub signatures_per_batch: f64,
+    /// Signatures checked per batch.
+    pub verifications_per_batch: f64,
+    /// Message authentication codes made or checked per batch.
+    pub macs_per_batch: f64,
+}
+
+impl Floors {
+    /// Floors of a protocol whose replicas take each other's word, as those do that tolerate crashes only.
+    pub const fn without_cryptography(messages_per_batch: f64, delays: f64) -> Floors {
+        Floors {
+            messages_per_batch,
+            delays,
+            signatures_per_batch: 0.0,
+            verifications_per_batch: 0.0,
+            macs_per_batch: 0.0,
+        }
+    }
 }
 
 /// How a tunable's range is best searched.
@@ -111,6 +132,21 @@ pub struct Descriptor {
     pub floors: fn(n: usize) -> Floors,
     /// Settings.
     pub tunables: &'static [Tunable],
+    /// How its replicas can be made to lie; none where it trusts them.
+    pub behaviours: &'static [Behaviour],
+}
+
+impl Descriptor {
+    /// What clients are promised, and against whom: only protocols that promise the same are ranked
+    /// against each other.
+    pub fn promise(&self) -> &'static str {
+        match (self.order, self.fault_model) {
+            (Order::Total, FaultModel::Crash) => "one order of all commands, though replicas crash",
+            (Order::Total, FaultModel::Byzantine) => "one order of all commands, though replicas lie",
+            (Order::Set, _) => "every command on every replica, in any order",
+            (Order::Reads, _) => "reads and writes of registers",
+        }
+    }
 }
 
 /// Values for tunables, by name; what is missing has its default.

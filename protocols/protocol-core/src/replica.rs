@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::byzantine::Behaviour;
 use crate::command::{Command, CommandId};
 use crate::wire::{Message, Wire};
 
@@ -85,6 +86,8 @@ pub enum Input<M> {
     },
     /// Every record persisted up to this token is durable.
     Synced(SyncToken),
+    /// From now on the replica behaves so. Given only to protocols whose descriptor lists it.
+    Corrupt(Behaviour),
 }
 
 /// A deterministic state machine that takes part in a protocol.
@@ -120,6 +123,16 @@ pub enum Delivery {
     Snapshot(Bytes),
 }
 
+impl Delivery {
+    /// The command, if it is one.
+    pub fn command(&self) -> Option<&Command> {
+        match self {
+            Delivery::Command(_, command) => Some(command),
+            Delivery::Snapshot(_) => None,
+        }
+    }
+}
+
 /// A command that the replica will not order; the client tries elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rejection {
@@ -151,16 +164,22 @@ pub struct Misbehaviour {
 ///
 /// Within one kind of effect, order is kept. Between kinds the driver guarantees only this: records
 /// are written before the messages held for them are sent, and before `Synced` is given.
+pub type Effects<R> = EffectQueues<<R as Replica>::Message, <R as Replica>::Record>;
+
+/// [`Effects`] by the types of messages and records, so that a replica can hand its own to another one
+/// that it wraps.
 #[derive(Debug)]
-pub struct Effects<R: Replica> {
-    pub(crate) sends: Vec<(ReplicaId, R::Message)>,
-    pub(crate) held: Vec<(SyncToken, ReplicaId, R::Message)>,
-    pub(crate) records: Vec<R::Record>,
-    pub(crate) checkpoint: Option<Vec<R::Record>>,
+pub struct EffectQueues<Message, Record> {
+    pub(crate) sends: Vec<(ReplicaId, Message)>,
+    pub(crate) held: Vec<(SyncToken, ReplicaId, Message)>,
+    pub(crate) records: Vec<Record>,
+    pub(crate) checkpoint: Option<Vec<Record>>,
     pub(crate) sync: Option<SyncToken>,
     pub(crate) timers: Vec<TimerChange>,
     pub(crate) deliveries: Vec<Delivery>,
     pub(crate) replies: Vec<(CommandId, Slot, u64)>,
+    /// Whether clients get no answers.
+    pub(crate) mute: bool,
     pub(crate) rejections: Vec<Rejection>,
     pub(crate) view: Option<(View, Option<ReplicaId>)>,
     pub(crate) misbehaviour: Vec<Misbehaviour>,
@@ -169,9 +188,9 @@ pub struct Effects<R: Replica> {
     pub(crate) cryptography: [u64; 3],
 }
 
-impl<R: Replica> Default for Effects<R> {
+impl<Message, Record> Default for EffectQueues<Message, Record> {
     fn default() -> Self {
-        Effects {
+        EffectQueues {
             sends: Vec::new(),
             held: Vec::new(),
             records: Vec::new(),
@@ -180,6 +199,7 @@ impl<R: Replica> Default for Effects<R> {
             timers: Vec::new(),
             deliveries: Vec::new(),
             replies: Vec::new(),
+            mute: false,
             rejections: Vec::new(),
             view: None,
             misbehaviour: Vec::new(),
@@ -189,9 +209,9 @@ impl<R: Replica> Default for Effects<R> {
     }
 }
 
-impl<R: Replica> Effects<R> {
+impl<Message: Clone, Record> EffectQueues<Message, Record> {
     /// Sends now.
-    pub fn send(&mut self, to: ReplicaId, message: R::Message) {
+    pub fn send(&mut self, to: ReplicaId, message: Message) {
         self.sends.push((to, message));
     }
 
@@ -243,7 +263,7 @@ impl<R: Replica> Effects<R> {
     }
 
     /// Sends to every replica of a cluster of `replicas` but `me`.
-    pub fn broadcast(&mut self, me: ReplicaId, replicas: usize, message: &R::Message) {
+    pub fn broadcast(&mut self, me: ReplicaId, replicas: usize, message: &Message) {
         for to in ReplicaId::all(replicas).filter(|&to| to != me) {
             self.send(to, message.clone());
         }
@@ -251,18 +271,18 @@ impl<R: Replica> Effects<R> {
 
     /// Sends once everything up to `token` is durable. The token is of this or an earlier call of
     /// [`sync`](Effects::sync).
-    pub fn send_after_sync(&mut self, token: SyncToken, to: ReplicaId, message: R::Message) {
+    pub fn send_after_sync(&mut self, token: SyncToken, to: ReplicaId, message: Message) {
         self.held.push((token, to, message));
     }
 
     /// Appends a record to the log. Not durable until a [`sync`](Effects::sync) says so.
-    pub fn persist(&mut self, record: R::Record) {
+    pub fn persist(&mut self, record: Record) {
         self.records.push(record);
     }
 
     /// Replaces the whole log by these records, atomically: what a restart needs and no more.
     /// Records persisted in the same round are appended after them.
-    pub fn checkpoint(&mut self, records: Vec<R::Record>) {
+    pub fn checkpoint(&mut self, records: Vec<Record>) {
         self.checkpoint = Some(records);
     }
 

@@ -148,6 +148,7 @@ impl Cluster for OpenraftCluster {
                 .map_err(|error| FaultError::no_delay_line(fault, &error)),
             Fault::Pause(id) => self.with_life(fault, id, Life::pause).await,
             Fault::Resume(id) => self.with_life(fault, id, Life::resume).await,
+            Fault::Corrupt(_, behaviour) => FaultError::check_behaviour(fault, behaviour, &[]),
             Fault::Heal => {
                 self.origin.network.heal();
                 Ok(())

@@ -103,7 +103,7 @@ impl Protocol for Openraft {
             cluster_sizes: (1, 101),
             order: protocol_core::Order::Total,
             commit_means: "in the log of a majority, durably when the storage is, and applied by the leader",
-            floors: |n| Floors { messages_per_batch: 2.0 * n.saturating_sub(1) as f64, delays: 2.0 },
+            floors: |n| Floors::without_cryptography(2.0 * n.saturating_sub(1) as f64, 2.0),
             tunables: &[
                 MAX_PAYLOAD_ENTRIES,
                 MAX_APPEND_ENTRIES,
@@ -112,6 +112,7 @@ impl Protocol for Openraft {
                 SNAPSHOT_INTERVAL_ENTRIES,
                 KEPT_ENTRIES,
             ],
+            behaviours: &[],
         }
     }
 

@@ -67,6 +67,7 @@ impl Node {
         let application = self.application();
         let log = application.log();
         ReplicaStatus {
+            corrupted: false,
             live: self.live.load(Relaxed),
             delivered: log.delivered(),
             digest: log.digest(),

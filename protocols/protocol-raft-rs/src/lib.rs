@@ -89,11 +89,12 @@ impl Protocol for RaftRs {
             cluster_sizes: (1, 101),
             order: Order::Total,
             commit_means: "in the log of a majority, durably when the storage is, and applied by the leader",
-            floors: |replicas| Floors {
-                messages_per_batch: 2.0 * (replicas.saturating_sub(1)) as f64,
-                delays: if replicas > 1 { 2.0 } else { 0.0 },
+            floors: |replicas| {
+                let delays = if replicas > 1 { 2.0 } else { 0.0 };
+                Floors::without_cryptography(2.0 * replicas.saturating_sub(1) as f64, delays)
             },
             tunables: &[MAX_SIZE_PER_MSG, MAX_INFLIGHT, LARGEST_PROPOSAL, SKIP_BCAST_COMMIT, BATCH_APPEND],
+            behaviours: &[],
         }
     }
 
@@ -382,7 +383,7 @@ impl Replica for RaftReplica {
             Input::Message { message, .. } => drop(self.node.step(message.0)),
             Input::Requests(commands) => self.propose(commands, effects),
             Input::Link { peer, up: false } => self.node.report_unreachable(node_id(peer)),
-            Input::Link { up: true, .. } => {}
+            Input::Link { up: true, .. } | Input::Corrupt(_) => {}
             Input::Synced(token) => self.synced(token),
         }
     }

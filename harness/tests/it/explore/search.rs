@@ -37,8 +37,9 @@ impl Protocol for Quarry {
             cluster_sizes: (1, 9),
             order: protocol_core::Order::Total,
             commit_means: "durable on a majority",
-            floors: |_| Floors { messages_per_batch: 4.0, delays: 2.0 },
+            floors: |_| Floors::without_cryptography(4.0, 2.0),
             tunables: &[],
+            behaviours: &[],
         }
     }
 

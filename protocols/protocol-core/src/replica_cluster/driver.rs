@@ -102,6 +102,9 @@ impl<R: Replica> Driver<R> {
                 Event::Link(peer, up) => {
                     self.replica.step(now, Input::Link { peer, up }, &mut self.effects);
                 }
+                Event::Corrupt(behaviour) => {
+                    self.replica.step(now, Input::Corrupt(behaviour), &mut self.effects);
+                }
                 Event::Wake => {}
             }
         }
@@ -257,7 +260,7 @@ impl<R: Replica> Driver<R> {
     }
 
     fn answer(&mut self, id: CommandId, slot: Slot, output: u64, committed: Time, applied: Time) {
-        if let Some((request, stamps)) = self.waiting.take(id) {
+        if let Some((request, stamps)) = self.waiting.take(id).filter(|_| !self.effects.mute) {
             let sent = Time(nanos(request.sent.saturating_duration_since(self.epoch)));
             let phases = stamps.milestones(sent, committed, applied).phases();
             request.reply.answer(Ok(Committed { slot, output, phases }));

@@ -25,11 +25,12 @@ use async_trait::async_trait;
 use tokio::task::JoinHandle;
 
 use crate::applied::{Application, AppliedLog, Order};
+use crate::byzantine::Behaviour;
 use crate::client::{ClientRule, Seal, SharedClient};
 use crate::cluster::{Cluster, Fault, FaultError, Observation, Request};
 use crate::network::{Degradation, Inbox, Network};
 use crate::protocol::{Descriptor, LaunchError, LaunchSpec};
-use crate::replica::{Effects, Replica, ReplicaId, View};
+use crate::replica::{Replica, ReplicaId, View};
 use crate::storage::{StorageSpec, Wal};
 use driver::{Driver, refuse_all};
 use node::{Event, NO_LEADER, Node, held};
@@ -59,12 +60,15 @@ pub struct DriverOptions {
     pub seal: Option<Seal>,
     /// What replicas agree on.
     pub order: Order,
+    /// How replicas can be made to behave.
+    pub behaviours: &'static [Behaviour],
 }
 
 impl DriverOptions {
     /// What a protocol's descriptor asks of its driver; all else as by default.
     pub fn of(protocol: &Descriptor) -> Self {
-        DriverOptions { order: protocol.order, ..DriverOptions::default() }
+        let Descriptor { order, behaviours, .. } = *protocol;
+        DriverOptions { order, behaviours, ..DriverOptions::default() }
     }
 }
 
@@ -75,6 +79,7 @@ impl Default for DriverOptions {
             clients: ClientRule::default(),
             seal: None,
             order: Order::default(),
+            behaviours: &[],
         }
     }
 }
@@ -150,7 +155,7 @@ impl<R: Replica> ReplicaCluster<R> {
         let driver = Driver {
             id,
             replica,
-            effects: Effects::default(),
+            effects: Default::default(),
             epoch: self.epoch,
             application,
             network: self.network.clone(),
@@ -287,6 +292,13 @@ impl<R: Replica> Cluster for ReplicaCluster<R> {
             }
             Fault::Pause(id) => self.pause(fault, id).await,
             Fault::Resume(id) => self.resume(fault, id).await,
+            Fault::Corrupt(id, behaviour) => {
+                FaultError::check_behaviour(fault, behaviour, self.options.behaviours)?;
+                let node = &self.nodes[id.index()];
+                node.post(Event::Corrupt(behaviour)).map_err(|_| FaultError::is_down(fault, id))?;
+                node.corrupted.store(true, Relaxed);
+                Ok(())
+            }
         }
     }
 
@@ -307,7 +319,7 @@ impl<R: Replica> Cluster for ReplicaCluster<R> {
     fn audit(&self) -> Vec<(ReplicaId, AppliedLog)> {
         ReplicaId::all(self.nodes.len())
             .zip(self.nodes.iter())
-            .filter(|(_, node)| node.live.load(Relaxed))
+            .filter(|(_, node)| node.live.load(Relaxed) && !node.corrupted.load(Relaxed))
             .map(|(id, node)| (id, held(&node.application).log().clone()))
             .collect()
     }

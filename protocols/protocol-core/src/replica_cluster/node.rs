@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 
 use super::pace::Pace;
 use crate::applied::Application;
+use crate::byzantine::Behaviour;
 use crate::cluster::{ReplicaStatus, Request};
 use crate::counters::CounterCell;
 use crate::replica::{Misbehaviour, Replica, ReplicaId, SyncToken, Time};
@@ -20,6 +21,7 @@ pub(super) enum Event<R: Replica> {
     /// Which life asked, what is durable, and since when.
     Synced(u64, SyncToken, Result<Time, String>),
     Link(ReplicaId, bool),
+    Corrupt(Behaviour),
     /// Nothing happened, but the task should look up.
     Wake,
 }
@@ -36,6 +38,8 @@ pub(super) struct Node<R: Replica> {
     pub(super) view: AtomicU64,
     pub(super) leader: AtomicU64,
     pub(super) live: AtomicBool,
+    /// Whether it ever lied; what it applied proves nothing then.
+    pub(super) corrupted: AtomicBool,
     pub(super) pace: Pace,
     pub(super) misbehaviour: Mutex<Vec<Misbehaviour>>,
     pub(super) failure: Mutex<Option<String>>,
@@ -56,6 +60,7 @@ impl<R: Replica> Node<R> {
             view: AtomicU64::new(0),
             leader: AtomicU64::new(NO_LEADER),
             live: AtomicBool::new(false),
+            corrupted: AtomicBool::new(false),
             pace: Pace::default(),
             misbehaviour: Mutex::default(),
             failure: Mutex::default(),
@@ -90,6 +95,7 @@ impl<R: Replica> Node<R> {
         let log = application.log();
         ReplicaStatus {
             live: self.live.load(Relaxed),
+            corrupted: self.corrupted.load(Relaxed),
             delivered: log.delivered(),
             digest: log.digest(),
             counters: self.counters.read(),

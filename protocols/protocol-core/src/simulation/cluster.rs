@@ -8,14 +8,15 @@ use super::links::Links;
 use super::node::{Item, Node};
 use super::{Answered, Costs, Simulation, SimulationSpec};
 use crate::applied::{Application, AppliedLog, Order};
+use crate::byzantine::Behaviour;
 use crate::client::{ClientRule, Seal};
 use crate::cluster::{Fault, FaultError, Observation, SubmitError};
 use crate::command::Command;
 use crate::network::{Degradation, FRAME_HEADER_BYTES};
 use crate::protocol::LaunchError;
 use crate::replica::{
-    Delivery, Effects, Input, Rejection, Replica, ReplicaId, Slot, SyncToken, Time, TimerChange, TimerId,
-    View,
+    Delivery, EffectQueues, Input, Rejection, Replica, ReplicaId, Slot, SyncToken, Time, TimerChange,
+    TimerId, View,
 };
 use crate::replica_cluster::{Boot, DriverOptions};
 use crate::wire::{Message, Wire};
@@ -50,6 +51,7 @@ pub struct SimulatedCluster<R: Replica> {
     largest_proposal: usize,
     seal: Option<Seal>,
     order: Order,
+    behaviours: &'static [Behaviour],
     costs: Costs,
     durable: bool,
     now: u64,
@@ -81,13 +83,14 @@ impl<R: Replica> SimulatedCluster<R> {
             && spec.links.iter().all(|row| row.len() == spec.replicas)
             && spec.client_delays.len() == spec.replicas;
         assert!(square, "links and client delays for each of {} replicas", spec.replicas);
-        let DriverOptions { largest_proposal, clients, seal, order } = options;
+        let DriverOptions { largest_proposal, clients, seal, order, behaviours } = options;
         let skew = |index: usize| spec.clock_skew_ppm.get(index).copied().unwrap_or(0);
         let mut cluster = SimulatedCluster {
             factory: Box::new(factory),
             largest_proposal: largest_proposal.max(1),
             seal,
             order,
+            behaviours,
             costs: spec.costs,
             durable: spec.durable,
             now: 0,
@@ -212,6 +215,7 @@ impl<R: Replica> SimulatedCluster<R> {
                 }
                 Item::Timer(timer) => Input::Timer(timer),
                 Item::Link(peer, up) => Input::Link { peer, up },
+                Item::Corrupt(behaviour) => Input::Corrupt(behaviour),
                 Item::Synced(token) => {
                     release(held, effects, token);
                     Input::Synced(token)
@@ -381,6 +385,7 @@ impl<R: Replica> SimulatedCluster<R> {
     /// Applies what is committed, and answers the clients that wait for it here.
     fn deliver(&mut self, id: ReplicaId, start: u64) -> u64 {
         let Node { effects, application, waiting, failure, .. } = &mut self.nodes[id.index()];
+        let mute = effects.mute;
         let (mut work, mut at) = (0.0, start);
         for delivery in effects.deliveries.drain(..) {
             match delivery {
@@ -388,7 +393,7 @@ impl<R: Replica> SimulatedCluster<R> {
                     work += self.costs.delivery_ns;
                     at = start + work as u64;
                     application.log().apply(slot, &command);
-                    if let Some(pending) = waiting.remove(&command.id()) {
+                    if let Some(pending) = waiting.remove(&command.id()).filter(|_| !mute) {
                         let answered = self.clients.hears(id, at);
                         let answer = answer(&pending, at, answered, Ok(slot));
                         self.events.push(answered, Event::Answered(answer));
@@ -407,8 +412,9 @@ impl<R: Replica> SimulatedCluster<R> {
     /// Gives the answers that need no delivery.
     fn reply(&mut self, id: ReplicaId, at: u64) {
         let Node { effects, waiting, .. } = &mut self.nodes[id.index()];
+        let mute = effects.mute;
         for (command, slot, output) in effects.replies.drain(..) {
-            if let Some(pending) = waiting.remove(&command) {
+            if let Some(pending) = waiting.remove(&command).filter(|_| !mute) {
                 let answered = self.clients.hears(id, at);
                 let answer = Answered { output, ..answer(&pending, at, answered, Ok(slot)) };
                 self.events.push(answered, Event::Answered(answer));
@@ -520,6 +526,17 @@ impl<R: Replica> SimulatedCluster<R> {
         Ok(())
     }
 
+    fn corrupt(&mut self, fault: Fault, id: ReplicaId, behaviour: Behaviour) -> Result<(), FaultError> {
+        FaultError::check_behaviour(fault, behaviour, self.behaviours)?;
+        let node = &mut self.nodes[id.index()];
+        if node.replica.is_none() {
+            return Err(FaultError::is_down(fault, id));
+        }
+        node.corrupted = true;
+        self.arrive(id, Item::Corrupt(behaviour));
+        Ok(())
+    }
+
     fn tell_peers(&mut self, id: ReplicaId, up: bool) {
         for peer in ReplicaId::all(self.nodes.len()).filter(|&peer| peer != id) {
             if !self.links.is_cut(id, peer) {
@@ -530,9 +547,9 @@ impl<R: Replica> SimulatedCluster<R> {
 }
 
 /// Sends what waited for a flush.
-fn release<R: Replica>(
-    held: &mut VecDeque<(SyncToken, ReplicaId, R::Message)>,
-    effects: &mut Effects<R>,
+fn release<M: Clone, Record>(
+    held: &mut VecDeque<(SyncToken, ReplicaId, M)>,
+    effects: &mut EffectQueues<M, Record>,
     token: SyncToken,
 ) {
     while held.front().is_some_and(|held| held.0 <= token) {
@@ -589,6 +606,7 @@ impl<R: Replica> Simulation for SimulatedCluster<R> {
             Fault::Restart(id) => self.restart(fault, id)?,
             Fault::Pause(id) => self.pause(fault, id, true)?,
             Fault::Resume(id) => self.pause(fault, id, false)?,
+            Fault::Corrupt(id, behaviour) => self.corrupt(fault, id, behaviour)?,
             Fault::Degrade { from, to, extra_delay, loss } => {
                 self.links.degrade(from, to, Degradation { extra_delay, loss });
             }
@@ -643,7 +661,7 @@ impl<R: Replica> Simulation for SimulatedCluster<R> {
 
     fn audit(&self) -> Vec<(ReplicaId, AppliedLog)> {
         let nodes = ReplicaId::all(self.nodes.len()).zip(&self.nodes);
-        let live = nodes.filter(|(_, node)| node.replica.is_some());
+        let live = nodes.filter(|(_, node)| node.replica.is_some() && !node.corrupted);
         live.map(|(id, node)| (id, node.application.log().clone())).collect()
     }
 }

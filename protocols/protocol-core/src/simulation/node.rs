@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::client::Pending;
 use super::disk::Disk;
 use crate::applied::Application;
+use crate::byzantine::Behaviour;
 use crate::cluster::ReplicaStatus;
 use crate::command::CommandId;
 use crate::counters::Counters;
@@ -20,6 +21,7 @@ pub(super) enum Item<M> {
     Request(Pending),
     Synced(SyncToken),
     Link(ReplicaId, bool),
+    Corrupt(Behaviour),
 }
 
 /// One replica.
@@ -34,6 +36,8 @@ pub(super) struct Node<R: Replica> {
     pub(super) woken: bool,
     pub(super) busy_until: u64,
     pub(super) paused: bool,
+    /// Whether it ever lied; what it applied proves nothing then.
+    pub(super) corrupted: bool,
     /// Timers that are set, each with the number of its latest setting.
     pub(super) timers: Vec<(TimerId, u64)>,
     pub(super) settings: u64,
@@ -57,11 +61,12 @@ impl<R: Replica> Node<R> {
         Node {
             replica: None,
             life: 0,
-            effects: Effects::default(),
+            effects: Default::default(),
             inbox: VecDeque::new(),
             woken: false,
             busy_until: 0,
             paused: false,
+            corrupted: false,
             timers: Vec::new(),
             settings: 0,
             waiting: BTreeMap::new(),
@@ -90,7 +95,7 @@ impl<R: Replica> Node<R> {
     pub(super) fn end(&mut self) -> Vec<Pending> {
         self.replica = None;
         self.life += 1;
-        self.effects = Effects::default();
+        self.effects = Default::default();
         self.timers.clear();
         self.held.clear();
         (self.woken, self.paused, self.leads, self.leader) = (false, false, false, None);
@@ -126,6 +131,7 @@ impl<R: Replica> Node<R> {
         let log = self.application.log();
         ReplicaStatus {
             live: self.replica.is_some(),
+            corrupted: self.corrupted,
             delivered: log.delivered(),
             digest: log.digest(),
             counters: self.counters,

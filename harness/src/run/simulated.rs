@@ -1,0 +1,35 @@
+//! What every run in virtual time starts from.
+
+use protocol_core::{Settings, SimulationSpec, Timing};
+
+use super::{Pair, RunError};
+use crate::scenario::StorageConfig;
+use crate::topology;
+
+pub(super) const SECOND_NS: u64 = 1_000_000_000;
+/// Virtual time after the last request in which replicas that are behind catch up, whatever the delays.
+pub(super) const SETTLING_NS: u64 = 10 * SECOND_NS;
+
+/// A cluster of the pair's protocol at a place. Failure detection follows the slowest link unless the
+/// scenario has its own.
+pub(super) fn spec(
+    pair: &Pair,
+    topology: &str,
+    replicas: usize,
+    seed: u64,
+) -> Result<SimulationSpec, RunError> {
+    let topology = topology::resolve(topology)?;
+    let scenario = &pair.scenario;
+    let slowest = topology.largest_one_way(replicas);
+    Ok(SimulationSpec {
+        replicas,
+        timing: scenario.timing.map_or_else(|| Timing::for_delay(slowest), |_| scenario.timing()),
+        settings: Settings::checked(pair.settings.clone(), &pair.protocol.descriptor())?,
+        seed,
+        links: topology.links(replicas)?,
+        client_delays: topology.client_delays(replicas),
+        costs: Default::default(),
+        durable: scenario.storage == StorageConfig::Wal,
+        clock_skew_ppm: Vec::new(),
+    })
+}
