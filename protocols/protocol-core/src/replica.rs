@@ -215,12 +215,9 @@ impl<Message: Clone, Record> EffectQueues<Message, Record> {
         self.sends.push((to, message));
     }
 
-    /// Takes out all messages that are to be sent, each with the sync that it waits for, if any. For a wrapper
-    /// around a replica that has it misbehave.
-    pub fn take_sends(&mut self) -> Vec<(Option<SyncToken>, ReplicaId, R::Message)> {
-        let now = self.sends.drain(..).map(|(to, message)| (None, to, message));
-        let held = self.held.drain(..).map(|(token, to, message)| (Some(token), to, message));
-        now.chain(held).collect()
+    /// Takes out the messages that are to be sent now. For whoever drives a replica without a driver.
+    pub fn take_sends(&mut self) -> Vec<(ReplicaId, Message)> {
+        std::mem::take(&mut self.sends)
     }
 
     /// The commands that are to be delivered.
@@ -234,32 +231,6 @@ impl<Message: Clone, Record> EffectQueues<Message, Record> {
     /// Proposals counted.
     pub fn proposals(&self) -> u64 {
         self.proposals
-    }
-
-    /// Takes over all that another replica wants done, after what is there. For a wrapper around that replica.
-    pub fn absorb<Inner>(&mut self, inner: &mut Effects<Inner>)
-    where
-        Inner: Replica<Message = R::Message, Record = R::Record>,
-    {
-        self.sends.append(&mut inner.sends);
-        self.held.append(&mut inner.held);
-        if let Some(checkpoint) = inner.checkpoint.take() {
-            // What was persisted before is in the checkpoint.
-            self.records.clear();
-            self.checkpoint = Some(checkpoint);
-        }
-        self.records.append(&mut inner.records);
-        self.sync = inner.sync.take().or(self.sync);
-        self.timers.append(&mut inner.timers);
-        self.deliveries.append(&mut inner.deliveries);
-        self.replies.append(&mut inner.replies);
-        self.rejections.append(&mut inner.rejections);
-        self.view = inner.view.take().or(self.view);
-        self.misbehaviour.append(&mut inner.misbehaviour);
-        self.proposals += std::mem::take(&mut inner.proposals);
-        for (sum, count) in self.cryptography.iter_mut().zip(std::mem::take(&mut inner.cryptography)) {
-            *sum += count;
-        }
     }
 
     /// Sends to every replica of a cluster of `replicas` but `me`.

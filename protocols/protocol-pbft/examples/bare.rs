@@ -50,7 +50,7 @@ fn measure(protocol: Pbft, replicas: usize, batch: u64, commands: u64) {
         sent = more;
         for id in 0..replicas {
             let node = &mut nodes[id];
-            let mut effects = Effects::default();
+            let mut effects = Effects::<PbftReplica>::default();
             for (from, message) in node.inbox.drain(..) {
                 node.replica.step(Time(0), Input::Message { from, message }, &mut effects);
             }
@@ -64,7 +64,7 @@ fn measure(protocol: Pbft, replicas: usize, batch: u64, commands: u64) {
             }
             done = if id == 0 { log.ids().len() } else { done };
             drop(log);
-            for (_, to, message) in effects.take_sends() {
+            for (to, message) in effects.take_sends() {
                 messages += 1;
                 nodes[to.index()].inbox.push_back((ReplicaId(id as u32), message));
             }

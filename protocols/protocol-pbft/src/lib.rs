@@ -24,19 +24,17 @@ mod retransmission;
 mod setup;
 mod view_change;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use protocol_core::{
-    ClientRule, Cluster, Descriptor, DriverOptions, Family, FaultModel, Floors, LaunchError, LaunchSpec,
-    Order, Protocol, ReplicaCluster, ReplicaId, Seal, SimulatedCluster, Simulation, SimulationSpec, StorageSpec, Tunable,
+    Behaviour, Boot, Byzantine, ClientRule, Cluster, Descriptor, DriverOptions, Family, FaultModel, Floors, LaunchError, LaunchSpec,
+    Order, Protocol, ReplicaCluster, Seal, SimulatedCluster, Simulation, SimulationSpec, StorageSpec, Tunable,
     check_size,
 };
 
 pub use authenticator::{Authentication, Digest, KeySource, Keyring, Proof, Signature, Tag};
 pub use batch::{Batch, Entry};
-pub use byzantine::{Behaviour, Byzantine};
 pub use certificates::{Certificate, CheckpointVote, NewView, Seen, ViewChange};
 pub use messages::{Body, PbftMessage, Status, Vote};
 pub use quorums::Flaw;
@@ -78,18 +76,14 @@ impl Pbft {
         }
     }
 
-    /// A cluster in virtual time with liars among its replicas.
-    pub fn simulate_with_liars(
+    /// A cluster in virtual time whose replicas are made with this setup, such as one with a fault planted.
+    pub fn simulate_with(
         &self,
         spec: &SimulationSpec,
         setup: Setup,
-        liars: BTreeMap<ReplicaId, Behaviour>,
     ) -> Result<Box<dyn Simulation>, LaunchError> {
-        let (options, seed) = (self.driver_options(&setup), spec.seed);
-        SimulatedCluster::launch(spec, options, move |boot| {
-            let behaviour = liars.get(&boot.id).copied();
-            Byzantine::new(boot, &setup, behaviour, seed)
-        })
+        let options = self.driver_options(&setup);
+        SimulatedCluster::launch(spec, options, move |boot| replica(boot, &setup))
     }
 
     fn setup(&self, spec: &LaunchSpec) -> Result<Setup, LaunchError> {
@@ -121,23 +115,47 @@ impl Protocol for Pbft {
             cluster_sizes: (4, 100),
             order: Order::Total,
             commit_means: "2f + 1 replicas said that they prepared it, and f + 1 that they applied it",
-            floors: |replicas| Floors {
-                messages_per_batch: 2.0 * replicas as f64 * replicas.saturating_sub(1) as f64,
-                delays: 3.0,
+            floors: match self.authentication {
+                Authentication::Mac => floors_with_codes,
+                Authentication::Signature => floors_with_signatures,
             },
             tunables: TUNABLES,
+            behaviours: &Behaviour::LIES,
         }
     }
 
     async fn launch(&self, spec: LaunchSpec) -> Result<Arc<dyn Cluster>, LaunchError> {
         let setup = self.setup(&spec)?;
         let options = self.driver_options(&setup);
-        ReplicaCluster::launch(&spec, options, move |boot| PbftReplica::new(boot, &setup)).await
+        ReplicaCluster::launch(&spec, options, move |boot| replica(boot, &setup)).await
     }
 
     fn simulate(&self, spec: &SimulationSpec) -> Result<Box<dyn Simulation>, LaunchError> {
-        let setup = self.simulated_setup(spec)?;
-        let options = self.driver_options(&setup);
-        SimulatedCluster::launch(spec, options, move |boot| PbftReplica::new(boot, &setup))
+        self.simulate_with(spec, self.simulated_setup(spec)?)
     }
+}
+
+/// 2n(n − 1) messages, and a code made and checked for each; one more is checked per request and replica.
+fn floors_with_codes(replicas: usize) -> Floors {
+    let messages = 2.0 * replicas as f64 * replicas.saturating_sub(1) as f64;
+    Floors { macs_per_batch: 2.0 * messages, ..Floors::without_cryptography(messages, 3.0) }
+}
+
+/// Every replica signs twice, and checks no more than the quorums that it is part of take: the PRE-PREPARE
+/// if it is a backup, 2f PREPAREs but for its own, and 2f COMMITs beside its own.
+fn floors_with_signatures(replicas: usize) -> Floors {
+    let (all, faults) = (replicas as f64, (replicas.saturating_sub(1) / 3) as f64);
+    Floors {
+        signatures_per_batch: 2.0 * all,
+        verifications_per_batch: 4.0 * faults * all,
+        macs_per_batch: all,
+        ..Floors::without_cryptography(2.0 * all * (all - 1.0), 3.0)
+    }
+}
+
+/// A replica that can be made to lie. When it is slow, it is not quite as slow as others bear.
+fn replica(boot: Boot<Record>, setup: &Setup) -> Result<Byzantine<PbftReplica>, LaunchError> {
+    let (id, replicas) = (boot.id, boot.replicas);
+    let slow_by = setup.options.patience * 4 / 5;
+    Ok(Byzantine::new(PbftReplica::new(boot, setup)?, id, replicas, slow_by))
 }

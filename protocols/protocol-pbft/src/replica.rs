@@ -478,6 +478,8 @@ impl Replica for PbftReplica {
             Input::Synced(token) => self.synced(token, out),
             // What a peer missed while its link was down it asks for by its next status.
             Input::Link { .. } => {}
+            // Lies are told by the wrapper around this replica.
+            Input::Corrupt(_) => {}
         }
     }
 
