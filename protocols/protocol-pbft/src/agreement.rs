@@ -120,7 +120,9 @@ impl PbftReplica {
     /// The primary's PRE-PREPARE takes its PREPARE's place.
     fn accept(&mut self, seq: u64, out: &mut Out) {
         let (view, primary, honest) = (self.view, self.primary(), self.quorums.honest());
-        let Some(slot) = self.log.get_mut(seq).filter(|slot| self.active && !slot.sent_prepare) else { return };
+        let Some(slot) = self.log.get_mut(seq).filter(|slot| self.active && !slot.sent_prepare) else {
+            return;
+        };
         let Some(digest) = slot.proposal else { return };
         let Some(content) = slot.content(&digest).filter(|content| content.is_complete()) else { return };
         let backers = slot.prepares.backers(&digest) | 1 << primary.0;
@@ -145,7 +147,8 @@ impl PbftReplica {
         if !self.options.durable {
             return;
         }
-        let record = self.log.get(seq).and_then(|slot| slot.content(digest)).map(|content| content.record(seq));
+        let record =
+            self.log.get(seq).and_then(|slot| slot.content(digest)).map(|content| content.record(seq));
         if let Some(record) = record {
             self.persist(out, || record);
         }
@@ -248,7 +251,9 @@ impl PbftReplica {
     fn answer_early(&mut self, out: &mut Out) {
         let seq = self.executed + 1;
         let executed_ids = &self.executed_ids;
-        let Some(slot) = self.log.get_mut(seq).filter(|slot| slot.sent_commit && !slot.tentative) else { return };
+        let Some(slot) = self.log.get_mut(seq).filter(|slot| slot.sent_commit && !slot.tentative) else {
+            return;
+        };
         let Some(digest) = slot.proposal else { return };
         let Some(content) = slot.content(&digest).filter(|content| content.is_complete()) else { return };
         for (place, request) in slots(seq).zip(&content.requests) {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use protocol_core::{ReplicaId, WireError};
 
-use crate::authenticator::{Digest, Keyring, Signature};
 use crate::authenticator::Claim;
+use crate::authenticator::{Digest, Keyring, Signature};
 use crate::encoding::{Put, Reader};
 use crate::messages::Statement;
 use crate::quorums::Quorums;
@@ -166,9 +166,8 @@ impl ViewChange {
         };
         let once = self.prepared.windows(2).all(|pair| pair[0].seq < pair[1].seq);
         let ascending = self.preprepared.windows(2).all(|pair| pair[0].seq <= pair[1].seq);
-        let proved = self.stable.as_ref().is_none_or(|stable| {
-            stable.seq > 0 && stable.is_proof(quorums, keys)
-        });
+        let proved =
+            self.stable.as_ref().is_none_or(|stable| stable.seq > 0 && stable.is_proof(quorums, keys));
         once && ascending && self.prepared.iter().chain(&self.preprepared).all(within) && proved
     }
 

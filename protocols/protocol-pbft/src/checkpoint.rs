@@ -54,7 +54,8 @@ impl Checkpoints {
 
     /// A state that so many replicas voted for, with their votes in order of replica.
     fn elected(&self, seq: u64, quorum: usize) -> Option<(Digest, Vec<CheckpointVote>)> {
-        let votes: Vec<CheckpointVote> = self.votes.iter().filter_map(|votes| votes.get(&seq)).copied().collect();
+        let votes: Vec<CheckpointVote> =
+            self.votes.iter().filter_map(|votes| votes.get(&seq)).copied().collect();
         votes.iter().find_map(|candidate| {
             let same = votes.iter().filter(|vote| vote.state == candidate.state);
             let same: Vec<CheckpointVote> = same.copied().take(quorum).collect();

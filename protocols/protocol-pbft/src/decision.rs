@@ -101,3 +101,84 @@ fn prepared_at(change: &ViewChange, seq: u64) -> Option<(u64, Digest)> {
     let seen = &change.prepared[index];
     Some((seen.view, seen.digest))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use protocol_core::ReplicaId;
+
+    use super::*;
+    use crate::authenticator::Signature;
+    use crate::certificates::Seen;
+
+    fn digest(name: u8) -> Digest {
+        Digest([name; 32])
+    }
+
+    /// What a replica brings: pairs of view and name that it prepared and pre-prepared at sequence number 1.
+    fn change(replica: u32, prepared: Option<(u64, u8)>, preprepared: &[(u64, u8)]) -> Arc<ViewChange> {
+        let seen = |&(view, name): &(u64, u8)| Seen { seq: 1, view, digest: digest(name) };
+        Arc::new(ViewChange {
+            view: 9,
+            stable: None,
+            prepared: prepared.iter().map(seen).collect(),
+            preprepared: preprepared.iter().map(seen).collect(),
+            replica: ReplicaId(replica),
+            signature: Signature::from_bytes(&[0; 64]),
+        })
+    }
+
+    fn chosen(changes: &[Arc<ViewChange>]) -> Option<Vec<(u64, Digest)>> {
+        decide(changes, &Quorums::of(4)).map(|decision| decision.chosen)
+    }
+
+    #[test]
+    fn what_one_honest_replica_prepared_and_two_saw_is_kept() {
+        let (a, b, c) =
+            (change(0, Some((0, 1)), &[(0, 1)]), change(1, None, &[(0, 1)]), change(2, None, &[]));
+        assert_eq!(chosen(&[a.clone(), b.clone(), c.clone()]), Some(vec![(1, digest(1))]));
+        assert_eq!(chosen(&[a, b]), None, "two of four decide nothing");
+    }
+
+    #[test]
+    fn what_only_one_claims_to_have_seen_takes_more_view_changes() {
+        let liar = change(3, Some((5, 9)), &[(5, 9)]);
+        let nothing = |replica| change(replica, None, &[]);
+        assert_eq!(chosen(&[nothing(0), nothing(1), liar.clone()]), None, "it may be true");
+        assert_eq!(chosen(&[nothing(0), nothing(1), nothing(2), liar]), Some(vec![]));
+    }
+
+    #[test]
+    fn of_two_prepared_batches_the_later_view_has_it() {
+        let early = change(0, Some((0, 1)), &[(0, 1)]);
+        let late = |replica| change(replica, Some((3, 2)), &[(3, 2)]);
+        assert_eq!(chosen(&[early.clone(), late(1), late(2)]), Some(vec![(1, digest(2))]));
+        let vouched = change(3, None, &[(0, 1), (3, 2)]);
+        assert_eq!(chosen(&[early, late(1), vouched]), Some(vec![(1, digest(2))]));
+    }
+
+    proptest! {
+        /// Batch 1 was committed in view 2: three of four prepared it there, one of whom may lie about it; any
+        /// later claim is the liar's alone. No three or four view changes may choose anything else.
+        #[test]
+        fn a_committed_batch_is_never_lost(
+            lie in proptest::option::of((0u64..9, 1u8..4)),
+            seen in proptest::collection::vec((0u64..9, 1u8..4), 0..3),
+            earlier in proptest::option::of((0u64..2, 1u8..4)),
+            left_out in 0usize..5,
+        ) {
+            let honest = |replica| change(replica, Some((2, 1)), &[(2, 1)]);
+            let fourth: Vec<(u64, u8)> = earlier.into_iter().collect();
+            let mut changes =
+                vec![honest(0), honest(1), change(2, earlier, &fourth), change(3, lie, &seen)];
+            if left_out < 4 {
+                changes.remove(left_out);
+            }
+            if let Some(chosen) = chosen(&changes) {
+                prop_assert_eq!(chosen, vec![(1, digest(1))]);
+            } else {
+                prop_assert!(left_out != 3 && left_out < 4, "with all honest ones there must be a decision");
+            }
+        }
+    }
+}

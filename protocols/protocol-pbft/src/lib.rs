@@ -28,9 +28,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use protocol_core::{
-    Behaviour, Boot, Byzantine, ClientRule, Cluster, Descriptor, DriverOptions, Family, FaultModel, Floors, LaunchError, LaunchSpec,
-    Order, Protocol, ReplicaCluster, Seal, SimulatedCluster, Simulation, SimulationSpec, StorageSpec, Tunable,
-    check_size,
+    Behaviour, Boot, Byzantine, ClientRule, Cluster, Descriptor, DriverOptions, Family, FaultModel, Floors,
+    LaunchError, LaunchSpec, Order, Protocol, ReplicaCluster, Seal, SimulatedCluster, Simulation,
+    SimulationSpec, StorageSpec, Tunable, check_size,
 };
 
 pub use authenticator::{Authentication, Digest, KeySource, Keyring, Proof, Signature, Tag};

@@ -101,11 +101,7 @@ impl Content {
     }
 
     /// Puts requests that `find` knows in their places. Those executed earlier are needed no more.
-    pub(crate) fn fill(
-        &mut self,
-        executed: &IdSet,
-        mut find: impl FnMut(u32, &Entry) -> Option<Request>,
-    ) {
+    pub(crate) fn fill(&mut self, executed: &IdSet, mut find: impl FnMut(u32, &Entry) -> Option<Request>) {
         let Content { batch, requests, missing } = self;
         if missing.len() == batch.len() {
             // Nothing is here yet: go through the list once.
@@ -132,16 +128,16 @@ impl Content {
 
     /// Whether every request is here that was not executed earlier.
     pub(crate) fn is_executable(&self, executed: &IdSet) -> bool {
-        let is_done = |&place: &u32| {
-            self.batch.entry(place as usize).is_some_and(|entry| executed.contains(entry.id))
-        };
+        let is_done =
+            |&place: &u32| self.batch.entry(place as usize).is_some_and(|entry| executed.contains(entry.id));
         self.missing.iter().all(is_done)
     }
 
     /// What of it goes into the log on disk.
     pub(crate) fn record(&self, seq: u64) -> Record {
         let requests = (0..).zip(&self.requests);
-        let requests = requests.filter_map(|(place, request)| Some((place, request.as_ref()?.command.clone())));
+        let requests =
+            requests.filter_map(|(place, request)| Some((place, request.as_ref()?.command.clone())));
         Record::Content(seq, self.batch.clone(), requests.collect())
     }
 

@@ -90,8 +90,7 @@ impl Wire for Record {
             Self::PREPARED => Record::Prepared(vote(&mut reader)?),
             Self::CONTENT => {
                 let (seq, batch) = (reader.number()?, get_batch(&mut reader)?);
-                let request =
-                    |reader: &mut Reader| Ok((reader.short()?, Command::decode(reader.block()?)?));
+                let request = |reader: &mut Reader| Ok((reader.short()?, Command::decode(reader.block()?)?));
                 Record::Content(seq, batch, reader.list(8, request)?)
             }
             Self::STABLE => Record::Stable(Arc::new(Certificate::decode(&mut reader)?), reader.block()?),
@@ -111,6 +110,34 @@ impl Wire for Record {
                 12 + batch_len(batch) + requests.sum::<usize>()
             }
             Record::Stable(certificate, snapshot) => certificate.encoded_len() + 4 + snapshot.len(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol_core::CommandId;
+
+    use super::*;
+    use crate::authenticator::Digest;
+
+    #[test]
+    fn records_decode_to_themselves_and_know_their_length() {
+        let digest = Digest::of(b"state");
+        let vote = Vote { view: 1, seq: 2, digest };
+        let certificate = Arc::new(Certificate { seq: 128, state: digest, votes: Vec::new() });
+        let command = Command::new(CommandId(5), b"payload");
+        for record in [
+            Record::PrePrepared(vote),
+            Record::Prepared(vote),
+            Record::Content(7, Batch::null(), vec![(3, command)]),
+            Record::Stable(certificate, Bytes::from_static(b"state")),
+        ] {
+            let mut buffer = Vec::new();
+            record.encode(&mut buffer);
+            assert_eq!(buffer.len(), record.encoded_len());
+            assert!(Record::decode(Bytes::copy_from_slice(&buffer[..buffer.len() - 1])).is_err());
+            assert_eq!(Record::decode(buffer.into()).unwrap(), record);
         }
     }
 }

@@ -310,7 +310,8 @@ impl PbftReplica {
     fn check_signatures(&mut self, out: &mut Out) {
         while !self.unchecked.is_empty() {
             let round = self.next_unchecked();
-            let statements: Vec<Statement> = round.iter().map(|(_, message)| message.body.statement()).collect();
+            let statements: Vec<Statement> =
+                round.iter().map(|(_, message)| message.body.statement()).collect();
             let claims: Vec<Claim<'_>> = round
                 .iter()
                 .zip(&statements)

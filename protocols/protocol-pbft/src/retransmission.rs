@@ -118,8 +118,8 @@ impl PbftReplica {
             let Some(slot) = self.log.get(seq) else { continue };
             let Some(digest) = slot.wanted() else { continue };
             let content = slot.content(&digest);
-            let missing: Vec<u32> =
-                content.map_or(Vec::new(), |content| content.missing.iter().copied().take(MOST_MISSING).collect());
+            let missing: Vec<u32> = content
+                .map_or(Vec::new(), |content| content.missing.iter().copied().take(MOST_MISSING).collect());
             for to in [primary, other].into_iter().filter(|&to| to != me) {
                 self.send(to, Body::Fetch { seq, digest, missing: missing.clone() }, out);
             }

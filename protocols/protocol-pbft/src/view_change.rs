@@ -196,7 +196,8 @@ impl PbftReplica {
         let (view, primary) = (self.view, self.primary());
         let mut early = Vec::new();
         for (seq, slot) in self.log.iter_mut() {
-            if let Some((_, batch)) = slot.early.take_if(|(of, _)| *of <= view).filter(|(of, _)| *of == view) {
+            if let Some((_, batch)) = slot.early.take_if(|(of, _)| *of <= view).filter(|(of, _)| *of == view)
+            {
                 early.push((seq, batch));
             }
         }

@@ -19,7 +19,8 @@ fn uniform(replicas: usize, one_way_ms: u64, seed: u64) -> SimulationSpec {
 }
 
 fn set(spec: &mut SimulationSpec, protocol: Pbft, values: &[(&str, f64)]) {
-    let values: BTreeMap<String, f64> = values.iter().map(|&(name, value)| (name.to_string(), value)).collect();
+    let values: BTreeMap<String, f64> =
+        values.iter().map(|&(name, value)| (name.to_string(), value)).collect();
     spec.settings = Settings::checked(values, &protocol.descriptor()).unwrap();
 }
 

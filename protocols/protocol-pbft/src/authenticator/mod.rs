@@ -17,8 +17,8 @@ use ed25519_dalek::{SigningKey, VerifyingKey};
 use protocol_core::ReplicaId;
 
 pub use ed25519_dalek::Signature;
-pub use mac::Tag;
 pub(crate) use mac::MacKey;
+pub use mac::Tag;
 pub(crate) use signature::Claim;
 
 /// A BLAKE3 digest.
