@@ -7,8 +7,9 @@ use protocol_core::{Command, Wire, WireError};
 
 use crate::batch::Batch;
 use crate::certificates::{Certificate, NewView, ViewChange};
+use crate::codec::{batch_len, get_batch, put_batch};
 use crate::encoding::{Put, Reader};
-use crate::messages::{Vote, batch_len, get_batch, put_batch};
+use crate::messages::Vote;
 
 /// An entry of a replica's log. Later ones override earlier ones.
 #[derive(Clone, Debug, PartialEq)]
