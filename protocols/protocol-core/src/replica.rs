@@ -184,6 +184,8 @@ pub struct EffectQueues<Message, Record> {
     pub(crate) view: Option<(View, Option<ReplicaId>)>,
     pub(crate) misbehaviour: Vec<Misbehaviour>,
     pub(crate) proposals: u64,
+    /// Proposals that the replica put together by itself, and the commands in them.
+    pub(crate) batches: [u64; 2],
     /// Signatures made, signatures checked, authentication codes made or checked.
     pub(crate) cryptography: [u64; 3],
 }
@@ -204,6 +206,7 @@ impl<Message, Record> Default for EffectQueues<Message, Record> {
             view: None,
             misbehaviour: Vec::new(),
             proposals: 0,
+            batches: [0; 2],
             cryptography: [0; 3],
         }
     }
@@ -228,9 +231,9 @@ impl<Message: Clone, Record> EffectQueues<Message, Record> {
         })
     }
 
-    /// Proposals counted.
-    pub fn proposals(&self) -> u64 {
-        self.proposals
+    /// Proposals that were counted by [`proposed_batch`](Effects::proposed_batch).
+    pub fn batches(&self) -> u64 {
+        self.batches[0]
     }
 
     /// Sends to every replica of a cluster of `replicas` but `me`.
@@ -309,6 +312,13 @@ impl<Message: Clone, Record> EffectQueues<Message, Record> {
     /// Counts one proposal (one consensus instance, append or block), however many commands it holds.
     pub fn proposed(&mut self) {
         self.proposals += 1;
+    }
+
+    /// Counts one proposal of so many commands, by a replica that keeps commands and makes its own batches
+    /// of them. [`proposed`](Effects::proposed) is for those that propose what they are given at once.
+    pub fn proposed_batch(&mut self, commands: u64) {
+        self.batches[0] += 1;
+        self.batches[1] += commands;
     }
 
     /// Counts signatures made.

@@ -68,7 +68,7 @@ fn measure(protocol: Pbft, replicas: usize, batch: u64, commands: u64) {
                 messages += 1;
                 nodes[to.index()].inbox.push_back((ReplicaId(id as u32), message));
             }
-            decisions += if id == 0 { effects.proposals() } else { 0 };
+            decisions += if id == 0 { effects.batches() } else { 0 };
         }
     }
     let cpu = (cpu_ns() - begin) as f64;

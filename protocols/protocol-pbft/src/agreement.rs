@@ -29,7 +29,7 @@ impl PbftReplica {
             let Some(slot) = self.log.entry(seq) else { return };
             slot.proposal = Some(batch.digest());
             slot.contents.push(Content::new(batch.clone()));
-            out.proposed();
+            out.proposed_batch(batch.len() as u64);
             self.complete(seq, out);
             self.broadcast(Body::PrePrepare { view, seq, batch }, out);
         }

@@ -137,21 +137,31 @@ impl Protocol for Pbft {
     }
 }
 
-/// 2n(n − 1) messages, and a code made and checked for each; one more is checked per request and replica.
-fn floors_with_codes(replicas: usize) -> Floors {
-    let messages = 2.0 * replicas as f64 * replicas.saturating_sub(1) as f64;
-    Floors { macs_per_batch: 2.0 * messages, ..Floors::without_cryptography(messages, 3.0) }
+/// Proofs of votes that the replicas check together, at least. A backup checks a PRE-PREPARE and 2f − 1 PREPAREs
+/// beside its own, the primary 2f PREPAREs, and everyone 2f COMMITs beside its own: 4f for each.
+fn least_checks(replicas: usize) -> f64 {
+    let faults = replicas.saturating_sub(1) / 3;
+    (4 * faults * replicas) as f64
 }
 
-/// Every replica signs twice, and checks no more than the quorums that it is part of take: the PRE-PREPARE
-/// if it is a backup, 2f PREPAREs but for its own, and 2f COMMITs beside its own.
+fn messages_per_batch(replicas: usize) -> f64 {
+    2.0 * replicas as f64 * replicas.saturating_sub(1) as f64
+}
+
+/// A code is made for every message, and each replica checks the client's code on the batch's one request.
+fn floors_with_codes(replicas: usize) -> Floors {
+    let messages = messages_per_batch(replicas);
+    let macs_per_batch = messages + least_checks(replicas) + replicas as f64;
+    Floors { macs_per_batch, ..Floors::without_cryptography(messages, 3.0) }
+}
+
+/// Every replica signs twice, the primary PRE-PREPARE and COMMIT, a backup PREPARE and COMMIT.
 fn floors_with_signatures(replicas: usize) -> Floors {
-    let (all, faults) = (replicas as f64, (replicas.saturating_sub(1) / 3) as f64);
     Floors {
-        signatures_per_batch: 2.0 * all,
-        verifications_per_batch: 4.0 * faults * all,
-        macs_per_batch: all,
-        ..Floors::without_cryptography(2.0 * all * (all - 1.0), 3.0)
+        signatures_per_batch: 2.0 * replicas as f64,
+        verifications_per_batch: least_checks(replicas),
+        macs_per_batch: replicas as f64,
+        ..Floors::without_cryptography(messages_per_batch(replicas), 3.0)
     }
 }
 
