@@ -107,7 +107,7 @@ fn bad_input_gets_one_line_and_its_exit_code() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     for (arguments, code, expected) in [
-        ("run --protocol zab", 2, "no protocol `zab`; there are: raft-rs, openraft"),
+        ("run --protocol zab", 2, "no protocol `zab`; there are: raft-rs, openraft, omnipaxos"),
         ("run --scenario medium", 2, "no scenario `medium`; there are: low_load, high_load, stress"),
         ("run --profile slow", 2, "no profile `slow`; there are: quick, full"),
         ("run --baseline old", 5, "no baseline `old`"),
@@ -212,15 +212,15 @@ fn a_run_is_saved_compared_and_listed() {
         table.contains("raft-rs [channel, memory]") && table.contains("openraft [channel, memory]"),
         "{table}"
     );
-    assert!(table.contains("baseline `before`: 2 rows saved"), "{table}");
+    assert!(table.contains("baseline `before`: 3 rows saved"), "{table}");
     assert_eq!(place.results()["complete"], true);
     let second = place.run(&format!("{brief} --baseline before"));
     assert_eq!(second.status.code(), Some(0), "{}", text(&second.stderr));
     assert!(text(&second.stdout).contains("throughput_per_s"), "{}", text(&second.stdout));
     let compared = place.run("compare before latest --format json");
     let comparison: serde_json::Value = serde_json::from_slice(&compared.stdout).unwrap();
-    assert_eq!(comparison["rows"].as_array().unwrap().len(), 2);
-    assert!(text(&place.run("baseline list").stdout).starts_with("before (local, 2 rows)"));
+    assert_eq!(comparison["rows"].as_array().unwrap().len(), 3);
+    assert!(text(&place.run("baseline list").stdout).starts_with("before (local, 3 rows)"));
     assert!(text(&place.run("baseline show before").stdout).contains("brief"));
     assert_eq!(place.run("baseline rm before").status.code(), Some(0));
     assert_eq!(place.run("baseline show before").status.code(), Some(5));
@@ -307,14 +307,17 @@ fn machines_read_json_and_the_history_remembers() {
     let entries: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
     let keys: Vec<&str> =
         entries.as_array().unwrap().iter().filter_map(|entry| entry["key"].as_str()).collect();
-    assert_eq!(keys, ["brief/openraft/channel/memory", "brief/raft-rs/channel/memory"]);
+    assert_eq!(
+        keys,
+        ["brief/omnipaxos/channel/memory", "brief/openraft/channel/memory", "brief/raft-rs/channel/memory"]
+    );
     assert!(entries.as_array().unwrap().iter().all(|entry| entry["pinned"] == true));
     let forgotten =
         place.run("run --file scenarios.toml --scenario brief --protocol raft-rs -q --no-history");
     assert_eq!(forgotten.status.code(), Some(0));
     let listed = place.run("history list --format json");
     let entries: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
-    assert_eq!(entries.as_array().unwrap().len(), 2);
+    assert_eq!(entries.as_array().unwrap().len(), 3);
 }
 
 #[test]
@@ -349,7 +352,7 @@ fn hooks_run_around_each_protocol_and_a_failing_one_stops_the_run() {
     );
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let hooked = std::fs::read_to_string(place.path().join("hooked")).unwrap();
-    assert_eq!(hooked, "raft-rs completed\nopenraft completed\n");
+    assert_eq!(hooked, "raft-rs completed\nopenraft completed\nomnipaxos completed\n");
 
     let output = with_hooks("'echo the disk is not mounted; exit 4'", "'touch never'");
     assert_eq!(output.status.code(), Some(1));

@@ -177,7 +177,7 @@ impl Schedule {
         let Conditions { delay_us, jitter_us, loss, duplication, fifo } = self.conditions;
         let delay = Duration::from_micros(delay_us);
         let jitter = Duration::from_micros(jitter_us);
-        let link = LinkSpec { delay, jitter, loss, duplication, bandwidth: None, fifo };
+        let link = LinkSpec { delay, jitter, loss, duplication, fifo, ..LinkSpec::default() };
         SimulationSpec {
             timing: TIMING,
             settings: settings.clone(),

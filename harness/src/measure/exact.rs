@@ -230,6 +230,8 @@ mod tests {
                 decided,
                 answered,
                 outcome,
+                output: 0,
+                spread: None,
             });
         }
         let replica = |messages: u64, bytes: u64| {

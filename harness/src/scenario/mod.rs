@@ -419,6 +419,7 @@ impl Scenario {
                 bandwidth: network.bandwidth_bytes_per_s,
                 // One TCP connection keeps order, and so do the libraries' own transports.
                 fifo: true,
+                ..LinkSpec::default()
             },
         }
     }

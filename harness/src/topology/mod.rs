@@ -274,6 +274,7 @@ impl Topology {
             duplication: self.duplication.between(from, to),
             bandwidth: self.bandwidth_bytes_per_s.as_ref().map(|rate| rate.between(from, to)),
             fifo: !self.reorder,
+            ..LinkSpec::default()
         }
     }
 

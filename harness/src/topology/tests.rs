@@ -113,7 +113,7 @@ fn every_property_reaches_its_link() {
         loss: 0.25,
         duplication: 0.5,
         bandwidth: Some(1e9),
-        fifo: false,
+        ..LinkSpec::default()
     };
     let back = LinkSpec { delay: ms(20.0), jitter: ms(3.0), duplication: 1.0, ..there };
     assert_eq!(links, [[LinkSpec::default(), there], [back, LinkSpec::default()]]);

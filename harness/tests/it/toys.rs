@@ -67,6 +67,7 @@ impl Protocol for Toy {
             cluster_sizes: (3, 3),
             order: protocol_core::Order::Total,
             commit_means: "applied everywhere",
+            fifo: false,
             floors: |_| Floors::without_cryptography(4.0, 2.0),
             tunables: &[],
             behaviours: &[],

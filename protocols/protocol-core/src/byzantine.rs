@@ -178,6 +178,8 @@ impl<R: Corruptible> Replica for Byzantine<R> {
     type Message = R::Message;
     type Record = R::Record;
 
+    const FIFO: bool = R::FIFO;
+
     fn step(&mut self, now: Time, input: Input<R::Message>, effects: &mut Effects<Self>) {
         match input {
             Input::Corrupt(behaviour) => self.behaviour = behaviour,

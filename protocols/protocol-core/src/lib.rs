@@ -8,7 +8,8 @@
 //!   and faults.
 //! - A library that owns its runtime, or a live server, implements [`Cluster`] itself, with the
 //!   pieces that [`ReplicaCluster`] is made of: [`Network`], [`Wal`], [`SharedClient`],
-//!   [`Application`].
+//!   [`Application`]. In virtual time it implements [`Simulation`], with the pieces of
+//!   [`simulation`].
 //!
 //! Either way a [`Protocol`] describes and launches it.
 //!
@@ -120,7 +121,7 @@ mod phases;
 mod protocol;
 mod replica;
 mod replica_cluster;
-mod simulation;
+pub mod simulation;
 mod storage;
 mod submit;
 mod wire;

@@ -128,6 +128,9 @@ pub struct Descriptor {
     pub order: Order,
     /// What "committed" means here, in words.
     pub commit_means: &'static str,
+    /// Whether it needs links that keep order; see [`Replica::FIFO`](crate::Replica::FIFO), which has
+    /// drivers provide them.
+    pub fifo: bool,
     /// Floors in a cluster of n.
     pub floors: fn(n: usize) -> Floors,
     /// Settings.

@@ -105,6 +105,12 @@ pub trait Replica: Send + Sized + 'static {
     /// What a replica writes to its log, and gets back after a crash.
     type Record: Wire;
 
+    /// Whether the protocol is made for links that keep order, such as TCP's. The drivers then give it
+    /// [connections](crate::LinkSpec::connection), whatever the run asks for: messages keep their order,
+    /// none arrives twice, a loss costs a retransmission, and both ends of a link are told when it comes
+    /// up. The adapter's [`Descriptor::fifo`](crate::Descriptor::fifo) says the same.
+    const FIFO: bool = false;
+
     /// Takes one input.
     fn step(&mut self, now: Time, input: Input<Self::Message>, effects: &mut Effects<Self>);
 

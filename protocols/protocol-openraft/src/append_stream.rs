@@ -11,57 +11,62 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt, stream};
+use openraft::alias::{InstantOf, SleepOf};
 use openraft::base::BoxStream;
 use openraft::errors::NetworkError;
 use openraft::raft::{AppendEntriesRequest, StreamAppendResult};
-use openraft::{OptionalSend, RPCTypes};
+use openraft::type_config::TypeConfigExt;
+use openraft::{Instant, OptionalSend, RPCTypes};
 use protocol_core::ReplicaId;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, Sleep, sleep};
 
+use crate::environment::Environment;
 use crate::network::{CallError, Endpoint, timed_out};
 use crate::types::{Raft, Rpc, TypeConfig};
 
-type Request = AppendEntriesRequest<TypeConfig>;
-type AppendResult = StreamAppendResult<TypeConfig>;
+type Request<E> = AppendEntriesRequest<TypeConfig<E>>;
+type AppendResult<E> = StreamAppendResult<TypeConfig<E>>;
+type Moment<E> = InstantOf<TypeConfig<E>>;
+type Sleep<E> = SleepOf<TypeConfig<E>>;
 
 /// Requests that may overtake a missing one before it counts as lost.
 const HELD_BACK: usize = 16;
 
 /// What comes back to the sender of a stream.
-pub(crate) enum Reply {
+pub(crate) enum Reply<E: Environment> {
     /// The result of one request.
-    Result(u64, AppendResult),
+    Result(u64, AppendResult<E>),
     /// The receiver misses a request.
     Broken,
 }
 
 /// The sender's end.
-pub(crate) struct Outgoing<S> {
-    endpoint: Arc<Endpoint>,
+pub(crate) struct Outgoing<E: Environment, S> {
+    endpoint: Arc<Endpoint<E>>,
     to: ReplicaId,
     stream: u64,
     input: S,
     input_ended: bool,
-    replies: mpsc::UnboundedReceiver<Reply>,
+    replies: mpsc::UnboundedReceiver<Reply<E>>,
     /// Requests sent, and how many of them are answered.
     sent: u64,
     answered: u64,
     /// When the oldest unanswered request was sent, or the latest answer came.
-    progress: Instant,
-    alarm: Pin<Box<Sleep>>,
+    progress: Moment<E>,
+    alarm: Pin<Box<Sleep<E>>>,
 }
 
-impl<S> Outgoing<S>
+impl<E, S> Outgoing<E, S>
 where
-    S: Stream<Item = Request> + OptionalSend + Unpin + 'static,
+    E: Environment,
+    S: Stream<Item = Request<E>> + OptionalSend + Unpin + 'static,
 {
     /// Sends the requests as they come, and yields their results.
     pub(crate) fn start(
-        endpoint: Arc<Endpoint>,
+        endpoint: Arc<Endpoint<E>>,
         to: ReplicaId,
         input: S,
-    ) -> BoxStream<'static, Result<AppendResult, CallError>> {
+    ) -> BoxStream<'static, Result<AppendResult<E>, CallError<E>>> {
         let (stream, replies) = endpoint.open_stream();
         let outgoing = Outgoing {
             endpoint,
@@ -72,8 +77,8 @@ where
             replies,
             sent: 0,
             answered: 0,
-            progress: Instant::now(),
-            alarm: Box::pin(sleep(Duration::ZERO)),
+            progress: TypeConfig::<E>::now(),
+            alarm: Box::pin(TypeConfig::<E>::sleep(Duration::ZERO)),
         };
         Box::pin(stream::unfold(Some(outgoing), async |outgoing| {
             let mut outgoing = outgoing?;
@@ -84,7 +89,7 @@ where
         }))
     }
 
-    async fn next_result(&mut self) -> Option<Result<AppendResult, CallError>> {
+    async fn next_result(&mut self) -> Option<Result<AppendResult<E>, CallError<E>>> {
         loop {
             let waiting = self.sent - self.answered;
             if waiting == 0 && self.input_ended {
@@ -98,7 +103,7 @@ where
                     Reply::Result(sequence, _) if sequence < self.answered => {}
                     Reply::Result(sequence, result) => {
                         self.answered = sequence + 1;
-                        self.progress = Instant::now();
+                        self.progress = TypeConfig::<E>::now();
                         return Some(Ok(result));
                     }
                     Reply::Broken => {
@@ -119,15 +124,15 @@ where
                         return Some(Err(timeout.into()));
                     }
                     // Moved only when it rings, because tokio's timers are dear to move.
-                    self.alarm.as_mut().reset(self.progress + patience);
+                    self.alarm.set(TypeConfig::<E>::sleep_until(self.progress + patience));
                 }
             }
         }
     }
 
-    fn send(&mut self, request: Request) {
+    fn send(&mut self, request: Request<E>) {
         if self.sent == self.answered {
-            self.progress = Instant::now();
+            self.progress = TypeConfig::<E>::now();
         }
         let sequence = self.sent;
         self.sent += 1;
@@ -136,23 +141,23 @@ where
     }
 }
 
-impl<S> Drop for Outgoing<S> {
+impl<E: Environment, S> Drop for Outgoing<E, S> {
     fn drop(&mut self) {
         self.endpoint.close_stream(self.stream);
     }
 }
 
 /// The receiver's end. A later stream of the same sender takes its place.
-pub(crate) struct Incoming {
+pub(crate) struct Incoming<E: Environment> {
     pub(crate) stream: u64,
     next: u64,
-    ahead: BTreeMap<u64, Request>,
-    requests: mpsc::UnboundedSender<Request>,
+    ahead: BTreeMap<u64, Request<E>>,
+    requests: mpsc::UnboundedSender<Request<E>>,
 }
 
-impl Incoming {
+impl<E: Environment> Incoming<E> {
     /// Feeds requests to the library, and sends its results back.
-    pub(crate) fn start(endpoint: &Arc<Endpoint>, from: ReplicaId, stream: u64, raft: &Raft) -> Self {
+    pub(crate) fn start(endpoint: &Arc<Endpoint<E>>, from: ReplicaId, stream: u64, raft: &Raft<E>) -> Self {
         let (sender, requests) = mpsc::unbounded_channel();
         let requests = stream::unfold(requests, async |mut requests| {
             let request = requests.recv().await?;
@@ -170,7 +175,7 @@ impl Incoming {
     }
 
     /// Takes a request that arrived; false when one before it must be lost.
-    pub(crate) fn take(&mut self, sequence: u64, request: Request) -> bool {
+    pub(crate) fn take(&mut self, sequence: u64, request: Request<E>) -> bool {
         if sequence != self.next {
             if sequence > self.next {
                 self.ahead.insert(sequence, request);
@@ -184,7 +189,7 @@ impl Incoming {
         true
     }
 
-    fn feed(&mut self, request: Request) {
+    fn feed(&mut self, request: Request<E>) {
         self.next += 1;
         // The library gives up a stream after anything but a success, and so will the sender.
         self.requests.send(request).ok();
@@ -196,9 +201,11 @@ mod tests {
     use std::sync::atomic::AtomicU64;
 
     use openraft::errors::RPCError;
-    use protocol_core::{CounterCell, Inbox, LinkSpec, Network, NetworkSpec};
+    use protocol_core::{CounterCell, Inbox, Network, NetworkSpec};
 
     use super::*;
+    use crate::environment::RealTime;
+    use crate::gate::GatedTasks;
     use crate::network::Carriage;
     use crate::types::{LogId, Vote};
 
@@ -206,12 +213,12 @@ mod tests {
         LogId { leader_id: openraft::vote::leader_id_std::CommittedLeaderId::new(1), index }
     }
 
-    fn request(index: u64) -> Request {
+    fn request(index: u64) -> Request<RealTime> {
         let vote = Vote::new_committed(1, 0);
         Request { vote, prev_log_id: Some(log_id(index)), entries: Vec::new(), leader_commit: None }
     }
 
-    fn indices(requests: &mut mpsc::UnboundedReceiver<Request>) -> Vec<u64> {
+    fn indices(requests: &mut mpsc::UnboundedReceiver<Request<RealTime>>) -> Vec<u64> {
         std::iter::from_fn(|| requests.try_recv().ok()?.prev_log_id).map(|id| id.index).collect()
     }
 
@@ -233,7 +240,7 @@ mod tests {
     type Sent = mpsc::UnboundedReceiver<Rpc>;
 
     /// A leader's endpoint, and what it sends to a peer that answers only when the test does.
-    async fn endpoint(patience: Duration) -> (Arc<Endpoint>, Sent) {
+    async fn endpoint(patience: Duration) -> (Arc<Endpoint<RealTime>>, Sent) {
         let (sender, sent) = mpsc::unbounded_channel();
         let nobody: Inbox<Rpc> = Box::new(|_, _| {});
         let peer: Inbox<Rpc> = Box::new(move |_, message| drop(sender.send(message)));
@@ -243,10 +250,10 @@ mod tests {
             patience,
             pause: patience,
             window: 4,
-            link: LinkSpec::default(),
+            bandwidth: None,
             numbers: Arc::new(AtomicU64::new(1)),
         };
-        (Arc::new(Endpoint::new(ReplicaId(0), network, carriage)), sent)
+        (Arc::new(Endpoint::new(ReplicaId(0), network, GatedTasks::on_current_runtime(), carriage)), sent)
     }
 
     async fn next_sent(sent: &mut Sent) -> (u64, u64) {
@@ -256,7 +263,7 @@ mod tests {
         }
     }
 
-    fn endless() -> impl Stream<Item = Request> + Send + Unpin {
+    fn endless() -> impl Stream<Item = Request<RealTime>> + Send + Unpin {
         stream::iter((0..).map(request))
     }
 

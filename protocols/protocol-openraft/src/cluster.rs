@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use async_trait::async_trait;
 use openraft::Config;
@@ -14,9 +14,8 @@ use protocol_core::{
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
-use crate::network::Carriage;
 use crate::replica::{Life, Node, Origin, offer_to};
-use crate::{WINDOW_REQUESTS, types::Rpc};
+use crate::types::Rpc;
 
 /// Replicas on the current runtime.
 pub(crate) struct OpenraftCluster {
@@ -36,14 +35,7 @@ impl OpenraftCluster {
         let network: Network<Rpc> = Network::open(&spec.network, inboxes, counters, spec.seed).await?;
         let (client, client_task) =
             SharedClient::start(spec.replicas, ClientRule::Leader, None, offer_to(nodes.clone()));
-        let carriage = Carriage {
-            // Long after any healthy answer, and before a follower could think of an election.
-            patience: spec.timing.election_min / 2,
-            pause: spec.timing.heartbeat,
-            window: spec.settings.get(&WINDOW_REQUESTS) as u64,
-            link: spec.network.link,
-            numbers: Arc::new(AtomicU64::new(1)),
-        };
+        let carriage = crate::carriage(spec.timing, &spec.settings, spec.network.link.bandwidth);
         let cluster = OpenraftCluster {
             nodes,
             origin: Origin { config: Arc::new(config), carriage, network, client: client.clone() },

@@ -14,7 +14,9 @@ use std::time::Duration;
 use openraft::OptionalSend;
 use openraft::async_runtime::AsyncRuntime;
 use openraft::impls::TokioRuntime;
+use tokio::runtime::Handle;
 
+use crate::environment::Tasks;
 use crate::network::held;
 
 tokio::task_local! {
@@ -75,6 +77,27 @@ impl Gate {
             waiting.push(context.waker().clone());
         }
         Poll::Pending
+    }
+}
+
+/// Where the tasks of one life of a replica run.
+#[derive(Debug)]
+pub struct GatedTasks {
+    runtime: Handle,
+    /// They stand behind it.
+    pub(crate) gate: Arc<Gate>,
+}
+
+impl GatedTasks {
+    /// Tasks on the current runtime, behind a gate that is open.
+    pub(crate) fn on_current_runtime() -> Self {
+        GatedTasks { runtime: Handle::current(), gate: Arc::default() }
+    }
+}
+
+impl Tasks for GatedTasks {
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(self.gate.guard(task));
     }
 }
 

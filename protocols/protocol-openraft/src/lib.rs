@@ -3,33 +3,39 @@
 //! The library owns its tasks and timers, so this crate implements [`Cluster`] itself, from the same
 //! pieces that drive every other protocol: the shared [`Network`](protocol_core::Network) carries its
 //! calls, the shared [`SharedClient`](protocol_core::SharedClient) its commands, a
-//! [`Wal`](protocol_core::Wal) its log. See the README for upstream
-//! version, settings and limits.
+//! [`Wal`](protocol_core::Wal) its log. In virtual time all this stands on a simulated world instead. See
+//! the README for upstream version, settings and limits.
 //!
 //! [`TypeConfig`], [`LogStore`] and [`StateMachine`] are public so that the bare library can be
 //! measured with the same log and the same application, but without this crate's network and client.
 
 mod append_stream;
 mod cluster;
+mod environment;
 mod gate;
 mod log_store;
 mod marks;
 mod network;
 mod replica;
 mod responder;
+mod simulation;
 mod state_machine;
 mod types;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use openraft::{Config, SnapshotPolicy};
 use protocol_core::{
-    Cluster, Descriptor, Family, FaultModel, Floors, LaunchError, LaunchSpec, Protocol, Scale, Simulation,
-    SimulationSpec, Timing, Tunable, check_size,
+    Cluster, Descriptor, Family, FaultModel, Floors, LaunchError, LaunchSpec, Protocol, Scale, Settings,
+    Simulation, SimulationSpec, Timing, Tunable, check_size,
 };
 
+use network::Carriage;
+
+pub use environment::{Environment, RealTime};
 pub use gate::GatedRuntime;
 pub use log_store::LogStore;
 pub use responder::Responder;
@@ -103,6 +109,7 @@ impl Protocol for Openraft {
             cluster_sizes: (1, 101),
             order: protocol_core::Order::Total,
             commit_means: "in the log of a majority, durably when the storage is, and applied by the leader",
+            fifo: false,
             floors: |n| Floors::without_cryptography(2.0 * n.saturating_sub(1) as f64, 2.0),
             tunables: &[
                 MAX_PAYLOAD_ENTRIES,
@@ -122,17 +129,40 @@ impl Protocol for Openraft {
         Ok(Arc::new(cluster::OpenraftCluster::launch(&spec, config).await?))
     }
 
-    fn simulate(&self, _spec: &SimulationSpec) -> Result<Box<dyn Simulation>, LaunchError> {
-        let why = "it owns its runtime, and its simulated one is not connected here";
-        Err(LaunchError::NotSimulated { protocol: self.descriptor().name, why })
+    fn simulate(&self, spec: &SimulationSpec) -> Result<Box<dyn Simulation>, LaunchError> {
+        check_size(&self.descriptor(), spec.replicas)?;
+        let links = || spec.links.iter().flatten();
+        // Jitter may make a heartbeat's answer late now and then, which is for the simulation to show.
+        let slowest = links().map(|link| link.delay).max().unwrap_or_default();
+        let config = configure(spec.timing, &spec.settings, slowest)?;
+        let bandwidth = links().filter_map(|link| link.bandwidth).min_by(f64::total_cmp);
+        let carriage = carriage(spec.timing, &spec.settings, bandwidth);
+        Ok(Box::new(simulation::OpenraftSimulation::launch(spec, config, carriage)?))
     }
 }
 
 /// The library's configuration for a launch, or why the launch makes no sense.
 pub fn config(spec: &LaunchSpec) -> Result<Config, LaunchError> {
-    let whole = |tunable: &Tunable| spec.settings.get(tunable) as u64;
-    let Timing { heartbeat, election_min, election_max } = spec.timing;
-    let round_trip = (spec.network.link.delay + spec.network.link.jitter) * 2;
+    configure(spec.timing, &spec.settings, spec.network.link.delay + spec.network.link.jitter)
+}
+
+/// How the library's calls are carried, over links whose slowest has this bandwidth in bytes per second.
+fn carriage(timing: Timing, settings: &Settings, bandwidth: Option<f64>) -> Carriage {
+    Carriage {
+        // Long after any healthy answer, and before a follower could think of an election.
+        patience: timing.election_min / 2,
+        pause: timing.heartbeat,
+        window: settings.get(&WINDOW_REQUESTS) as u64,
+        bandwidth,
+        numbers: Arc::new(AtomicU64::new(1)),
+    }
+}
+
+/// The library's configuration for links of which the slowest takes so long one way.
+fn configure(timing: Timing, settings: &Settings, one_way: Duration) -> Result<Config, LaunchError> {
+    let whole = |tunable: &Tunable| settings.get(tunable) as u64;
+    let Timing { heartbeat, election_min, election_max } = timing;
+    let round_trip = one_way * 2;
     if heartbeat <= round_trip {
         return Err(LaunchError::Settings(format!(
             "heartbeat = {heartbeat:?}: openraft waits one interval for the answer to a heartbeat, and a \

@@ -18,19 +18,20 @@ use protocol_core::{CounterCell, Recovered, ReplicaId, Wal, Wire, WireError};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
+use crate::environment::{Environment, Journal, RealTime};
 use crate::marks::Marks;
 use crate::types::{Entry, LogId, SnapshotMeta, TypeConfig, Vote, decode, encode, entries_len, serde_len};
 
 /// A snapshot as it is kept and sent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct SavedSnapshot {
+pub struct SavedSnapshot {
     pub(crate) meta: SnapshotMeta,
     pub(crate) state: Bytes,
 }
 
 /// What a replica writes to its write-ahead log.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-enum Record {
+pub enum Record {
     Entries(Vec<Entry>),
     TruncateAfter(Option<LogId>),
     Purge(LogId),
@@ -57,16 +58,15 @@ impl Wire for Record {
 
 /// The log of one replica. Clones share it.
 #[derive(Clone)]
-pub struct LogStore {
+pub struct LogStore<E: Environment = RealTime> {
     id: u64,
     counters: Arc<CounterCell>,
-    log: Arc<Mutex<Log>>,
+    log: Arc<Mutex<Log<E>>>,
     /// Entries that this replica appended as leader and that are durable.
     flushed: Arc<Marks>,
 }
 
-#[derive(Default)]
-struct Log {
+struct Log<E: Environment> {
     entries: VecDeque<Entry>,
     /// How many entries at the front are purged already. They are freed a few with each append:
     /// thousands at once would show as a pause of the replica, and one of ours.
@@ -74,14 +74,25 @@ struct Log {
     purged: Option<LogId>,
     vote: Option<Vote>,
     snapshot: Option<SavedSnapshot>,
-    disk: Disk,
+    disk: Disk<E::Journal>,
 }
 
-#[derive(Default)]
-enum Disk {
-    #[default]
+impl<E: Environment> Default for Log<E> {
+    fn default() -> Self {
+        Log {
+            entries: VecDeque::new(),
+            doomed: 0,
+            purged: None,
+            vote: None,
+            snapshot: None,
+            disk: Disk::Memory,
+        }
+    }
+}
+
+enum Disk<J> {
     Memory,
-    Wal(Wal),
+    Wal(J),
     /// The replica crashed. What the library still writes is lost.
     Closed,
 }
@@ -89,17 +100,33 @@ enum Disk {
 impl LogStore {
     /// A log that forgets everything in a crash. `counters` count what would have been written.
     pub fn in_memory(id: ReplicaId, counters: Arc<CounterCell>) -> Self {
-        LogStore { id: u64::from(id.0), counters, log: Arc::default(), flushed: Arc::default() }
+        LogStore::forgetful(id, counters)
     }
 
     /// Opens or creates the write-ahead log at `path`, and recovers what it holds.
     pub fn open(id: ReplicaId, counters: Arc<CounterCell>, path: &Path) -> io::Result<Self> {
         let (wal, Recovered { records, .. }) = Wal::open(path)?;
+        LogStore::recovered(id, counters, wal, records)
+    }
+}
+
+impl<E: Environment> LogStore<E> {
+    pub(crate) fn forgetful(id: ReplicaId, counters: Arc<CounterCell>) -> Self {
+        LogStore { id: u64::from(id.0), counters, log: Arc::default(), flushed: Arc::default() }
+    }
+
+    /// The log that a journal held.
+    pub(crate) fn recovered(
+        id: ReplicaId,
+        counters: Arc<CounterCell>,
+        journal: E::Journal,
+        records: Vec<Record>,
+    ) -> io::Result<Self> {
         let mut log = Log::default();
         for record in records {
             log.replay(record)?;
         }
-        log.disk = Disk::Wal(wal);
+        log.disk = Disk::Wal(journal);
         let (id, log) = (u64::from(id.0), Arc::new(Mutex::new(log)));
         Ok(LogStore { id, counters, log, flushed: Arc::default() })
     }
@@ -154,11 +181,11 @@ impl LogStore {
         durable.await.unwrap_or_else(|_| Err(closed()))
     }
 
-    fn write(&self, log: &Log, record: Record) {
+    fn write(&self, log: &Log<E>, record: Record) {
         match &log.disk {
             // Nothing is written, so nothing is counted.
             Disk::Memory | Disk::Closed => {}
-            Disk::Wal(wal) => self.counters.logged(wal.append(&[record])),
+            Disk::Wal(wal) => self.counters.logged(wal.append(record)),
         }
     }
 
@@ -178,12 +205,12 @@ impl LogStore {
         entries.next_back().map(|entry| entry.log_id)
     }
 
-    fn log(&self) -> MutexGuard<'_, Log> {
+    fn log(&self) -> MutexGuard<'_, Log<E>> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Debug for LogStore {
+impl<E: Environment> Debug for LogStore<E> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("LogStore").field("id", &self.id).finish_non_exhaustive()
     }
@@ -193,7 +220,7 @@ fn closed() -> io::Error {
     io::Error::other("the log was closed by a crash of its replica")
 }
 
-impl Log {
+impl<E: Environment> Log<E> {
     /// Index of the first entry that is kept, or would be.
     fn first_index(&self) -> u64 {
         match self.entries.get(self.doomed) {
@@ -277,7 +304,7 @@ impl Log {
     }
 }
 
-impl RaftLogReader<TypeConfig> for LogStore {
+impl<E: Environment> RaftLogReader<TypeConfig<E>> for LogStore<E> {
     async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + Debug + OptionalSend>(
         &mut self,
         range: RB,
@@ -291,10 +318,10 @@ impl RaftLogReader<TypeConfig> for LogStore {
     }
 }
 
-impl RaftLogStorage<TypeConfig> for LogStore {
+impl<E: Environment> RaftLogStorage<TypeConfig<E>> for LogStore<E> {
     type LogReader = Self;
 
-    async fn get_log_state(&mut self) -> Result<LogState<TypeConfig>, io::Error> {
+    async fn get_log_state(&mut self) -> Result<LogState<TypeConfig<E>>, io::Error> {
         let log = self.log();
         let last = log.entries.range(log.doomed..).next_back().map(|entry| entry.log_id);
         Ok(LogState { last_purged_log_id: log.purged, last_log_id: last.or(log.purged) })
@@ -309,7 +336,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         self.write_durably(Record::Vote(*vote)).await
     }
 
-    async fn append<I>(&mut self, entries: I, callback: IOFlushed<TypeConfig>) -> Result<(), io::Error>
+    async fn append<I>(&mut self, entries: I, callback: IOFlushed<TypeConfig<E>>) -> Result<(), io::Error>
     where
         I: IntoIterator<Item = Entry> + OptionalSend,
         I::IntoIter: OptionalSend,
@@ -327,10 +354,10 @@ impl RaftLogStorage<TypeConfig> for LogStore {
                 callback.io_completed(Ok(()));
             }
             Disk::Wal(wal) => {
-                self.counters.logged(wal.append(&[Record::Entries(added.cloned().collect())]));
+                self.counters.logged(wal.append(Record::Entries(added.cloned().collect())));
                 let flushed = self.flushed.clone();
                 wal.sync(move |result| {
-                    if let Some(last) = proposed {
+                    if let (true, Some(last)) = (E::NOTES_PHASES, proposed) {
                         flushed.passed(last);
                     }
                     callback.io_completed(result);
@@ -354,7 +381,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         log.purge(upto);
         match &log.disk {
             // Only writing the log anew gives the space back.
-            Disk::Wal(wal) => self.counters.logged(wal.replace(&log.records())),
+            Disk::Wal(wal) => self.counters.logged(wal.replace(log.records())),
             _ => self.write(&log, Record::Purge(upto)),
         }
         Ok(())

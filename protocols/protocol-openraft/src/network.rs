@@ -19,17 +19,16 @@ use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, VoteRequest,
     VoteResponse,
 };
-use openraft::{OptionalSend, RPCTypes};
-use protocol_core::{LinkSpec, Network, ReplicaId};
-use tokio::runtime::Handle;
+use openraft::{AsyncRuntime, OptionalSend, RPCTypes};
+use protocol_core::ReplicaId;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::append_stream::{Incoming, Outgoing, Reply};
-use crate::gate::Gate;
+use crate::environment::{Carrier, Environment, RealTime, Tasks};
 use crate::marks::Marks;
 use crate::types::{Answer, Question, Raft, Rpc, Snapshot, TypeConfig};
 
-pub(crate) type CallError = RPCError<TypeConfig>;
+pub(crate) type CallError<E> = RPCError<TypeConfig<E>>;
 
 /// How the library's calls are carried; the same for all replicas.
 #[derive(Clone, Debug)]
@@ -40,42 +39,39 @@ pub(crate) struct Carriage {
     pub(crate) pause: Duration,
     /// Requests of a replication stream that may wait for their answers.
     pub(crate) window: u64,
-    /// To tell how long a snapshot takes.
-    pub(crate) link: LinkSpec,
+    /// Bytes per second of the slowest link, if it has a limit: to tell how long a snapshot takes.
+    pub(crate) bandwidth: Option<f64>,
     /// Numbers calls and streams, across all lives of all replicas, so that a late answer never
     /// matches the call of a later life.
     pub(crate) numbers: Arc<AtomicU64>,
 }
 
 /// One life of one replica on the network.
-pub(crate) struct Endpoint {
+pub(crate) struct Endpoint<E: Environment> {
     pub(crate) id: ReplicaId,
-    network: Network<Rpc>,
+    network: E::Network,
     pub(crate) carriage: Carriage,
-    runtime: Handle,
-    /// The replica's tasks stand behind it.
-    pub(crate) gate: Arc<Gate>,
+    pub(crate) tasks: E::Tasks,
     /// Whether messages wait, because the replica stands still or has yet to handle those before.
     waits: AtomicBool,
-    backlog: Mutex<VecDeque<(ReplicaId, Rpc)>>,
-    raft: OnceLock<Raft>,
+    backlog: Mutex<VecDeque<(ReplicaId, Rpc<E>)>>,
+    raft: OnceLock<Raft<E>>,
     /// Entries that were sent to a first peer.
     pub(crate) sent: Arc<Marks>,
     open: AtomicBool,
-    asked: Mutex<BTreeMap<u64, oneshot::Sender<Answer>>>,
-    outgoing: Mutex<BTreeMap<u64, mpsc::UnboundedSender<Reply>>>,
-    incoming: Mutex<BTreeMap<ReplicaId, Incoming>>,
+    asked: Mutex<BTreeMap<u64, oneshot::Sender<Answer<E>>>>,
+    outgoing: Mutex<BTreeMap<u64, mpsc::UnboundedSender<Reply<E>>>>,
+    incoming: Mutex<BTreeMap<ReplicaId, Incoming<E>>>,
 }
 
-impl Endpoint {
-    /// An endpoint on the current runtime, for a replica that has yet to be built on it.
-    pub(crate) fn new(id: ReplicaId, network: Network<Rpc>, carriage: Carriage) -> Self {
+impl<E: Environment> Endpoint<E> {
+    /// An endpoint for a replica that has yet to be built on it.
+    pub(crate) fn new(id: ReplicaId, network: E::Network, tasks: E::Tasks, carriage: Carriage) -> Self {
         Endpoint {
             id,
             network,
             carriage,
-            runtime: Handle::current(),
-            gate: Arc::default(),
+            tasks,
             waits: AtomicBool::new(false),
             backlog: Mutex::default(),
             raft: OnceLock::new(),
@@ -88,7 +84,7 @@ impl Endpoint {
     }
 
     /// Serves calls by this replica from now on.
-    pub(crate) fn serve_with(&self, raft: Raft) {
+    pub(crate) fn serve_with(&self, raft: Raft<E>) {
         self.raft.set(raft).ok();
     }
 
@@ -101,49 +97,20 @@ impl Endpoint {
         held(&self.backlog).clear();
     }
 
-    /// The replica stands still; false when it does already.
-    pub(crate) fn pause(&self) -> bool {
-        let pauses = !self.gate.is_closed();
-        self.waits.store(true, Relaxed);
-        self.gate.close();
-        pauses
-    }
-
-    /// The replica goes on, with the messages that came meanwhile; false when it does not stand still.
-    pub(crate) fn resume(self: &Arc<Self>) -> bool {
-        if !self.gate.is_closed() {
-            return false;
-        }
-        self.gate.open();
-        loop {
-            let waited = {
-                let mut backlog = held(&self.backlog);
-                if backlog.is_empty() {
-                    self.waits.store(false, Relaxed);
-                    return true;
-                }
-                std::mem::take(&mut *backlog)
-            };
-            for (from, message) in waited {
-                self.handle(from, message);
-            }
-        }
-    }
-
     /// Runs a task of this replica.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.runtime.spawn(self.gate.guard(task));
+        self.tasks.spawn(task);
     }
 
-    pub(crate) fn send(&self, to: ReplicaId, message: Rpc) {
+    pub(crate) fn send(&self, to: ReplicaId, message: Rpc<E>) {
         if self.open.load(Relaxed) {
             self.network.send(self.id, to, message);
         }
     }
 
     /// To be called before a request to append is sent, so that no answer to it is earlier.
-    pub(crate) fn note_sent(&self, request: &AppendEntriesRequest<TypeConfig>) {
-        if let Some(last) = request.entries.last() {
+    pub(crate) fn note_sent(&self, request: &AppendEntriesRequest<TypeConfig<E>>) {
+        if let (true, Some(last)) = (E::NOTES_PHASES, request.entries.last()) {
             self.sent.passed(last.log_id);
         }
     }
@@ -153,7 +120,7 @@ impl Endpoint {
     }
 
     /// Takes a message. Called on the network's tasks and threads.
-    pub(crate) fn receive(self: &Arc<Self>, from: ReplicaId, message: Rpc) {
+    pub(crate) fn receive(self: &Arc<Self>, from: ReplicaId, message: Rpc<E>) {
         if self.waits.load(Relaxed) {
             let mut backlog = held(&self.backlog);
             if self.waits.load(Relaxed) {
@@ -164,7 +131,7 @@ impl Endpoint {
         self.handle(from, message);
     }
 
-    fn handle(self: &Arc<Self>, from: ReplicaId, message: Rpc) {
+    fn handle(self: &Arc<Self>, from: ReplicaId, message: Rpc<E>) {
         // Locks are released before anything is sent: on the channel network that runs the
         // receiver's `receive` within ours.
         match message {
@@ -198,7 +165,7 @@ impl Endpoint {
         from: ReplicaId,
         stream: u64,
         sequence: u64,
-        request: AppendEntriesRequest<TypeConfig>,
+        request: AppendEntriesRequest<TypeConfig<E>>,
     ) {
         let Some(raft) = self.raft.get() else { return };
         let unbroken = {
@@ -217,13 +184,13 @@ impl Endpoint {
         }
     }
 
-    fn pass_to_stream(&self, stream: u64, reply: Reply) {
+    fn pass_to_stream(&self, stream: u64, reply: Reply<E>) {
         if let Some(waiting) = held(&self.outgoing).get(&stream) {
             waiting.send(reply).ok();
         }
     }
 
-    async fn answer(&self, question: Question) -> Option<Answer> {
+    async fn answer(&self, question: Question<E>) -> Option<Answer<E>> {
         let raft = self.raft.get()?;
         Some(match question {
             Question::Heartbeat(request) => Answer::Heartbeat(raft.append_entries(request).await.ok()?),
@@ -238,7 +205,7 @@ impl Endpoint {
     }
 
     /// Registers a replication stream; its replies come through the channel.
-    pub(crate) fn open_stream(&self) -> (u64, mpsc::UnboundedReceiver<Reply>) {
+    pub(crate) fn open_stream(&self) -> (u64, mpsc::UnboundedReceiver<Reply<E>>) {
         let (sender, replies) = mpsc::unbounded_channel();
         let stream = self.next_number();
         if self.open.load(Relaxed) {
@@ -252,37 +219,68 @@ impl Endpoint {
     }
 }
 
+impl Endpoint<RealTime> {
+    /// The replica stands still; false when it does already.
+    pub(crate) fn pause(&self) -> bool {
+        let pauses = !self.tasks.gate.is_closed();
+        self.waits.store(true, Relaxed);
+        self.tasks.gate.close();
+        pauses
+    }
+
+    /// The replica goes on, with the messages that came meanwhile; false when it does not stand still.
+    pub(crate) fn resume(self: &Arc<Self>) -> bool {
+        if !self.tasks.gate.is_closed() {
+            return false;
+        }
+        self.tasks.gate.open();
+        loop {
+            let waited = {
+                let mut backlog = held(&self.backlog);
+                if backlog.is_empty() {
+                    self.waits.store(false, Relaxed);
+                    return true;
+                }
+                std::mem::take(&mut *backlog)
+            };
+            for (from, message) in waited {
+                self.handle(from, message);
+            }
+        }
+    }
+}
+
 pub(crate) fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Makes the links of one replica to its peers.
 #[derive(Clone)]
-pub(crate) struct Links(pub(crate) Arc<Endpoint>);
+pub(crate) struct Links<E: Environment>(pub(crate) Arc<Endpoint<E>>);
 
-impl RaftNetworkFactory<TypeConfig> for Links {
-    type Network = Link;
+impl<E: Environment> RaftNetworkFactory<TypeConfig<E>> for Links<E> {
+    type Network = Link<E>;
 
-    async fn new_client(&mut self, target: u64, _: &()) -> Link {
+    async fn new_client(&mut self, target: u64, _: &()) -> Link<E> {
         Link { endpoint: self.0.clone(), to: ReplicaId(target as u32) }
     }
 }
 
 /// The way from one replica to another.
-pub(crate) struct Link {
-    endpoint: Arc<Endpoint>,
+pub(crate) struct Link<E: Environment> {
+    endpoint: Arc<Endpoint<E>>,
     to: ReplicaId,
 }
 
-impl Link {
+impl<E: Environment> Link<E> {
     /// Asks and waits for the answer, at most `patience`.
     async fn ask<T>(
         &self,
-        question: Question,
+        question: Question<E>,
         action: RPCTypes,
         patience: Duration,
-        expected: impl FnOnce(Answer) -> Option<T>,
-    ) -> Result<T, CallError> {
+        expected: impl FnOnce(Answer<E>) -> Option<T>,
+    ) -> Result<T, CallError<E>> {
         let endpoint = &self.endpoint;
         let number = endpoint.next_number();
         let (asker, answer) = oneshot::channel();
@@ -290,7 +288,7 @@ impl Link {
         // The library drops calls that it lost interest in.
         let _forget = Forget { endpoint, number };
         endpoint.send(self.to, Rpc::Ask { number, question });
-        match tokio::time::timeout(patience, answer).await {
+        match E::Runtime::timeout(patience, answer).await {
             Ok(Ok(answer)) => expected(answer)
                 .ok_or_else(|| NetworkError::from_string("an answer to another question").into()),
             Ok(Err(_)) => Err(NetworkError::from_string("the replica crashed").into()),
@@ -300,9 +298,9 @@ impl Link {
 
     async fn heartbeat(
         &self,
-        request: AppendEntriesRequest<TypeConfig>,
+        request: AppendEntriesRequest<TypeConfig<E>>,
         patience: Duration,
-    ) -> Result<StreamAppendResult<TypeConfig>, CallError> {
+    ) -> Result<StreamAppendResult<TypeConfig<E>>, CallError<E>> {
         let known = request.prev_log_id;
         let expected = |answer| match answer {
             Answer::Heartbeat(response) => Some(response.into_stream_result(known, known)),
@@ -312,34 +310,34 @@ impl Link {
     }
 }
 
-pub(crate) fn timed_out(
+pub(crate) fn timed_out<E: Environment>(
     from: ReplicaId,
     to: ReplicaId,
     action: RPCTypes,
     timeout: Duration,
-) -> Timeout<TypeConfig> {
+) -> Timeout<TypeConfig<E>> {
     Timeout { action, id: u64::from(from.0), target: u64::from(to.0), timeout }
 }
 
-struct Forget<'a> {
-    endpoint: &'a Endpoint,
+struct Forget<'a, E: Environment> {
+    endpoint: &'a Endpoint<E>,
     number: u64,
 }
 
-impl Drop for Forget<'_> {
+impl<E: Environment> Drop for Forget<'_, E> {
     fn drop(&mut self) {
         held(&self.endpoint.asked).remove(&self.number);
     }
 }
 
-impl RaftNetworkV2<TypeConfig> for Link {
+impl<E: Environment> RaftNetworkV2<TypeConfig<E>> for Link<E> {
     type SnapshotData = Bytes;
 
     async fn append_entries(
         &mut self,
-        request: AppendEntriesRequest<TypeConfig>,
+        request: AppendEntriesRequest<TypeConfig<E>>,
         option: RPCOption,
-    ) -> Result<AppendEntriesResponse<TypeConfig>, CallError> {
+    ) -> Result<AppendEntriesResponse<TypeConfig<E>>, CallError<E>> {
         let expected = |answer| match answer {
             Answer::Append(response) => Some(response),
             _ => None,
@@ -353,11 +351,14 @@ impl RaftNetworkV2<TypeConfig> for Link {
         &'s mut self,
         input: S,
         option: RPCOption,
-    ) -> BoxFuture<'s, Result<BoxStream<'s, Result<StreamAppendResult<TypeConfig>, CallError>>, CallError>>
+    ) -> BoxFuture<
+        's,
+        Result<BoxStream<'s, Result<StreamAppendResult<TypeConfig<E>>, CallError<E>>>, CallError<E>>,
+    >
     where
-        S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
+        S: Stream<Item = AppendEntriesRequest<TypeConfig<E>>> + OptionalSend + Unpin + 'static,
     {
-        let link: &'s Link = self;
+        let link: &'s Link<E> = self;
         // The library's heartbeats are streams that say they hold one request; its replication
         // streams can't know how many they will hold.
         let results: BoxStream<'s, _> = if input.size_hint() == (1, Some(1)) {
@@ -371,30 +372,30 @@ impl RaftNetworkV2<TypeConfig> for Link {
 
     async fn vote(
         &mut self,
-        request: VoteRequest<TypeConfig>,
+        request: VoteRequest<TypeConfig<E>>,
         option: RPCOption,
-    ) -> Result<VoteResponse<TypeConfig>, CallError> {
+    ) -> Result<VoteResponse<TypeConfig<E>>, CallError<E>> {
         self.ask(Question::Vote(request), RPCTypes::Vote, option.soft_ttl(), vote_in).await
     }
 
     async fn pre_vote(
         &mut self,
-        request: VoteRequest<TypeConfig>,
+        request: VoteRequest<TypeConfig<E>>,
         option: RPCOption,
-    ) -> Result<VoteResponse<TypeConfig>, CallError> {
+    ) -> Result<VoteResponse<TypeConfig<E>>, CallError<E>> {
         self.ask(Question::PreVote(request), RPCTypes::Vote, option.soft_ttl(), vote_in).await
     }
 
     async fn full_snapshot(
         &mut self,
-        vote: VoteOf<TypeConfig>,
-        snapshot: SnapshotOf<TypeConfig, Bytes>,
+        vote: VoteOf<TypeConfig<E>>,
+        snapshot: SnapshotOf<TypeConfig<E>, Bytes>,
         cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         option: RPCOption,
-    ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
+    ) -> Result<SnapshotResponse<TypeConfig<E>>, StreamingError<TypeConfig<E>>> {
         let Snapshot { meta, snapshot: state } = snapshot;
         // Twice, because replication uses the same link.
-        let transfer = match self.endpoint.carriage.link.bandwidth {
+        let transfer = match self.endpoint.carriage.bandwidth {
             Some(rate) => Duration::from_secs_f64(2.0 * state.len() as f64 / rate),
             None => Duration::ZERO,
         };
@@ -405,6 +406,7 @@ impl RaftNetworkV2<TypeConfig> for Link {
         let question = Question::Snapshot { vote, meta, state };
         let patience = option.soft_ttl() + transfer;
         tokio::select! {
+            biased;
             closed = cancel => Err(StreamingError::Closed(closed)),
             answer = self.ask(question, RPCTypes::InstallSnapshot, patience, expected) => Ok(answer?),
         }
@@ -415,7 +417,7 @@ impl RaftNetworkV2<TypeConfig> for Link {
     }
 }
 
-fn vote_in(answer: Answer) -> Option<VoteResponse<TypeConfig>> {
+fn vote_in<E: Environment>(answer: Answer<E>) -> Option<VoteResponse<TypeConfig<E>>> {
     match answer {
         Answer::Vote(response) => Some(response),
         _ => None,

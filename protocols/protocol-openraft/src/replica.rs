@@ -16,6 +16,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
+use crate::environment::RealTime;
+use crate::gate::GatedTasks;
 use crate::log_store::LogStore;
 use crate::network::{Carriage, Endpoint, Links, held};
 use crate::responder::Waiting;
@@ -25,7 +27,7 @@ use crate::types::{Raft, Rpc, TypeConfig};
 /// Requests taken up at once, at most.
 const TAKE_UP: usize = 1024;
 /// How often waiting requests are searched for passed deadlines, and the leader asked for its quorum.
-const LOOK_AFTER: Duration = Duration::from_millis(50);
+pub(crate) const LOOK_AFTER: Duration = Duration::from_millis(50);
 
 /// What outsiders know of one replica.
 #[derive(Default)]
@@ -33,7 +35,7 @@ pub(crate) struct Node {
     pub(crate) counters: Arc<CounterCell>,
     pub(crate) live: AtomicBool,
     requests: Mutex<Option<mpsc::UnboundedSender<Request>>>,
-    endpoint: Mutex<Option<Arc<Endpoint>>>,
+    endpoint: Mutex<Option<Arc<Endpoint<RealTime>>>>,
     raft: Mutex<Option<Raft>>,
     application: Mutex<Application>,
     failure: Mutex<Option<String>>,
@@ -115,7 +117,7 @@ pub(crate) struct Life {
     pub(crate) new: bool,
     log: LogStore,
     node: Arc<Node>,
-    endpoint: Arc<Endpoint>,
+    endpoint: Arc<Endpoint<RealTime>>,
     waiting: Arc<Waiting>,
     take_up: JoinHandle<()>,
     look_after: JoinHandle<()>,
@@ -137,10 +139,12 @@ impl Life {
         let new = log.is_pristine();
         let application = Application::default();
         let machine = StateMachine::new(application.clone(), log.clone());
-        let endpoint = Arc::new(Endpoint::new(id, origin.network.clone(), origin.carriage.clone()));
+        let tasks = GatedTasks::on_current_runtime();
+        let endpoint =
+            Arc::new(Endpoint::<RealTime>::new(id, origin.network.clone(), tasks, origin.carriage.clone()));
         let links = Links(endpoint.clone());
         let (config, logged) = (origin.config.clone(), log.clone());
-        let built = endpoint.gate.guard(async {
+        let built = endpoint.tasks.gate.guard(async {
             let raft = Raft::build(u64::from(id.0), config, links, logged, machine).await?;
             endpoint.serve_with(raft.clone());
             raft.run();
@@ -166,8 +170,12 @@ impl Life {
             lease,
         };
         Ok(Life {
-            take_up: tokio::spawn(endpoint.gate.guard(take_up(raft.clone(), waiting.clone(), requests))),
-            look_after: tokio::spawn(endpoint.gate.guard(look_after.run())),
+            take_up: tokio::spawn(endpoint.tasks.gate.guard(take_up(
+                raft.clone(),
+                waiting.clone(),
+                requests,
+            ))),
+            look_after: tokio::spawn(endpoint.tasks.gate.guard(look_after.run())),
             endpoint,
             node: node.clone(),
             raft,
@@ -199,7 +207,7 @@ impl Life {
         // The log closes first, so that nothing is acknowledged on the way out.
         self.log.close();
         // A replica that stands still has to move to be stopped; nothing that it does counts any more.
-        self.endpoint.gate.open();
+        self.endpoint.tasks.gate.open();
         self.raft.shutdown().await.ok();
         // Ends once it has passed on what was queued, which the stopped library hands back.
         self.take_up.await.ok();

@@ -14,6 +14,7 @@ use openraft::errors::ClientWriteError;
 use openraft::raft::ClientWriteResult;
 use protocol_core::{Committed, Flush, Milestones, ReplicaId, Request, SharedClient, Slot, SubmitError};
 
+use crate::environment::{Environment, RealTime, Ticket};
 use crate::marks::Marks;
 use crate::types::{LogId, Proposal, TypeConfig};
 
@@ -73,8 +74,8 @@ impl Waiting {
         for request in requests.drain(..) {
             let proposal = Proposal(request.command.clone());
             let key = table.insert(Waiter { request, taken_up });
-            let ticket = Ticket { waiting: self.clone(), key: Some(key), committed: None };
-            proposals.push((proposal, Responder { ticket, complete: Ticket::complete }));
+            let ticket = RequestTicket { waiting: self.clone(), key: Some(key), committed: None };
+            proposals.push((proposal, Responder::of(ticket)));
         }
     }
 
@@ -147,18 +148,28 @@ impl Table {
 }
 
 /// The responder of a client's write.
-pub(crate) type WriteResponder = Responder<ClientWriteResult<TypeConfig>>;
+pub(crate) type WriteResponder<E = RealTime> = Responder<ClientWriteResult<TypeConfig<E>>, E>;
 
 /// Takes a result of the library. The function makes one type serve all kinds of results, as the
 /// library demands.
-pub struct Responder<T> {
-    ticket: Ticket,
-    complete: fn(Ticket, T),
+pub struct Responder<T, E: Environment = RealTime> {
+    ticket: E::Ticket,
+    complete: fn(E::Ticket, T),
 }
 
-impl<T: OptionalSend + 'static> openraft::raft::responder::Responder<TypeConfig, T> for Responder<T> {
+impl<E: Environment> WriteResponder<E> {
+    pub(crate) fn of(ticket: E::Ticket) -> Self {
+        Responder { ticket, complete: Ticket::complete }
+    }
+}
+
+impl<T, E> openraft::raft::responder::Responder<TypeConfig<E>, T> for Responder<T, E>
+where
+    T: OptionalSend + 'static,
+    E: Environment,
+{
     fn on_commit(&mut self, _: LogId) {
-        self.ticket.committed = Some(Instant::now());
+        self.ticket.committed();
     }
 
     fn on_complete(self, result: T) {
@@ -166,20 +177,24 @@ impl<T: OptionalSend + 'static> openraft::raft::responder::Responder<TypeConfig,
     }
 }
 
-impl<T> std::fmt::Debug for Responder<T> {
+impl<T, E: Environment> std::fmt::Debug for Responder<T, E> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Responder").field("replica", &self.ticket.waiting.id).finish_non_exhaustive()
+        f.debug_struct("Responder").finish_non_exhaustive()
     }
 }
 
 /// The right to answer one request. Dropped unused (the library stopped), it hands the request back.
-struct Ticket {
+pub struct RequestTicket {
     waiting: Arc<Waiting>,
     key: Option<Key>,
     committed: Option<Instant>,
 }
 
-impl Ticket {
+impl Ticket<RealTime> for RequestTicket {
+    fn committed(&mut self) {
+        self.committed = Some(Instant::now());
+    }
+
     fn complete(mut self, result: ClientWriteResult<TypeConfig>) {
         let committed = self.committed;
         let Some(waiter) = self.claim() else { return };
@@ -202,13 +217,15 @@ impl Ticket {
             }
         }
     }
+}
 
+impl RequestTicket {
     fn claim(&mut self) -> Option<Waiter> {
         self.waiting.table().remove(self.key.take()?)
     }
 }
 
-impl Drop for Ticket {
+impl Drop for RequestTicket {
     fn drop(&mut self) {
         if let Some(waiter) = self.claim() {
             self.waiting.client.refused(self.waiting.id, waiter.request, None);

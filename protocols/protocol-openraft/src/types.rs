@@ -5,6 +5,7 @@
 //! walking them through serde.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -18,17 +19,18 @@ use protocol_core::{Command, Message, MessageKind, Wire, WireError};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::gate::GatedRuntime;
+use crate::environment::{Environment, RealTime};
 use crate::responder::Responder;
 use crate::state_machine::StateMachine;
 
-/// The library's type parameters: standard Raft (one leader per term) with our commands as data.
+/// The library's type parameters: standard Raft (one leader per term) with our commands as data. `E` is
+/// where it runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct TypeConfig;
+pub struct TypeConfig<E = RealTime>(PhantomData<E>);
 
-impl RaftTypeConfig for TypeConfig {
+impl<E: Environment> RaftTypeConfig for TypeConfig<E> {
     type D = Proposal;
-    type R = AppliedAt;
+    type R = AppliedAt<E::Moment>;
     type NodeId = u64;
     type Node = ();
     type Term = u64;
@@ -36,9 +38,9 @@ impl RaftTypeConfig for TypeConfig {
     type Vote = openraft::impls::Vote<Self::LeaderId>;
     type Payload = EntryPayload<Proposal, u64, ()>;
     type Entry = openraft::impls::Entry<openraft::alias::CommittedLeaderIdOf<Self>, Self::Payload>;
-    type AsyncRuntime = GatedRuntime;
+    type AsyncRuntime = E::Runtime;
     type Responder<T>
-        = Responder<T>
+        = Responder<T, E>
     where
         T: OptionalSend + 'static;
     type Batch<T>
@@ -49,7 +51,7 @@ impl RaftTypeConfig for TypeConfig {
 }
 
 /// A replica of the library.
-pub type Raft = openraft::Raft<TypeConfig, StateMachine>;
+pub type Raft<E = RealTime> = openraft::Raft<TypeConfig<E>, StateMachine<E>>;
 /// An entry of the log.
 pub type Entry = EntryOf<TypeConfig>;
 /// Position of an entry, with the term of its leader.
@@ -88,15 +90,17 @@ impl<'de> Deserialize<'de> for Proposal {
 
 /// What the state machine answers: when it applied the command. Never leaves the process.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub struct AppliedAt {
+#[serde(bound = "")]
+pub struct AppliedAt<M = Instant> {
     /// Nothing where it was decoded.
     #[serde(skip)]
-    pub time: Option<Instant>,
+    pub time: Option<M>,
 }
 
 /// A message between replicas.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) enum Rpc {
+#[serde(bound = "")]
+pub enum Rpc<E: Environment = RealTime> {
     /// The next request of a replication stream.
     Append {
         /// Which stream of the sender; later streams have larger numbers.
@@ -104,7 +108,7 @@ pub(crate) enum Rpc {
         /// Position in the stream, from 0.
         sequence: u64,
         /// The entries.
-        request: AppendEntriesRequest<TypeConfig>,
+        request: AppendEntriesRequest<TypeConfig<E>>,
     },
     /// The answer to one request of a stream.
     Appended {
@@ -113,7 +117,7 @@ pub(crate) enum Rpc {
         /// Which request; a success also holds for all requests before it.
         sequence: u64,
         /// What became of it.
-        result: StreamAppendResult<TypeConfig>,
+        result: StreamAppendResult<TypeConfig<E>>,
     },
     /// The receiver of a stream misses a request; the sender starts another stream.
     Broken {
@@ -125,28 +129,29 @@ pub(crate) enum Rpc {
         /// Matches the answer to it.
         number: u64,
         /// The request.
-        question: Question,
+        question: Question<E>,
     },
     /// The answer to [`Rpc::Ask`].
     Answer {
         /// The number asked under.
         number: u64,
         /// The answer.
-        answer: Answer,
+        answer: Answer<E>,
     },
 }
 
 /// Requests that stand alone.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) enum Question {
+#[serde(bound = "")]
+pub enum Question<E: Environment> {
     /// A leader without news shows that it lives.
-    Heartbeat(AppendEntriesRequest<TypeConfig>),
+    Heartbeat(AppendEntriesRequest<TypeConfig<E>>),
     /// Entries outside a stream.
-    Append(AppendEntriesRequest<TypeConfig>),
+    Append(AppendEntriesRequest<TypeConfig<E>>),
     /// A candidate asks for a vote.
-    Vote(VoteRequest<TypeConfig>),
+    Vote(VoteRequest<TypeConfig<E>>),
     /// A replica asks whether it would be voted for.
-    PreVote(VoteRequest<TypeConfig>),
+    PreVote(VoteRequest<TypeConfig<E>>),
     /// The state of the leader's application, for a follower too far behind the log.
     Snapshot {
         /// The leader.
@@ -160,18 +165,19 @@ pub(crate) enum Question {
 
 /// Answers to [`Question`]s.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) enum Answer {
+#[serde(bound = "")]
+pub enum Answer<E: Environment> {
     /// To [`Question::Heartbeat`].
-    Heartbeat(AppendEntriesResponse<TypeConfig>),
+    Heartbeat(AppendEntriesResponse<TypeConfig<E>>),
     /// To [`Question::Append`].
-    Append(AppendEntriesResponse<TypeConfig>),
+    Append(AppendEntriesResponse<TypeConfig<E>>),
     /// To [`Question::Vote`] and [`Question::PreVote`].
-    Vote(VoteResponse<TypeConfig>),
+    Vote(VoteResponse<TypeConfig<E>>),
     /// To [`Question::Snapshot`].
-    Snapshot(SnapshotResponse<TypeConfig>),
+    Snapshot(SnapshotResponse<TypeConfig<E>>),
 }
 
-impl Message for Rpc {
+impl<E: Environment> Message for Rpc<E> {
     fn kind(&self) -> MessageKind {
         match self {
             Rpc::Ask { question: Question::Heartbeat(_), .. }
@@ -183,7 +189,7 @@ impl Message for Rpc {
     }
 }
 
-impl Wire for Rpc {
+impl<E: Environment> Wire for Rpc<E> {
     fn encode(&self, buffer: &mut Vec<u8>) {
         encode(self, buffer);
     }
@@ -295,10 +301,10 @@ mod tests {
         let mut buffer = Vec::new();
         message.encode(&mut buffer);
         assert_eq!(buffer.len(), message.encoded_len(), "{message:?}");
-        let decoded = Rpc::decode(buffer.clone().into()).unwrap();
+        let decoded = <Rpc>::decode(buffer.clone().into()).unwrap();
         assert_eq!(format!("{decoded:?}"), format!("{message:?}"));
         buffer.push(0);
-        assert!(Rpc::decode(buffer.into()).is_err(), "a byte too many is an error");
+        assert!(<Rpc>::decode(buffer.into()).is_err(), "a byte too many is an error");
     }
 
     #[test]
@@ -333,10 +339,10 @@ mod tests {
             entries: Vec::new(),
             leader_commit: None,
         };
-        let ask = |question| Rpc::Ask { number: 1, question }.kind();
+        let ask = |question| Rpc::<RealTime>::Ask { number: 1, question }.kind();
         assert_eq!(ask(Question::Heartbeat(request.clone())), MessageKind::Heartbeat);
         assert_eq!(ask(Question::Append(request)), MessageKind::Protocol);
-        let answer = Answer::Snapshot(SnapshotResponse::new(Vote::new(1, 0)));
+        let answer = Answer::<RealTime>::Snapshot(SnapshotResponse::new(Vote::new(1, 0)));
         assert_eq!(Rpc::Answer { number: 1, answer }.kind(), MessageKind::StateTransfer);
     }
 }

@@ -117,6 +117,7 @@ impl Protocol for Pbft {
             cluster_sizes: (4, 100),
             order: Order::Total,
             commit_means: "2f + 1 replicas said that they prepared it, and f + 1 that they applied it",
+            fifo: false,
             floors: match self.authentication {
                 Authentication::Mac => floors_with_codes,
                 Authentication::Signature => floors_with_signatures,

@@ -89,6 +89,7 @@ impl Protocol for RaftRs {
             cluster_sizes: (1, 101),
             order: Order::Total,
             commit_means: "in the log of a majority, durably when the storage is, and applied by the leader",
+            fifo: false,
             floors: |replicas| {
                 let delays = if replicas > 1 { 2.0 } else { 0.0 };
                 Floors::without_cryptography(2.0 * replicas.saturating_sub(1) as f64, delays)

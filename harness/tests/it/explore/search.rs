@@ -37,6 +37,7 @@ impl Protocol for Quarry {
             cluster_sizes: (1, 9),
             order: protocol_core::Order::Total,
             commit_means: "durable on a majority",
+            fifo: false,
             floors: |_| Floors::without_cryptography(4.0, 2.0),
             tunables: &[],
             behaviours: &[],

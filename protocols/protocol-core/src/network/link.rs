@@ -20,12 +20,38 @@ pub struct LinkSpec {
     pub bandwidth: Option<f64>,
     /// Messages arrive in the order they were sent, as over one TCP connection.
     pub fifo: bool,
+    /// A lost message is sent again until it arrives, up to ten times, each after a retransmission
+    /// time-out; the last time it arrives. Only a link that loses everything carries nothing. Until the
+    /// [heal](crate::Fault::Heal) such a link is as good as cut.
+    pub reliable: bool,
 }
 
+/// Linux sends again when an answer is late by this, or by more where round trips vary (`TCP_RTO_MIN`).
+const LATE: Duration = Duration::from_millis(200);
+/// Times that a reliable link sends a message again. Each waits as long as the first, and the last one
+/// arrives, so that what a bad link did is over soon after it is healed.
+const RETRANSMISSIONS: u32 = 10;
+
 impl LinkSpec {
+    /// The link as a TCP connection over it: messages keep their order, none arrives twice, and a loss
+    /// costs a retransmission, which holds up what was sent after.
+    pub fn connection(&self) -> LinkSpec {
+        LinkSpec { fifo: true, reliable: true, duplication: 0.0, ..*self }
+    }
+
     /// Whether messages pass at once and untouched.
     pub fn is_perfect(&self) -> bool {
-        *self == LinkSpec { fifo: self.fifo, ..LinkSpec::default() }
+        *self == LinkSpec { fifo: self.fifo, reliable: self.reliable, ..LinkSpec::default() }
+    }
+
+    /// Whether a reliable link carries nothing, however often it tries.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.reliable && self.loss >= 1.0
+    }
+
+    /// The round trip and what is allowed for its variation (RFC 6298, section 2.3), with Linux's floor.
+    fn retransmission_time_out(&self) -> Duration {
+        self.delay.saturating_add(self.jitter).saturating_mul(2).saturating_add(LATE)
     }
 
     /// The link while it is degraded.
@@ -79,9 +105,11 @@ impl LinkState {
             }
             None => now,
         };
-        if chance(spec.loss, random) {
+        let Some(losses) = losses(spec, random) else {
             return Fate { arrival: None, again: None };
-        }
+        };
+        let waited = spec.retransmission_time_out().saturating_mul(losses).as_nanos();
+        let sent = sent.saturating_add(u64::try_from(waited).unwrap_or(u64::MAX));
         let arrival = Some(self.arrival(spec, sent, random));
         let again = chance(spec.duplication, random).then(|| self.arrival(spec, sent, random));
         Fate { arrival, again }
@@ -99,6 +127,18 @@ impl LinkState {
         self.latest_arrival = self.latest_arrival.max(arrival);
         self.latest_arrival
     }
+}
+
+/// How often a message is lost before it arrives; none when it never does.
+fn losses(spec: &LinkSpec, random: &mut impl Rng) -> Option<u32> {
+    if !chance(spec.loss, random) {
+        return Some(0);
+    }
+    if !spec.reliable || spec.is_dead() {
+        return None;
+    }
+    let again = (1..RETRANSMISSIONS).take_while(|_| chance(spec.loss, random)).count();
+    Some(1 + again as u32)
 }
 
 fn chance(share: f64, random: &mut impl Rng) -> bool {
@@ -196,6 +236,33 @@ mod tests {
         let twice = fates.iter().filter(|fate| fate.again.is_some()).count();
         assert!((2_300..2_700).contains(&lost), "{lost} of 10000 lost");
         assert!((3_500..4_000).contains(&twice), "{twice} of 10000 twice");
+    }
+
+    #[test]
+    fn a_connection_neither_loses_nor_repeats_nor_reorders_but_waits() {
+        let (delay, jitter) = (Duration::from_millis(1), Duration::from_millis(4));
+        let bad = LinkSpec { delay, jitter, loss: 0.25, duplication: 0.5, ..LinkSpec::default() };
+        let spec = bad.connection();
+        let fates = arrivals(spec, 10_000);
+        assert!(fates.iter().all(|fate| fate.again.is_none()));
+        let times: Vec<u64> = fates.iter().map(|fate| fate.arrival.unwrap()).collect();
+        assert!(times.is_sorted());
+        // A message that was lost holds up those behind it.
+        let waits = (0..).zip(&times).map(|(at, &time)| time - at * 1000);
+        let longest = waits.max().unwrap();
+        let time_out = spec.retransmission_time_out().as_nanos() as u64;
+        assert!((time_out..=11 * time_out).contains(&longest), "{longest} ns");
+        let far = LinkSpec { delay: Duration::from_millis(100), ..LinkSpec::default() };
+        assert_eq!(far.retransmission_time_out(), Duration::from_millis(400));
+    }
+
+    #[test]
+    fn a_connection_that_loses_everything_carries_nothing() {
+        let spec = LinkSpec { loss: 1.0, ..LinkSpec::default() }.connection();
+        assert!(spec.is_dead() && arrivals(spec, 100).iter().all(|fate| fate.arrival.is_none()));
+        let nearly = LinkSpec { loss: 0.999, ..spec };
+        assert!(arrivals(nearly, 1000).iter().all(|fate| fate.arrival.is_some()));
+        assert!(LinkSpec::default().connection().is_perfect());
     }
 
     #[test]

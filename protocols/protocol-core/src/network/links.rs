@@ -117,17 +117,23 @@ impl Links {
         self.troubled.store(true, Release);
     }
 
-    /// Ends all cuts and degradations, and returns the links that were cut.
+    /// Ends all cuts and degradations, and returns the links that carried nothing.
     pub(super) fn heal(&self) -> Vec<(ReplicaId, ReplicaId)> {
         let cut = {
             let mut faults = held(&self.faults);
             *faults = false;
-            for link in &self.links {
-                held(link).spec = self.base;
-            }
+            let revived: Vec<bool> = self
+                .links
+                .iter()
+                .map(|link| std::mem::replace(&mut held(link).spec, self.base).is_dead())
+                .collect();
             let pairs = ReplicaId::all(self.replicas)
                 .flat_map(|from| ReplicaId::all(self.replicas).map(move |to| (from, to)));
-            pairs.filter(|&(from, to)| self.cuts[self.index(from, to)].swap(false, Relaxed)).collect()
+            let down = |&(from, to): &(ReplicaId, ReplicaId)| {
+                let index = self.index(from, to);
+                self.cuts[index].swap(false, Relaxed) || revived[index]
+            };
+            pairs.filter(down).collect()
         };
         self.settle();
         cut

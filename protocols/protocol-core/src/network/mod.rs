@@ -211,7 +211,8 @@ impl<M: Message> Network<M> {
         Ok(())
     }
 
-    /// Ends all cuts and degradations, and returns the links that were cut. What a degraded link held
+    /// Ends all cuts and degradations, and returns the links that carried nothing: those that were cut, and
+    /// reliable ones that lost everything. What a degraded link held
     /// still arrives when it is due; a link that keeps order lets nothing overtake it.
     pub fn heal(&self) -> Vec<(ReplicaId, ReplicaId)> {
         self.shared.links.heal()

@@ -28,7 +28,7 @@ use crate::applied::{Application, AppliedLog, Order};
 use crate::byzantine::Behaviour;
 use crate::client::{ClientRule, Seal, SharedClient};
 use crate::cluster::{Cluster, Fault, FaultError, Observation, Request};
-use crate::network::{Degradation, Inbox, Network};
+use crate::network::{Degradation, Inbox, Network, NetworkSpec};
 use crate::protocol::{Descriptor, LaunchError, LaunchSpec};
 use crate::replica::{Replica, ReplicaId, View};
 use crate::storage::{StorageSpec, Wal};
@@ -111,7 +111,9 @@ impl<R: Replica> ReplicaCluster<R> {
             Arc::new((0..spec.replicas).map(|_| Arc::new(Node::new())).collect());
         let inboxes = nodes.iter().map(|node| inbox_of(node.clone())).collect();
         let counters = nodes.iter().map(|node| node.counters.clone()).collect();
-        let network = Network::open(&spec.network, inboxes, counters, spec.seed).await?;
+        let link = if R::FIFO { spec.network.link.connection() } else { spec.network.link };
+        let network = NetworkSpec { link, ..spec.network };
+        let network = Network::open(&network, inboxes, counters, spec.seed).await?;
         let offer = offer_to(nodes.clone());
         let (client, client_task) =
             SharedClient::start(spec.replicas, options.clients, options.seal.clone(), offer);
@@ -287,6 +289,10 @@ impl<R: Replica> Cluster for ReplicaCluster<R> {
             Fault::Heal => {
                 for (from, to) in self.network.heal() {
                     self.tell_links(from, to, true);
+                    // A connection carries both directions, and a new one has two ends.
+                    if R::FIFO {
+                        self.tell_links(to, from, true);
+                    }
                 }
                 Ok(())
             }

@@ -13,20 +13,51 @@ use crate::replica::{ReplicaId, Slot, Time};
 /// How long clients wait before they ask again when no one knows a leader.
 const BACKOFF_NS: u64 = 5_000_000;
 
-/// A command on its way.
-#[derive(Clone)]
-pub(super) struct Pending {
-    pub(super) command: Command,
-    pub(super) submitted: u64,
-    pub(super) taken_up: u64,
-    pub(super) deadline: u64,
+/// A command on its way. Times are in nanoseconds.
+#[derive(Clone, Debug)]
+pub struct Pending {
+    /// What to agree on.
+    pub command: Command,
+    /// When the client sent it first.
+    pub submitted: u64,
+    /// When a replica took it up last.
+    pub taken_up: u64,
+    /// When the client stops trying.
+    pub deadline: u64,
     /// Redirects without a pause. Replicas that point to each other must not hold time still.
     pub(super) redirects: usize,
     /// Whether the replica is only to say when it has delivered the command.
     pub(super) watches: bool,
 }
 
+impl Pending {
+    /// A command that a client sends at `at`.
+    pub fn new(command: Command, at: u64, deadline: u64) -> Self {
+        Pending { command, submitted: at, taken_up: at, deadline, redirects: 0, watches: false }
+    }
+
+    /// Its end: a replica knew at `decided`, the client at `answered`.
+    pub fn answer(&self, decided: u64, answered: u64, outcome: Result<Slot, SubmitError>) -> Answered {
+        Answered {
+            id: self.command.id(),
+            submitted: Time(self.submitted),
+            taken_up: Time(self.taken_up),
+            decided: Time(decided),
+            answered: Time(answered),
+            outcome,
+            output: 0,
+            spread: None,
+        }
+    }
+
+    /// Its end at a replica that will not answer any more.
+    pub(super) fn lost(&self, at: u64) -> Answered {
+        self.answer(at, at, Err(SubmitError::Unavailable))
+    }
+}
+
 /// The answers of several replicas to one command.
+#[derive(Debug)]
 struct Gather {
     votes: Votes,
     taken_up: Time,
@@ -36,16 +67,19 @@ struct Gather {
 }
 
 /// What all clients believe together, and how far they are from each replica.
-pub(super) struct Clients {
+#[derive(Debug)]
+pub struct Clients {
     pub(super) rule: ClientRule,
     delays: Vec<u64>,
     leader: ReplicaId,
-    pub(super) resubmissions: u64,
+    /// Times a command was sent on or sent again.
+    pub resubmissions: u64,
     gathers: BTreeMap<CommandId, Gather>,
 }
 
 impl Clients {
-    pub(super) fn new(delays: &[Duration], rule: ClientRule) -> Self {
+    /// Clients at these one-way delays from each replica; they believe that the first one leads.
+    pub fn new(delays: &[Duration], rule: ClientRule) -> Self {
         let nanos = |delay: &Duration| u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX);
         Clients {
             rule,
@@ -56,8 +90,8 @@ impl Clients {
         }
     }
 
-    /// One way between the clients and a replica.
-    pub(super) fn delay_to(&self, replica: ReplicaId) -> u64 {
+    /// Nanoseconds one way between the clients and a replica.
+    pub fn delay_to(&self, replica: ReplicaId) -> u64 {
         self.delays[replica.index()]
     }
 
@@ -67,7 +101,7 @@ impl Clients {
     }
 
     /// Whom to send a command to, of one replica only.
-    pub(super) fn believed(&self, id: CommandId) -> ReplicaId {
+    pub fn believed(&self, id: CommandId) -> ReplicaId {
         match self.rule {
             ClientRule::Leader => self.leader,
             _ => ClientRule::home(id, self.delays.len()),
@@ -75,12 +109,12 @@ impl Clients {
     }
 
     /// Clients learn of a leader without having been refused.
-    pub(super) fn leader_is(&mut self, leader: ReplicaId) {
+    pub fn leader_is(&mut self, leader: ReplicaId) {
         self.leader = leader;
     }
 
-    /// Whom to ask next after a refusal, and after which pause.
-    pub(super) fn refused(
+    /// Whom to ask next after a refusal, and after which pause, in nanoseconds.
+    pub fn refused(
         &mut self,
         by: ReplicaId,
         pending: &mut Pending,

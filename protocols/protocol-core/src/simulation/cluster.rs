@@ -12,11 +12,10 @@ use crate::byzantine::Behaviour;
 use crate::client::{ClientRule, Seal};
 use crate::cluster::{Fault, FaultError, Observation, SubmitError};
 use crate::command::Command;
-use crate::network::{Degradation, FRAME_HEADER_BYTES};
+use crate::network::{Degradation, FRAME_HEADER_BYTES, LinkSpec};
 use crate::protocol::LaunchError;
 use crate::replica::{
-    Delivery, EffectQueues, Input, Rejection, Replica, ReplicaId, Slot, SyncToken, Time, TimerChange,
-    TimerId, View,
+    Delivery, EffectQueues, Input, Rejection, Replica, ReplicaId, SyncToken, Time, TimerChange, TimerId, View,
 };
 use crate::replica_cluster::{Boot, DriverOptions};
 use crate::wire::{Message, Wire};
@@ -79,12 +78,10 @@ impl<R: Replica> SimulatedCluster<R> {
         options: DriverOptions,
         factory: impl Fn(Boot<R::Record>) -> Result<R, LaunchError> + Send + Sync + 'static,
     ) -> Result<Box<dyn Simulation>, LaunchError> {
-        let square = spec.links.len() == spec.replicas
-            && spec.links.iter().all(|row| row.len() == spec.replicas)
-            && spec.client_delays.len() == spec.replicas;
-        assert!(square, "links and client delays for each of {} replicas", spec.replicas);
+        spec.assert_tables();
         let DriverOptions { largest_proposal, clients, seal, order, behaviours } = options;
-        let skew = |index: usize| spec.clock_skew_ppm.get(index).copied().unwrap_or(0);
+        let link = |spec: &LinkSpec| if R::FIFO { spec.connection() } else { *spec };
+        let links: Vec<Vec<LinkSpec>> = spec.links.iter().map(|row| row.iter().map(link).collect()).collect();
         let mut cluster = SimulatedCluster {
             factory: Box::new(factory),
             largest_proposal: largest_proposal.max(1),
@@ -97,8 +94,8 @@ impl<R: Replica> SimulatedCluster<R> {
             handled: 0,
             most_events: u64::MAX,
             events: Events::default(),
-            nodes: (0..spec.replicas).map(|index| Node::new(spec.durable, skew(index))).collect(),
-            links: Links::new(&spec.links, spec.seed),
+            nodes: (0..spec.replicas).map(|index| Node::new(spec.durable, spec.skew_ppm(index))).collect(),
+            links: Links::new(&links, spec.seed),
             clients: Clients::new(&spec.client_delays, clients),
             answers: VecDeque::new(),
             requests: Vec::new(),
@@ -235,13 +232,13 @@ impl<R: Replica> SimulatedCluster<R> {
             let node = &mut self.nodes[id.index()];
             let batch = self.requests.len().min(self.largest_proposal);
             let mut commands = Vec::with_capacity(batch);
-            for pending in self.requests.drain(..batch) {
+            for mut pending in self.requests.drain(..batch) {
                 commands.push(pending.command.clone());
                 // A client that asks again waits in place of itself, or of its watch.
-                let pending = Pending { taken_up: self.now, watches: false, ..pending };
+                (pending.taken_up, pending.watches) = (self.now, false);
                 let before = node.waiting.insert(pending.command.id(), pending);
                 if let Some(watch) = before.filter(|before| before.watches) {
-                    self.answers.extend(self.clients.heard(lost(&watch, self.now)));
+                    self.answers.extend(self.clients.heard(watch.lost(self.now)));
                 }
             }
             let before = node.effects.proposals;
@@ -398,7 +395,7 @@ impl<R: Replica> SimulatedCluster<R> {
                     application.log().apply(slot, &command);
                     if let Some(pending) = waiting.remove(&command.id()).filter(|_| !mute) {
                         let answered = self.clients.hears(id, at);
-                        let answer = answer(&pending, at, answered, Ok(slot));
+                        let answer = pending.answer(at, answered, Ok(slot));
                         self.events.push(answered, Event::Answered(answer));
                     }
                 }
@@ -419,7 +416,7 @@ impl<R: Replica> SimulatedCluster<R> {
         for (command, slot, output) in effects.replies.drain(..) {
             if let Some(pending) = waiting.remove(&command).filter(|_| !mute) {
                 let answered = self.clients.hears(id, at);
-                let answer = Answered { output, ..answer(&pending, at, answered, Ok(slot)) };
+                let answer = Answered { output, ..pending.answer(at, answered, Ok(slot)) };
                 self.events.push(answered, Event::Answered(answer));
             }
         }
@@ -461,7 +458,7 @@ impl<R: Replica> SimulatedCluster<R> {
         if node.replica.is_some() {
             node.waiting.insert(watch.command.id(), watch);
         } else {
-            self.answers.extend(self.clients.heard(lost(&watch, self.now)));
+            self.answers.extend(self.clients.heard(watch.lost(self.now)));
         }
     }
 
@@ -483,7 +480,7 @@ impl<R: Replica> SimulatedCluster<R> {
         }
         if self.now >= pending.deadline || pending.watches {
             let outcome = Err(SubmitError::Redirected { leader: hint });
-            let answered = answer(&pending, self.now, self.now, outcome);
+            let answered = pending.answer(self.now, self.now, outcome);
             return self.answers.extend(self.clients.heard(answered));
         }
         let (to, pause) = self.clients.refused(by, &mut pending, hint);
@@ -562,24 +559,6 @@ fn release<M: Clone, Record>(
     }
 }
 
-/// The replica of this request will not answer.
-fn lost(pending: &Pending, at: u64) -> Answered {
-    answer(pending, at, at, Err(SubmitError::Unavailable))
-}
-
-fn answer(pending: &Pending, decided: u64, answered: u64, outcome: Result<Slot, SubmitError>) -> Answered {
-    Answered {
-        id: pending.command.id(),
-        submitted: Time(pending.submitted),
-        taken_up: Time(pending.taken_up),
-        decided: Time(decided),
-        answered: Time(answered),
-        outcome,
-        output: 0,
-        spread: None,
-    }
-}
-
 impl<R: Replica> Simulation for SimulatedCluster<R> {
     fn now(&self) -> Time {
         Time(self.now)
@@ -591,14 +570,7 @@ impl<R: Replica> Simulation for SimulatedCluster<R> {
             Some(seal) => seal.apply(&command),
             None => command,
         };
-        let pending = Pending {
-            command,
-            submitted: at,
-            taken_up: at,
-            deadline: deadline.0,
-            redirects: 0,
-            watches: false,
-        };
+        let pending = Pending::new(command, at, deadline.0);
         self.events.push(at, Event::Submit(pending));
     }
 
@@ -620,6 +592,10 @@ impl<R: Replica> Simulation for SimulatedCluster<R> {
             Fault::Heal => {
                 for (from, to) in self.links.heal() {
                     self.arrive(to, Item::Link(from, true));
+                    // A connection carries both directions, and a new one has two ends.
+                    if R::FIFO {
+                        self.arrive(from, Item::Link(to, true));
+                    }
                 }
             }
         }

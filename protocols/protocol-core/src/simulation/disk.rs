@@ -6,13 +6,15 @@ use bytes::Bytes;
 use crate::replica::SyncToken;
 use crate::wire::{Wire, WireError};
 
+#[derive(Debug)]
 enum Write<Record> {
     Append(Record),
     Replace(Vec<Record>),
 }
 
 /// One replica's log. Flushes are grouped: one at a time, and what comes meanwhile shares the next.
-pub(super) struct Disk<Record> {
+#[derive(Debug)]
+pub struct Disk<Record> {
     durable: Vec<Record>,
     written: Vec<Write<Record>>,
     /// Syncs that wait for a flush, each with the writes before it.
@@ -21,20 +23,27 @@ pub(super) struct Disk<Record> {
     flushing: Option<(SyncToken, usize)>,
 }
 
-impl<Record: Wire> Disk<Record> {
-    pub(super) fn new() -> Self {
+impl<Record> Default for Disk<Record> {
+    fn default() -> Self {
         Disk { durable: Vec::new(), written: Vec::new(), waiting: Vec::new(), flushing: None }
+    }
+}
+
+impl<Record: Wire> Disk<Record> {
+    /// A log that holds nothing.
+    pub fn new() -> Self {
+        Disk::default()
     }
 
     /// Appends a record, and returns the bytes it takes.
-    pub(super) fn append(&mut self, record: Record) -> usize {
+    pub fn append(&mut self, record: Record) -> usize {
         let bytes = record.encoded_len();
         self.written.push(Write::Append(record));
         bytes
     }
 
     /// Replaces the whole log, and returns the bytes it takes then.
-    pub(super) fn replace(&mut self, records: Vec<Record>) -> usize {
+    pub fn replace(&mut self, records: Vec<Record>) -> usize {
         let bytes = records.iter().map(Wire::encoded_len).sum();
         self.written.push(Write::Replace(records));
         bytes
@@ -42,13 +51,13 @@ impl<Record: Wire> Disk<Record> {
 
     /// Asks that everything written so far become durable. True when a flush begins with it, and false
     /// when one runs already.
-    pub(super) fn sync(&mut self, token: SyncToken) -> bool {
+    pub fn sync(&mut self, token: SyncToken) -> bool {
         self.waiting.push((token, self.written.len()));
         self.begin()
     }
 
     /// The flush is over: its last token, and whether another begins.
-    pub(super) fn flushed(&mut self) -> Option<(SyncToken, bool)> {
+    pub fn flushed(&mut self) -> Option<(SyncToken, bool)> {
         let (token, writes) = self.flushing.take()?;
         for write in self.written.drain(..writes) {
             match write {
@@ -70,14 +79,14 @@ impl<Record: Wire> Disk<Record> {
     }
 
     /// The power fails: what no flush made durable is gone.
-    pub(super) fn crash(&mut self) {
+    pub fn crash(&mut self) {
         self.written.clear();
         self.waiting.clear();
         self.flushing = None;
     }
 
     /// What a restart finds. Records are copied by way of their encoding, as a real log would have it.
-    pub(super) fn recover(&self) -> Result<Vec<Record>, WireError> {
+    pub fn recover(&self) -> Result<Vec<Record>, WireError> {
         let copy = |record: &Record| {
             let mut bytes = Vec::with_capacity(record.encoded_len());
             record.encode(&mut bytes);

@@ -6,7 +6,8 @@ use std::collections::BinaryHeap;
 
 /// A queue of events. The heap holds places only: events are several times larger, and moving them up
 /// and down would cost more than finding them.
-pub(super) struct Events<E> {
+#[derive(Debug)]
+pub struct Events<E> {
     heap: BinaryHeap<Reverse<(u64, u64, u32)>>,
     places: Vec<Option<E>>,
     vacant: Vec<u32>,
@@ -20,8 +21,8 @@ impl<E> Default for Events<E> {
 }
 
 impl<E> Events<E> {
-    /// Has an event happen at `at`.
-    pub(super) fn push(&mut self, at: u64, event: E) {
+    /// Has an event happen at `at` nanoseconds.
+    pub fn push(&mut self, at: u64, event: E) {
         let place = match self.vacant.pop() {
             Some(place) => {
                 self.places[place as usize] = Some(event);
@@ -36,13 +37,13 @@ impl<E> Events<E> {
         self.sequence += 1;
     }
 
-    /// When the next event happens.
-    pub(super) fn next_at(&self) -> Option<u64> {
+    /// When the next event happens, if there is one.
+    pub fn next_at(&self) -> Option<u64> {
         self.heap.peek().map(|Reverse((at, ..))| *at)
     }
 
     /// Takes the next event.
-    pub(super) fn pop(&mut self) -> Option<(u64, E)> {
+    pub fn pop(&mut self) -> Option<(u64, E)> {
         let Reverse((at, _, place)) = self.heap.pop()?;
         self.vacant.push(place);
         self.places[place as usize].take().map(|event| (at, event))

@@ -7,6 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::network::{Degradation, Fate, LinkSpec, LinkState};
 use crate::replica::ReplicaId;
 
+#[derive(Debug)]
 struct Link {
     base: LinkSpec,
     now: LinkSpec,
@@ -16,13 +17,15 @@ struct Link {
 }
 
 /// All links, by sender and receiver.
-pub(super) struct Links {
+#[derive(Debug)]
+pub struct Links {
     replicas: usize,
     links: Vec<Link>,
 }
 
 impl Links {
-    pub(super) fn new(specs: &[Vec<LinkSpec>], seed: u64) -> Self {
+    /// Links by sender and receiver, with random streams of `seed`.
+    pub fn new(specs: &[Vec<LinkSpec>], seed: u64) -> Self {
         let links = specs.iter().flatten().zip(0..).map(|(&spec, stream)| {
             let mut random = ChaCha8Rng::seed_from_u64(seed);
             random.set_stream(stream);
@@ -31,8 +34,8 @@ impl Links {
         Links { replicas: specs.len(), links: links.collect() }
     }
 
-    /// When a message sent at `at` arrives.
-    pub(super) fn pass(&mut self, from: ReplicaId, to: ReplicaId, at: u64, bytes: usize) -> Fate {
+    /// When a message of `bytes` sent at `at` nanoseconds arrives.
+    pub fn pass(&mut self, from: ReplicaId, to: ReplicaId, at: u64, bytes: usize) -> Fate {
         let link = self.link(from, to);
         if link.cut {
             return Fate { arrival: None, again: None };
@@ -41,27 +44,29 @@ impl Links {
     }
 
     /// Whether messages of a link are lost for good.
-    pub(super) fn is_cut(&mut self, from: ReplicaId, to: ReplicaId) -> bool {
+    pub fn is_cut(&mut self, from: ReplicaId, to: ReplicaId) -> bool {
         self.link(from, to).cut
     }
 
-    pub(super) fn cut(&mut self, from: ReplicaId, to: ReplicaId) {
+    /// Loses all messages of a link from now on.
+    pub fn cut(&mut self, from: ReplicaId, to: ReplicaId) {
         self.link(from, to).cut = true;
     }
 
-    pub(super) fn degrade(&mut self, from: ReplicaId, to: ReplicaId, by: Degradation) {
+    /// Makes a link worse, in place of an earlier degradation.
+    pub fn degrade(&mut self, from: ReplicaId, to: ReplicaId, by: Degradation) {
         let link = self.link(from, to);
         link.now = link.base.degraded(by);
     }
 
-    /// Ends all cuts and degradations, and returns the links that were cut.
-    pub(super) fn heal(&mut self) -> Vec<(ReplicaId, ReplicaId)> {
+    /// Ends all cuts and degradations, and returns the links that carried nothing.
+    pub fn heal(&mut self) -> Vec<(ReplicaId, ReplicaId)> {
         let mut healed = Vec::new();
         for from in ReplicaId::all(self.replicas) {
             for to in ReplicaId::all(self.replicas) {
                 let link = self.link(from, to);
-                link.now = link.base;
-                if std::mem::take(&mut link.cut) {
+                let dead = std::mem::replace(&mut link.now, link.base).is_dead();
+                if std::mem::take(&mut link.cut) || dead {
                     healed.push((from, to));
                 }
             }

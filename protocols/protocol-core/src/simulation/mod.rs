@@ -9,6 +9,9 @@
 //! The loop stands beside [`ReplicaCluster`](crate::ReplicaCluster), its twin in real time, because
 //! types are erased once per run and never per message: whoever runs it sees a [`dyn
 //! Simulation`](Simulation).
+//!
+//! A library that owns its runtime implements [`Simulation`] itself, from the pieces that
+//! [`SimulatedCluster`] is made of: [`Events`], [`Links`], [`Clients`], [`Disk`].
 
 mod client;
 mod cluster;
@@ -19,7 +22,12 @@ mod node;
 
 use std::time::Duration;
 
+pub use client::{Clients, Pending};
 pub use cluster::SimulatedCluster;
+pub use disk::Disk;
+pub use events::Events;
+pub use links::Links;
+pub use node::skewed;
 
 use crate::applied::AppliedLog;
 use crate::cluster::{Fault, FaultError, Observation, SubmitError};
@@ -91,6 +99,23 @@ impl SimulationSpec {
             durable: false,
             clock_skew_ppm: Vec::new(),
         }
+    }
+
+    /// Asserts that there is a link for each pair of replicas, and a client delay for each replica.
+    ///
+    /// # Panics
+    ///
+    /// When one is missing or there are too many.
+    pub fn assert_tables(&self) {
+        let square = self.links.len() == self.replicas
+            && self.links.iter().all(|row| row.len() == self.replicas)
+            && self.client_delays.len() == self.replicas;
+        assert!(square, "links and client delays for each of {} replicas", self.replicas);
+    }
+
+    /// How much faster than true the clock of replica `index` runs, in parts per million.
+    pub fn skew_ppm(&self, index: usize) -> i64 {
+        self.clock_skew_ppm.get(index).copied().unwrap_or(0)
     }
 }
 

@@ -141,9 +141,10 @@ impl<R: Replica> Node<R> {
     }
 }
 
-/// In whole numbers, so that every machine agrees. A clock is off by little, so its inverse is taken to
-/// be off by as much the other way.
-fn skewed(ns: u64, ppm: i64) -> u64 {
+/// What a clock that runs `ppm` parts per million fast counts in `ns` nanoseconds of truth. In whole
+/// numbers, so that every machine agrees. A clock is off by little, so its inverse is taken to be off by
+/// as much the other way.
+pub fn skewed(ns: u64, ppm: i64) -> u64 {
     if ppm == 0 {
         return ns;
     }
