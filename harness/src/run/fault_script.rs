@@ -23,9 +23,14 @@ pub(super) struct FaultScript<'a> {
 
 impl<'a> FaultScript<'a> {
     pub(super) fn new(fault: &'a FaultConfig, replicas: usize, protocol: &Descriptor) -> Self {
-        let tolerates = (protocol.tolerates)(replicas);
         let (leaderless, spreads) = (!protocol.order.shows_in_logs(), protocol.order == Order::Set);
-        FaultScript { fault, replicas, tolerates, leaderless, spreads }
+        let tolerates = (protocol.tolerates)(replicas);
+        FaultScript { leaderless, spreads, ..FaultScript::led(fault, replicas, tolerates) }
+    }
+
+    /// Of a protocol with a leader and one order.
+    fn led(fault: &'a FaultConfig, replicas: usize, tolerates: usize) -> Self {
+        FaultScript { fault, replicas, tolerates, leaderless: false, spreads: false }
     }
 
     /// Why the plan's faults say nothing of the protocol; none when they do.
@@ -169,7 +174,7 @@ mod tests {
             (FaultTarget::Majority, 0, ids(&[1, 0, 2])),
         ] {
             let config = config(FaultKind::Crash, target);
-            assert_eq!(FaultScript::new(&config, 5, 2).targets(LEADER, cycle), expected, "{target:?}");
+            assert_eq!(FaultScript::led(&config, 5, 2).targets(LEADER, cycle), expected, "{target:?}");
         }
     }
 
@@ -182,10 +187,10 @@ mod tests {
             (FaultKind::Loss, FaultTarget::Majority, true),
         ] {
             let config = config(kind, target);
-            assert_eq!(FaultScript::new(&config, 3, 1).tolerated(), tolerated, "{}", config.name());
+            assert_eq!(FaultScript::led(&config, 3, 1).tolerated(), tolerated, "{}", config.name());
         }
         let silent = FaultConfig { loss: 1.0, ..config(FaultKind::Loss, FaultTarget::Majority) };
-        assert!(!FaultScript::new(&silent, 3, 1).tolerated());
+        assert!(!FaultScript::led(&silent, 3, 1).tolerated());
     }
 
     #[test]
@@ -207,12 +212,12 @@ mod tests {
             caught_up_ns: None,
         };
         let majority = config(FaultKind::Cut, FaultTarget::Majority);
-        let script = FaultScript::new(&majority, 3, 1);
+        let script = FaultScript::led(&majority, 3, 1);
         assert_eq!(script.lie(&[cycle(0), cycle(0)]), None);
         let told = script.lie(&[cycle(3), cycle(4)]).unwrap();
         assert_eq!(told, "cut_majority: 7 commands were acknowledged while a majority could not take part");
         let leader = config(FaultKind::Cut, FaultTarget::Leader);
-        assert_eq!(FaultScript::new(&leader, 3, 1).lie(&[cycle(7)]), None);
+        assert_eq!(FaultScript::led(&leader, 3, 1).lie(&[cycle(7)]), None);
     }
 
     #[test]
@@ -232,7 +237,7 @@ mod tests {
             ),
         ] {
             let config = config(kind, FaultTarget::Leader);
-            let script = FaultScript::new(&config, 3, 1);
+            let script = FaultScript::led(&config, 3, 1);
             assert_eq!((script.begin(LEADER, &[one]), script.end(&[one])), (begin, end), "{kind:?}");
         }
     }

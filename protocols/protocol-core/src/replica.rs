@@ -192,6 +192,8 @@ pub struct EffectQueues<Message, Record> {
     /// Peers, and whether they are now held to have failed.
     pub(crate) suspicions: Vec<(ReplicaId, bool)>,
     pub(crate) proposals: u64,
+    /// Proposals that the replica put together by itself, and the commands in them.
+    pub(crate) batches: [u64; 2],
     /// Signatures made, signatures checked, authentication codes made or checked.
     pub(crate) cryptography: [u64; 3],
 }
@@ -213,6 +215,7 @@ impl<Message, Record> Default for EffectQueues<Message, Record> {
             misbehaviour: Vec::new(),
             suspicions: Vec::new(),
             proposals: 0,
+            batches: [0; 2],
             cryptography: [0; 3],
         }
     }
@@ -222,6 +225,24 @@ impl<Message: Clone, Record> EffectQueues<Message, Record> {
     /// Sends now.
     pub fn send(&mut self, to: ReplicaId, message: Message) {
         self.sends.push((to, message));
+    }
+
+    /// Takes out the messages that are to be sent now. For whoever drives a replica without a driver.
+    pub fn take_sends(&mut self) -> Vec<(ReplicaId, Message)> {
+        std::mem::take(&mut self.sends)
+    }
+
+    /// The commands that are to be delivered.
+    pub fn delivered(&self) -> impl Iterator<Item = (Slot, &Command)> {
+        self.deliveries.iter().filter_map(|delivery| match delivery {
+            Delivery::Command(slot, command) => Some((*slot, command)),
+            Delivery::Snapshot(_) => None,
+        })
+    }
+
+    /// Proposals that were counted by [`proposed_batch`](Effects::proposed_batch).
+    pub fn batches(&self) -> u64 {
+        self.batches[0]
     }
 
     /// Sends to every replica of a cluster of `replicas` but `me`.
@@ -310,6 +331,13 @@ impl<Message: Clone, Record> EffectQueues<Message, Record> {
     /// Counts one proposal (one consensus instance, append or block), however many commands it holds.
     pub fn proposed(&mut self) {
         self.proposals += 1;
+    }
+
+    /// Counts one proposal of so many commands, by a replica that keeps commands and makes its own batches
+    /// of them. [`proposed`](Effects::proposed) is for those that propose what they are given at once.
+    pub fn proposed_batch(&mut self, commands: u64) {
+        self.batches[0] += 1;
+        self.batches[1] += commands;
     }
 
     /// Counts signatures made.

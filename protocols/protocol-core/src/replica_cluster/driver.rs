@@ -170,6 +170,10 @@ impl<R: Replica> Driver<R> {
         }
         self.pass_on_rejections();
         self.effects.proposals = 0;
+        if self.effects.batches != [0; 2] {
+            let [proposals, commands] = std::mem::take(&mut self.effects.batches);
+            self.node.counters.proposed(proposals, commands);
+        }
         if self.effects.cryptography != [0; 3] {
             self.node.counters.computed(std::mem::take(&mut self.effects.cryptography));
         }

@@ -319,6 +319,9 @@ impl<R: Replica> SimulatedCluster<R> {
         }
         node.held.extend(node.effects.held.drain(..));
         node.effects.proposals = 0;
+        let [proposals, commands] = std::mem::take(&mut node.effects.batches);
+        node.counters.proposals += proposals;
+        node.counters.proposed_commands += commands;
         node.accuse();
         node.suspect();
         self.change_timers(id, at);

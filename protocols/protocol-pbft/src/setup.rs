@@ -1,0 +1,155 @@
+//! What every replica of a cluster is made with, and the settings that it follows from.
+
+use std::time::Duration;
+
+use protocol_core::{LaunchError, Scale, Settings, Timing, Tunable};
+
+use crate::authenticator::{Authentication, KeySource};
+use crate::log::Votes;
+use crate::quorums::Quorums;
+
+pub(crate) const LARGEST_BATCH: Tunable = Tunable {
+    name: "largest_batch_commands",
+    about: "commands under one sequence number",
+    range: (1.0, 65_536.0),
+    scale: Scale::Logarithmic,
+    default: 1_024.0,
+    live: false,
+};
+pub(crate) const WINDOW: Tunable = Tunable {
+    name: "window_batches",
+    about: "batches that the primary has under way at once",
+    range: (1.0, 65_536.0),
+    scale: Scale::Logarithmic,
+    default: 8.0,
+    live: false,
+};
+pub(crate) const CHECKPOINT_INTERVAL: Tunable = Tunable {
+    name: "checkpoint_interval_batches",
+    about: "batches between two checkpoints (K)",
+    range: (1.0, 65_536.0),
+    scale: Scale::Logarithmic,
+    default: 128.0,
+    live: false,
+};
+pub(crate) const LOG_WINDOW: Tunable = Tunable {
+    name: "log_window_batches",
+    about: "batches between the low and the high watermark (L), at least one checkpoint interval",
+    range: (1.0, 131_072.0),
+    scale: Scale::Logarithmic,
+    default: 256.0,
+    live: false,
+};
+pub(crate) const TENTATIVE: Tunable = Tunable {
+    name: "tentative_flag",
+    about: "1: answers are given once a batch is prepared, and clients wait for 2f + 1 of them",
+    range: (0.0, 1.0),
+    scale: Scale::Linear,
+    default: 0.0,
+    live: false,
+};
+pub(crate) const CLIENT_SIGNATURES: Tunable = Tunable {
+    name: "client_signatures_flag",
+    about: "1: clients sign their commands; 0: they put a code for each replica on them",
+    range: (0.0, 1.0),
+    scale: Scale::Linear,
+    default: 0.0,
+    live: false,
+};
+
+/// Settings, as a replica uses them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Options {
+    pub(crate) authentication: Authentication,
+    pub(crate) largest_batch: usize,
+    pub(crate) window: u64,
+    pub(crate) checkpoint_interval: u64,
+    pub(crate) log_window: u64,
+    pub(crate) tentative: bool,
+    /// Whether records survive a crash.
+    pub(crate) durable: bool,
+    /// Between two statuses.
+    pub(crate) tick: Duration,
+    /// How long a request may take before the primary is suspected.
+    pub(crate) patience: Duration,
+}
+
+impl Options {
+    /// After so many failed views, patience grows no more.
+    pub(crate) const MOST_DOUBLINGS: u32 = 8;
+}
+
+/// What every replica of a cluster is made with.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    pub(crate) options: Options,
+    pub(crate) quorums: Quorums,
+    pub(crate) keys: KeySource,
+    pub(crate) client_authentication: Authentication,
+}
+
+impl Setup {
+    /// Checks the cluster's size and that the settings fit together.
+    pub fn new(
+        replicas: usize,
+        authentication: Authentication,
+        timing: &Timing,
+        settings: &Settings,
+        seed: u64,
+        durable: bool,
+    ) -> Result<Self, LaunchError> {
+        check_faults(replicas)?;
+        let whole = |tunable| settings.get(tunable) as u64;
+        let flag = |tunable| settings.get(tunable) != 0.0;
+        let options = Options {
+            authentication,
+            largest_batch: whole(&LARGEST_BATCH) as usize,
+            window: whole(&WINDOW),
+            checkpoint_interval: whole(&CHECKPOINT_INTERVAL),
+            log_window: whole(&LOG_WINDOW),
+            tentative: flag(&TENTATIVE),
+            durable,
+            tick: timing.heartbeat,
+            patience: timing.election_min,
+        };
+        if options.log_window < options.checkpoint_interval {
+            return Err(LaunchError::Settings(format!(
+                "`{}` = {} is less than `{}` = {}, so the log would be full before a checkpoint; raise the first",
+                LOG_WINDOW.name, options.log_window, CHECKPOINT_INTERVAL.name, options.checkpoint_interval
+            )));
+        }
+        let client_authentication =
+            if flag(&CLIENT_SIGNATURES) { Authentication::Signature } else { Authentication::Mac };
+        Ok(Setup {
+            options,
+            quorums: Quorums::of(replicas),
+            keys: KeySource::new(seed, replicas),
+            client_authentication,
+        })
+    }
+
+    /// Equal answers that a client waits for: one of them honest, or with tentative answers so many that
+    /// they are final.
+    pub(crate) fn answers(&self) -> usize {
+        if self.options.tentative { self.quorums.certificate() } else { self.quorums.honest() }
+    }
+
+    /// The same setup with a fault planted.
+    #[cfg(any(test, feature = "planted-faults"))]
+    pub fn with_flaw(mut self, flaw: crate::quorums::Flaw) -> Self {
+        self.quorums.flaw = Some(flaw);
+        self
+    }
+}
+
+/// Quorums of 2f + 1 are the right ones for 3f + 1 replicas only.
+fn check_faults(replicas: usize) -> Result<(), LaunchError> {
+    if replicas <= Votes::MOST_REPLICAS && replicas > 3 && replicas % 3 == 1 {
+        return Ok(());
+    }
+    let (low, high) = (((replicas.max(4) - 1) / 3) * 3 + 1, ((replicas.max(1) + 1) / 3) * 3 + 1);
+    let nearest = if low == high { format!("take {low}") } else { format!("take {low} or {high}") };
+    Err(LaunchError::Settings(format!(
+        "{replicas} replicas are not 3f + 1, which is what it takes for f of them to lie; {nearest}"
+    )))
+}
