@@ -12,8 +12,12 @@ static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 /// Every protocol that the bench targets and the command line know, in the order of tables.
 pub fn suite() -> Suite {
-    let protocols: [Arc<dyn Protocol>; 2] =
-        [Arc::new(protocol_raft_rs::RaftRs), Arc::new(protocol_openraft::Openraft)];
+    let protocols: [Arc<dyn Protocol>; 4] = [
+        Arc::new(protocol_raft_rs::RaftRs),
+        Arc::new(protocol_openraft::Openraft),
+        Arc::new(protocol_tendermint::Tendermint::SIGNATURES),
+        Arc::new(protocol_tendermint::Tendermint::CODES),
+    ];
     match Suite::of(protocols) {
         Ok(suite) => suite,
         Err(error) => unreachable!("the list above names each protocol once: {error}"),

@@ -343,3 +343,100 @@ impl Host {
         Some(Timeout::new(round, KINDS[index]))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use malachitebft_core_types::Round;
+    use protocol_core::{Application, CommandId, Seal};
+
+    use super::*;
+    use crate::context::Address;
+    use crate::keys::client_seal;
+
+    const KINDS_OF_PROOF: [Authentication; 2] = [Authentication::Signatures, Authentication::Codes];
+
+    fn host(authentication: Authentication) -> Host {
+        let keys = Keyring::new(authentication, ReplicaId(2), 4, 1);
+        let ledger = Ledger::new(Application::default(), keys.seal_bytes());
+        Host::new((ReplicaId(2), 4), (false, LinearTimeouts::default()), keys, ledger)
+    }
+
+    fn sealed(seal: &Seal, ids: &[u64]) -> Vec<Command> {
+        ids.iter().map(|&id| seal.apply(&Command::new(CommandId(id), b"payload"))).collect()
+    }
+
+    /// What replica 1 proposes, with its proof, as the library has it checked.
+    fn judge(host: &mut Host, batch: Batch) -> (bool, bool) {
+        let proposer = Address(ReplicaId(1));
+        let proposal =
+            Proposal { height: Height(1), round: Round::new(0), batch, pol_round: Round::Nil, proposer };
+        let mut keys = Keyring::new(host.keys.authentication(), ReplicaId(1), 4, 1);
+        let proof = keys.prove(proposal_bytes(&proposal));
+        let message = SignedMessage::new(ConsensusMsg::Proposal(proposal), proof);
+        let mut effects = Queues::default();
+        (host.accepts(&message, &mut effects), host.refused.take().is_some())
+    }
+
+    #[test]
+    fn a_proposal_is_in_order_when_clients_sealed_all_of_it() {
+        for kind in KINDS_OF_PROOF {
+            let (client, forger) = (client_seal(kind, 4, 1), client_seal(kind, 4, 2));
+            let genuine = sealed(&client, &[1, 2, 3]);
+            let forged: Vec<_> = sealed(&client, &[1]).into_iter().chain(sealed(&forger, &[2])).collect();
+            assert_eq!(judge(&mut host(kind), Batch::new(genuine.clone())), (true, false));
+            let refused = [
+                Batch::new(forged),
+                Batch::new(Vec::new()),
+                Batch::new(sealed(&client, &[2, 1])),
+                Batch::new(sealed(&client, &[1, 1])),
+                Batch::new(vec![Command::new(CommandId(1), b"without a seal")]),
+                Batch::claimed(BatchId([1; 32]), genuine),
+            ];
+            for batch in refused {
+                assert_eq!(judge(&mut host(kind), batch.clone()), (false, true), "{kind:?}: {batch:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_executed_is_not_in_order_again() {
+        for kind in KINDS_OF_PROOF {
+            let (mut host, batch) = (host(kind), Batch::new(sealed(&client_seal(kind, 4, 1), &[1])));
+            let (height, round) = (Height(1), Round::new(0));
+            let decision = crate::messages::Decision { height, round, batch: batch.clone(), certificate: vec![] };
+            host.ledger.execute(Arc::new(decision), &mut Queues::default());
+            assert_eq!(judge(&mut host, batch), (false, true));
+        }
+    }
+
+    #[test]
+    fn a_forged_command_does_not_wait_to_be_proposed() {
+        for kind in KINDS_OF_PROOF {
+            let mut host = host(kind);
+            assert!(!host.admit(&sealed(&client_seal(kind, 4, 2), &[1])[0]));
+            assert!(host.mempool.is_empty());
+            assert!(host.admit(&sealed(&client_seal(kind, 4, 1), &[1])[0]));
+        }
+    }
+
+    #[test]
+    fn a_vote_in_the_name_of_another_is_refused() {
+        for kind in KINDS_OF_PROOF {
+            let mut host = host(kind);
+            let mut forger = Keyring::new(kind, ReplicaId(3), 4, 1);
+            let vote = |voter| crate::context::Vote {
+                kind: malachitebft_core_types::VoteType::Prevote,
+                height: Height(1),
+                round: Round::new(0),
+                batch: malachitebft_core_types::NilOrVal::Nil,
+                voter: Address(ReplicaId(voter)),
+            };
+            let said = |voter, keys: &mut Keyring| {
+                let proof = keys.prove(vote_bytes(&vote(voter)));
+                SignedMessage::new(ConsensusMsg::Vote(vote(voter)), proof)
+            };
+            assert!(host.accepts(&said(3, &mut forger), &mut Queues::default()));
+            assert!(!host.accepts(&said(1, &mut forger), &mut Queues::default()));
+        }
+    }
+}
