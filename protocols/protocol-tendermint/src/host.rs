@@ -357,7 +357,7 @@ mod tests {
 
     fn host(authentication: Authentication) -> Host {
         let keys = Keyring::new(authentication, ReplicaId(2), 4, 1);
-        let ledger = Ledger::new(Application::default(), keys.seal_bytes());
+        let ledger = Ledger::new(Application::default(), keys.seal_bytes(), keys.proof_bytes());
         Host::new((ReplicaId(2), 4), (false, LinearTimeouts::default()), keys, ledger)
     }
 

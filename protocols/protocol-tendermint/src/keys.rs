@@ -147,8 +147,13 @@ impl Keyring {
         }
     }
 
-    /// Bytes of a seal.
+    /// Bytes of a client's seal.
     pub fn seal_bytes(&self) -> usize {
+        self.proof_bytes()
+    }
+
+    /// Bytes of a proof: a signature, or a code for each replica.
+    pub fn proof_bytes(&self) -> usize {
         match &self.keys {
             Keys::Signatures { .. } => ed25519_dalek::SIGNATURE_LENGTH,
             Keys::Codes { replicas, .. } => CODE_BYTES * replicas.len(),

@@ -25,6 +25,8 @@ pub(crate) type Queues = EffectQueues<TendermintMessage, Record>;
 pub(crate) struct Ledger {
     application: Application,
     seal_bytes: usize,
+    /// Bytes of a certificate of the fewest votes that will do. Those of real ones differ between replicas.
+    certificate_bytes: usize,
     next: Height,
     executed: IdSet,
     last_slot: u64,
@@ -35,10 +37,11 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    pub(crate) fn new(application: Application, seal_bytes: usize) -> Self {
+    pub(crate) fn new(application: Application, seal_bytes: usize, certificate_bytes: usize) -> Self {
         Ledger {
             application,
             seal_bytes,
+            certificate_bytes,
             next: Height(1),
             executed: IdSet::default(),
             last_slot: 0,
@@ -76,7 +79,7 @@ impl Ledger {
         }
         self.next = Height(self.next.0 + 1);
         self.since_checkpoint.0 += 1;
-        self.since_checkpoint.1 += decision.batch.command_bytes();
+        self.since_checkpoint.1 += decision.batch.command_bytes() + self.certificate_bytes;
         self.history.push_back(decision);
     }
 

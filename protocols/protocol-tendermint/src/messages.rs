@@ -23,8 +23,7 @@ pub struct Decision {
     pub round: Round,
     /// What.
     pub batch: Batch,
-    /// Precommits' signatures of +2/3 of the replicas. Empty where proofs can't be passed on; then it is
-    /// only its sender's word.
+    /// Proofs of precommits of +2/3 of the replicas.
     pub certificate: Vec<(ReplicaId, Bytes)>,
 }
 

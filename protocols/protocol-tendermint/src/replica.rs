@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use malachitebft_core_consensus::{Error, Input as CoreInput, LocallyProposedValue, Params, State, process};
 use malachitebft_core_types::{
-    CommitCertificate, LinearTimeouts, ThresholdParams, Timeout, TimeoutKind, ValuePayload,
-    VoteExtensionPolicy,
+    CommitCertificate, LinearTimeouts, ThresholdParam, ThresholdParams, Timeout, TimeoutKind, ValuePayload,
+    VoteExtensionPolicy, VotingPower,
 };
 use protocol_core::{
     Boot, Command, Effects, Input, LaunchError, Rejection, Replica, ReplicaId, Settings, SyncToken, Time,
@@ -90,7 +90,8 @@ impl TendermintReplica {
     pub fn new(boot: Boot<Record>, setup: &TendermintSetup) -> Result<Self, LaunchError> {
         let Boot { id, replicas, application, records } = boot;
         let keys = Keyring::new(setup.authentication, id, replicas, setup.seed);
-        let ledger = Ledger::new(application, keys.seal_bytes());
+        let quorum = ThresholdParam::TWO_F_PLUS_ONE.min_expected(replicas as VotingPower) as usize;
+        let ledger = Ledger::new(application, keys.seal_bytes(), quorum * keys.proof_bytes());
         let recovery = Recovery::of(records)?;
         let validators = Validators::new(replicas);
         let params = Params {
@@ -372,10 +373,7 @@ impl TendermintReplica {
         };
         let CommitCertificate { height, round, value_id, commit_signatures } = certificate;
         let proofs = commit_signatures.into_iter().map(|commit| (commit.address.0, commit.signature));
-        let certificate: Vec<_> = match self.host.keys.authentication() {
-            Authentication::Signatures => proofs.collect(),
-            Authentication::Codes => Vec::new(),
-        };
+        let certificate: Vec<_> = proofs.collect();
         let record = Record::Decided { height, round, batch: value_id, certificate: certificate.clone() };
         self.persist(record, effects);
         self.execute(Arc::new(Decision { height, round, batch, certificate }), effects);

@@ -1,8 +1,10 @@
 //! How a replica that fell behind learns what was decided.
 //!
 //! Every replica tells another one its height now and then, a different one each time, and is sent what
-//! it lacks. A decided batch is believed for its certificate where proofs can be passed on. Otherwise,
-//! and for snapshots, it is believed when f + 1 replicas say the same: one of them is honest.
+//! it lacks. A decided batch is believed for its certificate, in which a replica checks signatures, or the
+//! codes that were made for it. A liar's codes may hold for some replicas and not for others, so without
+//! signatures a certificate can fail that is good. Then, and for snapshots, something is believed when
+//! f + 1 replicas say the same: one of them is honest.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -121,13 +123,12 @@ impl Sync {
             if self.believed.contains_key(&decision.height) {
                 continue;
             }
-            match keys.authentication() {
-                Authentication::Signatures if is_decided(keys, self.replicas, decision) => {
-                    self.believed.insert(decision.height, decision.clone());
-                }
-                Authentication::Signatures => return false,
-                Authentication::Codes if !decision.batch.is_genuine() => return false,
-                Authentication::Codes => self.claim(from, decision),
+            if is_decided(keys, self.replicas, decision) {
+                self.believed.insert(decision.height, decision.clone());
+            } else if keys.authentication() == Authentication::Codes && decision.batch.is_genuine() {
+                self.claim(from, decision);
+            } else {
+                return false;
             }
         }
         true
