@@ -8,7 +8,7 @@ use protocol_core::{LaunchError, Protocol, Settings, check_size};
 use thiserror::Error;
 
 use crate::run::{Limits, Pair};
-use crate::scenario::{Measure, Scenario};
+use crate::scenario::{ExactPlan, Measure, Scenario, Sweep};
 
 /// A protocol as it is registered.
 #[derive(Clone)]
@@ -104,16 +104,19 @@ impl Suite {
         Ok(self)
     }
 
-    /// Every protocol under every scenario, scenario by scenario; refused before anything runs when a
-    /// protocol can't have the size of a scenario's cluster.
+    /// Every protocol under every scenario, scenario by scenario. A protocol that needs more replicas than
+    /// a scenario has gets its smallest cluster, and its results say so; what is larger than it can have is
+    /// refused before anything runs.
     pub fn pairs(&self, scenarios: &[Scenario], limits: Limits) -> Result<Vec<Pair>, SuiteError> {
         let mut pairs = Vec::with_capacity(scenarios.len() * self.registered.len());
         for scenario in scenarios {
             for registration in &self.registered {
-                for replicas in sizes(scenario) {
-                    check_size(&registration.protocol.descriptor(), replicas)?;
+                let descriptor = registration.protocol.descriptor();
+                let scenario = with_at_least(descriptor.cluster_sizes.0, scenario.clone());
+                for replicas in sizes(&scenario) {
+                    check_size(&descriptor, replicas)?;
                 }
-                pairs.push(registration.pair(scenario, limits));
+                pairs.push(registration.pair(&scenario, limits));
             }
         }
         Ok(pairs)
@@ -131,6 +134,24 @@ impl Registration {
             limits,
         }
     }
+}
+
+/// The scenario with no cluster smaller than this, and none twice for it. No replicas at all stay none, which
+/// is a mistake.
+fn with_at_least(smallest: usize, mut scenario: Scenario) -> Scenario {
+    let raise = |size: &mut usize| *size = if *size == 0 { 0 } else { smallest.max(*size) };
+    raise(&mut scenario.replicas);
+    match &mut scenario.measure {
+        Measure::Scalability(Sweep { replicas, .. }) | Measure::Exact(ExactPlan { replicas, .. }) => {
+            replicas.iter_mut().for_each(raise);
+            replicas.dedup();
+        }
+        Measure::FaultTolerance(plan) => {
+            plan.faults.iter_mut().filter_map(|fault| fault.replicas.as_mut()).for_each(raise);
+        }
+        _ => {}
+    }
+    scenario
 }
 
 /// Sizes of all clusters that a scenario launches.
