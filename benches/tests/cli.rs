@@ -81,7 +81,11 @@ fn bad_input_gets_one_line_and_its_exit_code() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     for (arguments, code, expected) in [
-        ("run --protocol zab", 2, "no protocol `zab`; there are: raft-rs, openraft, tendermint, tendermint-mac"),
+        (
+            "run --protocol zab",
+            2,
+            "no protocol `zab`; there are: raft-rs, openraft, tendermint, tendermint-mac",
+        ),
         ("run --scenario medium", 2, "no scenario `medium`; there are: low_load, high_load, stress"),
         ("run --profile slow", 2, "no profile `slow`; there are: quick, full"),
         ("run --baseline old", 5, "no baseline `old`"),
@@ -242,7 +246,10 @@ fn hooks_run_around_each_protocol_and_a_failing_one_stops_the_run() {
     );
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let hooked = std::fs::read_to_string(place.path().join("hooked")).unwrap();
-    assert_eq!(hooked, "raft-rs completed\nopenraft completed\ntendermint completed\ntendermint-mac completed\n");
+    assert_eq!(
+        hooked,
+        "raft-rs completed\nopenraft completed\ntendermint completed\ntendermint-mac completed\n"
+    );
 
     let output = with_hooks("'echo the disk is not mounted; exit 4'", "'touch never'");
     assert_eq!(output.status.code(), Some(1));

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use protocol_core::{
-    Answers, AppliedLog, Cluster, Command, CommandId, Committed, Fault, FaultModel, IdSet, LaunchSpec, Observation,
-    Protocol, ReplicaId, Reply, Request, StorageSpec, SubmitError,
+    Answers, AppliedLog, Cluster, Command, CommandId, Committed, Fault, FaultModel, IdSet, LaunchSpec,
+    Observation, Protocol, ReplicaId, Reply, Request, StorageSpec, SubmitError,
 };
 use tempfile::TempDir;
 

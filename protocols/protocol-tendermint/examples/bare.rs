@@ -41,7 +41,9 @@ fn measure(protocol: Tendermint, replicas: usize, batch: u64) -> (u64, Duration,
 }
 
 fn main() {
-    println!("protocol        replicas  batch  ms/decision  commands/s  signed  verified  codes  (per decision)");
+    println!(
+        "protocol        replicas  batch  ms/decision  commands/s  signed  verified  codes  (per decision)"
+    );
     for protocol in [Tendermint::SIGNATURES, Tendermint::CODES] {
         let sizes = [4, 7, 16, 31].map(|replicas| (replicas, 1));
         for (replicas, batch) in sizes.into_iter().chain([10, 100, 1_000].map(|batch| (4, batch))) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use malachitebft_core_consensus::{
-    ConsensusMsg, Effect, Error, Input, LivenessMsg, MisbehaviorEvidence, Resumable, Resume, SignedConsensusMsg,
+    ConsensusMsg, Effect, Input, LivenessMsg, MisbehaviorEvidence, Resumable, Resume, SignedConsensusMsg,
 };
 use malachitebft_core_types::{
     CommitCertificate, LinearTimeouts, Round, SignedMessage, Timeout, TimeoutKind, Value,
@@ -90,15 +90,20 @@ impl Host {
     }
 
     /// Does what the library asks, and has it go on.
-    pub(crate) fn carry_out(
-        &mut self,
-        effect: Effect<Chain>,
-        effects: &mut Queues,
-    ) -> Result<Resume<Chain>, Error<Chain>> {
-        Ok(match effect {
-            Effect::CancelAllTimeouts(r) => r.resume_with(self.cancel_timeouts(effects)),
-            Effect::CancelTimeout(timeout, r) => r.resume_with(self.cancel_timeout(timeout, effects)),
-            Effect::ScheduleTimeout(timeout, r) => r.resume_with(self.set_timeout(timeout, effects)),
+    pub(crate) fn carry_out(&mut self, effect: Effect<Chain>, effects: &mut Queues) -> Resume<Chain> {
+        match effect {
+            Effect::CancelAllTimeouts(r) => {
+                self.cancel_timeouts(effects);
+                r.resume_with(())
+            }
+            Effect::CancelTimeout(timeout, r) => {
+                self.cancel_timeout(timeout, effects);
+                r.resume_with(())
+            }
+            Effect::ScheduleTimeout(timeout, r) => {
+                self.set_timeout(timeout, effects);
+                r.resume_with(())
+            }
             Effect::StartRound(_, round, proposer, _, r) => {
                 let view = self.failed_rounds + u64::from(round.as_u32().unwrap_or(0));
                 effects.new_view(View(view), Some(proposer.0));
@@ -175,7 +180,7 @@ impl Host {
             Effect::VerifyExtendedCommitCertificate(.., r) => r.resume_with(Ok(())),
             Effect::ExtendVote(.., r) => r.resume_with(None),
             Effect::VerifyVoteExtension(.., r) => r.resume_with(Ok(())),
-        })
+        }
     }
 
     /// Sends to all others, once what this replica promises by it is durable.
@@ -230,11 +235,7 @@ impl Host {
     }
 
     /// Whether a message is its author's, and a proposal in order.
-    fn accepts(
-        &mut self,
-        message: &SignedMessage<Chain, ConsensusMsg<Chain>>,
-        effects: &mut Queues,
-    ) -> bool {
+    fn accepts(&mut self, message: &SignedMessage<Chain, ConsensusMsg<Chain>>, effects: &mut Queues) -> bool {
         let (author, bytes) = match &message.message {
             ConsensusMsg::Vote(vote) => (vote.voter.0, vote_bytes(vote)),
             ConsensusMsg::Proposal(proposal) => (proposal.proposer.0, proposal_bytes(proposal)),
@@ -403,7 +404,8 @@ mod tests {
         for kind in KINDS_OF_PROOF {
             let (mut host, batch) = (host(kind), Batch::new(sealed(&client_seal(kind, 4, 1), &[1])));
             let (height, round) = (Height(1), Round::new(0));
-            let decision = crate::messages::Decision { height, round, batch: batch.clone(), certificate: vec![] };
+            let decision =
+                crate::messages::Decision { height, round, batch: batch.clone(), certificate: vec![] };
             host.ledger.execute(Arc::new(decision), &mut Queues::default());
             assert_eq!(judge(&mut host, batch), (false, true));
         }

@@ -27,7 +27,9 @@ use protocol_core::{
     SimulationSpec, StorageSpec, Tunable, check_size,
 };
 
-pub use context::{Address, Batch, BatchId, Chain, Height, NoParts, Proofs, Proposal, Validator, Validators, Vote};
+pub use context::{
+    Address, Batch, BatchId, Chain, Height, NoParts, Proofs, Proposal, Validator, Validators, Vote,
+};
 pub use keys::{Authentication, Keyring, client_seal};
 pub use messages::{Decision, Snapshot, TendermintMessage};
 pub use records::Record;
@@ -87,7 +89,9 @@ impl Protocol for Tendermint {
     fn descriptor(&self) -> Descriptor {
         let (name, implementation) = match self.authentication {
             Authentication::Signatures => ("tendermint", "arc-malachitebft-core-consensus 0.8.2, Ed25519"),
-            Authentication::Codes => ("tendermint-mac", "arc-malachitebft-core-consensus 0.8.2, BLAKE3 codes"),
+            Authentication::Codes => {
+                ("tendermint-mac", "arc-malachitebft-core-consensus 0.8.2, BLAKE3 codes")
+            }
         };
         Descriptor {
             name,

@@ -190,10 +190,7 @@ impl Message for TendermintMessage {
 
 pub(crate) fn polka_len(certificate: &PolkaCertificate<Chain>) -> usize {
     let signature = |signature: &PolkaSignature<Chain>| U32 + bytes_len(&signature.signature);
-    U64 + U32
-        + BatchId::BYTES
-        + U32
-        + certificate.polka_signatures.iter().map(signature).sum::<usize>()
+    U64 + U32 + BatchId::BYTES + U32 + certificate.polka_signatures.iter().map(signature).sum::<usize>()
 }
 
 pub(crate) fn write_polka(certificate: &PolkaCertificate<Chain>, writer: &mut Writer<'_>) {

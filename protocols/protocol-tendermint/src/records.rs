@@ -193,7 +193,8 @@ mod tests {
             let vote = Vote { kind, height, round, batch, voter };
             Record::Vote(SignedMessage::new(vote, proof.clone()))
         };
-        let proposal = Proposal { height, round, batch: batch.clone(), pol_round: Round::Nil, proposer: voter };
+        let proposal =
+            Proposal { height, round, batch: batch.clone(), pol_round: Round::Nil, proposer: voter };
         let certificate = vec![(ReplicaId(0), proof.clone()), (ReplicaId(1), proof.clone())];
         let polka_signatures = vec![PolkaSignature::new(voter, proof.clone())];
         vec![
@@ -224,7 +225,10 @@ mod tests {
             let mut buffer = Vec::new();
             record.encode(&mut buffer);
             for cut in 0..buffer.len() {
-                assert!(Record::decode(Bytes::copy_from_slice(&buffer[..cut])).is_err(), "{record:?} at {cut}");
+                assert!(
+                    Record::decode(Bytes::copy_from_slice(&buffer[..cut])).is_err(),
+                    "{record:?} at {cut}"
+                );
             }
             buffer.push(0);
             assert!(Record::decode(buffer.into()).is_err(), "{record:?}");

@@ -31,7 +31,8 @@ impl Recovery {
         for record in records {
             match record {
                 Record::Snapshot(snapshot) => {
-                    recovery = Recovery { snapshot: Some(snapshot), decisions: Vec::new(), records: Vec::new() };
+                    recovery =
+                        Recovery { snapshot: Some(snapshot), decisions: Vec::new(), records: Vec::new() };
                 }
                 // A snapshot may come before what was written in the same round.
                 Record::Decided { height, .. } if recovery.is_before(height) => {}

@@ -4,6 +4,7 @@
 //! anything. A reason is a command that waits here, or messages of that height from f + 1 replicas, of
 //! which one is honest and has a reason.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -119,7 +120,8 @@ impl TendermintReplica {
     fn feed(&mut self, input: CoreInput<Chain>, effects: &mut Queues) {
         let (core, host) = (&mut self.core, &mut self.host);
         let done: Result<(), Error<Chain>> = process!(
-            input: input, state: core, metrics: &(), with: effect => host.carry_out(effect, effects)
+            input: input, state: core, metrics: &(),
+            with: effect => Ok::<_, Infallible>(host.carry_out(effect, effects))
         );
         if let Err(error) = done {
             self.host.ledger.violate(format!("malachite: {error}"));
@@ -368,7 +370,8 @@ impl TendermintReplica {
 
     /// Executes what the library decided.
     fn commit(&mut self, effects: &mut Queues) {
-        let (Some(certificate), Some((_, batch))) = (self.host.decided.take(), self.core.decided_value()) else {
+        let (Some(certificate), Some((_, batch))) = (self.host.decided.take(), self.core.decided_value())
+        else {
             return;
         };
         let CommitCertificate { height, round, value_id, commit_signatures } = certificate;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol_core::{
-    Behaviour, Cluster, Command, CommandId, Fault, FaultError, LaunchError, LaunchSpec, NetworkSpec, Protocol, ReplicaId, Settings, StorageSpec, submit_and_wait,
+    Behaviour, Cluster, Command, CommandId, Fault, FaultError, LaunchError, LaunchSpec, NetworkSpec,
+    Protocol, ReplicaId, Settings, StorageSpec, submit_and_wait,
 };
 use protocol_tendermint::Tendermint;
 

@@ -145,7 +145,9 @@ fn a_replica_beyond_the_kept_heights_gets_a_snapshot() {
 /// All at once, with what they said at the height at hand in their logs.
 #[test]
 fn all_replicas_crash_in_the_middle_of_a_height_and_go_on() {
-    for (protocol, after_us) in BOTH.into_iter().flat_map(|protocol| (1..12).map(move |k| (protocol, k * 700))) {
+    for (protocol, after_us) in
+        BOTH.into_iter().flat_map(|protocol| (1..12).map(move |k| (protocol, k * 700)))
+    {
         let mut spec = SimulationSpec::uniform(4, Duration::from_millis(2), after_us);
         (spec.durable, spec.costs.fsync_ns) = (true, 500_000.0);
         let mut simulation = protocol.simulate(&spec).unwrap();
