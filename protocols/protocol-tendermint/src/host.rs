@@ -2,15 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use malachitebft_core_consensus::{
     ConsensusMsg, Effect, Input, LivenessMsg, MisbehaviorEvidence, Resumable, Resume, SignedConsensusMsg,
 };
-use malachitebft_core_types::{
-    CommitCertificate, LinearTimeouts, Round, SignedMessage, Timeout, TimeoutKind, Value,
-};
-use protocol_core::{Command, Misbehaviour, ReplicaId, SyncToken, Time, TimerId, View};
+use malachitebft_core_types::{CommitCertificate, LinearTimeouts, Round, SignedMessage, Value};
+use protocol_core::{Command, Misbehaviour, ReplicaId, SyncToken, Time, View};
 
 use crate::certificates::{check_polka, check_round};
 use crate::context::{Batch, BatchId, Chain, Height, Proposal};
@@ -19,20 +16,17 @@ use crate::ledger::{Ledger, Queues};
 use crate::mempool::Mempool;
 use crate::messages::TendermintMessage;
 use crate::records::Record;
+use crate::timers::Timers;
 
 /// Commands in one batch that any setting allows; a proposal with more is refused.
 pub(crate) const MOST_COMMANDS: usize = 65_536;
-
-/// The library's time-outs, each at the timer of its place.
-const KINDS: [TimeoutKind; 4] =
-    [TimeoutKind::Propose, TimeoutKind::Prevote, TimeoutKind::Precommit, TimeoutKind::Rebroadcast];
 
 /// Everything of a replica that is not the library's.
 pub(crate) struct Host {
     pub(crate) me: ReplicaId,
     pub(crate) replicas: usize,
     pub(crate) durable: bool,
-    pub(crate) timeouts: LinearTimeouts,
+    pub(crate) timers: Timers,
     pub(crate) now: Time,
     pub(crate) keys: Keyring,
     pub(crate) mempool: Mempool,
@@ -47,8 +41,6 @@ pub(crate) struct Host {
     pub(crate) replayed: Vec<Record>,
     /// Rounds that failed at heights decided so far.
     pub(crate) failed_rounds: u64,
-    /// By kind, the round of the time-out that is set.
-    armed: [Option<Round>; KINDS.len()],
     /// The batch of this height that was found in order last.
     checked: Option<BatchId>,
     accused: BTreeSet<(ReplicaId, &'static str)>,
@@ -70,7 +62,7 @@ impl Host {
             me,
             replicas,
             durable,
-            timeouts,
+            timers: Timers::new(timeouts),
             now: Time(0),
             keys,
             mempool: Mempool::default(),
@@ -80,7 +72,6 @@ impl Host {
             refused: None,
             replayed: Vec::new(),
             failed_rounds: 0,
-            armed: [None; KINDS.len()],
             checked: None,
             accused: BTreeSet::new(),
             asked: SyncToken(0),
@@ -93,15 +84,15 @@ impl Host {
     pub(crate) fn carry_out(&mut self, effect: Effect<Chain>, effects: &mut Queues) -> Resume<Chain> {
         match effect {
             Effect::CancelAllTimeouts(r) => {
-                self.cancel_timeouts(effects);
+                self.timers.cancel_all(effects);
                 r.resume_with(())
             }
             Effect::CancelTimeout(timeout, r) => {
-                self.cancel_timeout(timeout, effects);
+                self.timers.cancel(timeout, effects);
                 r.resume_with(())
             }
             Effect::ScheduleTimeout(timeout, r) => {
-                self.set_timeout(timeout, effects);
+                self.timers.set(timeout, effects);
                 r.resume_with(())
             }
             Effect::StartRound(_, round, proposer, _, r) => {
@@ -310,38 +301,7 @@ impl Host {
     /// Forgets what concerns the height that ended.
     pub(crate) fn end_height(&mut self, effects: &mut Queues) {
         (self.wanted, self.decided, self.refused, self.checked) = (None, None, None, None);
-        self.cancel_timeouts(effects);
-    }
-
-    fn set_timeout(&mut self, timeout: Timeout, effects: &mut Queues) {
-        if let Some(index) = KINDS.iter().position(|&kind| kind == timeout.kind) {
-            self.armed[index] = Some(timeout.round);
-            let after: Duration = self.timeouts.duration_for(timeout);
-            effects.set_timer(TimerId(index as u32), after);
-        }
-    }
-
-    fn cancel_timeout(&mut self, timeout: Timeout, effects: &mut Queues) {
-        let index = KINDS.iter().position(|&kind| kind == timeout.kind);
-        if let Some(index) = index.filter(|&index| self.armed[index] == Some(timeout.round)) {
-            self.armed[index] = None;
-            effects.cancel_timer(TimerId(index as u32));
-        }
-    }
-
-    fn cancel_timeouts(&mut self, effects: &mut Queues) {
-        for (number, armed) in (0..).zip(&mut self.armed) {
-            if armed.take().is_some() {
-                effects.cancel_timer(TimerId(number));
-            }
-        }
-    }
-
-    /// The time-out that ran out with a timer, if it is still wanted.
-    pub(crate) fn ran_out(&mut self, timer: TimerId) -> Option<Timeout> {
-        let index = timer.0 as usize;
-        let round = self.armed.get_mut(index)?.take()?;
-        Some(Timeout::new(round, KINDS[index]))
+        self.timers.cancel_all(effects);
     }
 }
 

@@ -233,3 +233,61 @@ pub(crate) fn proposal_bytes(proposal: &Proposal) -> Vec<u8> {
     bytes.extend_from_slice(&proposal.batch.id().0);
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use protocol_core::CommandId;
+
+    use super::*;
+
+    const KINDS: [Authentication; 2] = [Authentication::Signatures, Authentication::Codes];
+
+    fn keyring(kind: Authentication, id: u32, seed: u64) -> Keyring {
+        Keyring::new(kind, ReplicaId(id), 4, seed)
+    }
+
+    #[test]
+    fn a_proof_holds_for_its_author_and_its_bytes_at_every_replica() {
+        for kind in KINDS {
+            let proof = keyring(kind, 1, 7).prove(b"said".to_vec());
+            assert_eq!(proof.len(), keyring(kind, 1, 7).proof_bytes());
+            for id in 0..4 {
+                let mut keys = keyring(kind, id, 7);
+                assert!(keys.holds(ReplicaId(1), b"said", &proof), "{kind:?} at {id}");
+                assert!(!keys.holds(ReplicaId(2), b"said", &proof), "{kind:?} at {id}");
+                assert!(!keys.holds(ReplicaId(1), b"sait", &proof), "{kind:?} at {id}");
+                assert!(!keys.holds(ReplicaId(1), b"said", &proof[1..]), "{kind:?} at {id}");
+                assert!(!keys.holds(ReplicaId(9), b"said", &proof), "{kind:?} at {id}");
+                assert_eq!(keys.take_counts(), (0, 5));
+            }
+            assert!(!keyring(kind, 0, 8).holds(ReplicaId(1), b"said", &proof), "keys of another run");
+        }
+    }
+
+    #[test]
+    fn the_latest_own_proof_needs_no_second_look_but_an_altered_one_does() {
+        for kind in KINDS {
+            let mut keys = keyring(kind, 1, 7);
+            let proof = keys.prove(b"said".to_vec());
+            assert!(keys.holds(ReplicaId(1), b"said", &proof));
+            let made = if kind == Authentication::Signatures { 1 } else { 4 };
+            assert_eq!(keys.take_counts(), (made, 0));
+            assert!(!keys.holds(ReplicaId(1), b"unsaid", &proof));
+            assert_eq!(keys.take_counts(), (0, 1));
+        }
+    }
+
+    #[test]
+    fn a_seal_holds_at_every_replica_and_for_no_other_command() {
+        for kind in KINDS {
+            let seal = client_seal(kind, 4, 7);
+            let command = seal.apply(&Command::new(CommandId(3), b"payload"));
+            let moved = Command::new(CommandId(4), command.payload());
+            for id in 0..4 {
+                let mut keys = keyring(kind, id, 7);
+                assert!(keys.is_sealed(&command) && !keys.is_sealed(&moved));
+                assert!(!keys.is_sealed(&Command::new(CommandId(3), b"")));
+            }
+        }
+    }
+}

@@ -16,15 +16,17 @@ mod messages;
 mod records;
 mod recovery;
 mod replica;
+mod setup;
 mod sync;
+mod timers;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use protocol_core::{
-    Behaviour, Byzantine, ClientRule, Cluster, Descriptor, DriverOptions, Family, FaultModel, Floors,
-    LaunchError, LaunchSpec, Order, Protocol, ReplicaCluster, Scale, SimulatedCluster, Simulation,
-    SimulationSpec, StorageSpec, Tunable, check_size,
+    Behaviour, ClientRule, Cluster, Descriptor, DriverOptions, Family, FaultModel, Floors, LaunchError,
+    LaunchSpec, Order, Protocol, ReplicaCluster, Scale, SimulatedCluster, Simulation, SimulationSpec,
+    StorageSpec, Tunable, check_size,
 };
 
 pub use context::{
@@ -33,7 +35,8 @@ pub use context::{
 pub use keys::{Authentication, Keyring, client_seal};
 pub use messages::{Decision, Snapshot, TendermintMessage};
 pub use records::Record;
-pub use replica::{TendermintReplica, TendermintSetup};
+pub use replica::TendermintReplica;
+pub use setup::TendermintSetup;
 
 pub(crate) const LARGEST_BATCH: Tunable = Tunable {
     name: "largest_batch_commands",
@@ -135,18 +138,5 @@ impl Protocol for Tendermint {
         };
         let options = self.driver_options(spec.replicas, spec.seed);
         SimulatedCluster::launch(spec, options, move |boot| setup.replica(boot))
-    }
-}
-
-impl TendermintSetup {
-    /// A replica that can be made to lie.
-    pub fn replica(
-        &self,
-        boot: protocol_core::Boot<Record>,
-    ) -> Result<Byzantine<TendermintReplica>, LaunchError> {
-        let (me, replicas) = (boot.id, boot.replicas);
-        // Most of what others wait for a proposal; the rest is the way there.
-        let slow_by = self.timing.election_min * 4 / 5;
-        Ok(Byzantine::new(TendermintReplica::new(boot, self)?, me, replicas, slow_by))
     }
 }

@@ -249,3 +249,54 @@ fn read_round_vote(reader: &mut Reader) -> Result<RoundSignature<Chain>, WireErr
     };
     Ok(RoundSignature::new(kind, batch, Address(reader.replica()?), reader.bytes()?))
 }
+
+#[cfg(test)]
+mod tests {
+    use malachitebft_core_types::Value;
+    use protocol_core::CommandId;
+
+    use super::*;
+    use crate::context::{Proposal, Vote};
+
+    fn messages() -> Vec<TendermintMessage> {
+        let (height, round, proof) = (Height(7), Round::new(2), Bytes::from_static(b"proof"));
+        let commands: Vec<_> = (0..3).map(|id| Command::new(CommandId(id), &[id as u8; 20])).collect();
+        let batch = Batch::new(commands.clone());
+        let (id, voter) = (batch.id(), Address(ReplicaId(3)));
+        let vote = Vote { kind: VoteType::Precommit, height, round, batch: NilOrVal::Val(id), voter };
+        let proposal =
+            Proposal { height, round, batch: batch.clone(), pol_round: Round::new(0), proposer: voter };
+        let polka_signatures = vec![PolkaSignature::new(voter, proof.clone())];
+        let polka = PolkaCertificate { height, round, value_id: id, polka_signatures };
+        let signed = |kind, batch| RoundSignature::new(kind, batch, voter, proof.clone());
+        let round_signatures =
+            vec![signed(VoteType::Prevote, NilOrVal::Nil), signed(VoteType::Precommit, NilOrVal::Val(id))];
+        let cert_type = RoundCertificateType::Skip;
+        let rounds = RoundCertificate { height, round, cert_type, round_signatures };
+        let decision = Decision { height, round, batch, certificate: vec![(ReplicaId(1), proof.clone())] };
+        vec![
+            TendermintMessage::Vote(SignedMessage::new(vote, proof.clone())),
+            TendermintMessage::Proposal(SignedMessage::new(proposal, proof.clone())),
+            TendermintMessage::Polka(Arc::new(polka)),
+            TendermintMessage::Round(Arc::new(rounds)),
+            TendermintMessage::Relay(commands.into()),
+            TendermintMessage::Status(height),
+            TendermintMessage::Decisions([Arc::new(decision)].into()),
+            TendermintMessage::Snapshot(Snapshot { height, state: proof }),
+        ]
+    }
+
+    #[test]
+    fn messages_decode_to_themselves_and_know_their_length() {
+        for message in messages() {
+            let mut buffer = Vec::new();
+            message.encode(&mut buffer);
+            assert_eq!(buffer.len(), message.encoded_len(), "{message:?}");
+            for cut in 0..buffer.len() {
+                let short = Bytes::copy_from_slice(&buffer[..cut]);
+                assert!(TendermintMessage::decode(short).is_err(), "{message:?} at {cut}");
+            }
+            assert_eq!(TendermintMessage::decode(buffer.into()).unwrap(), message);
+        }
+    }
+}

@@ -10,22 +10,22 @@ use std::time::Duration;
 
 use malachitebft_core_consensus::{Error, Input as CoreInput, LocallyProposedValue, Params, State, process};
 use malachitebft_core_types::{
-    CommitCertificate, LinearTimeouts, ThresholdParam, ThresholdParams, Timeout, TimeoutKind, ValuePayload,
+    CommitCertificate, ThresholdParam, ThresholdParams, Timeout, TimeoutKind, ValuePayload,
     VoteExtensionPolicy, VotingPower,
 };
 use protocol_core::{
-    Boot, Command, Effects, Input, LaunchError, Rejection, Replica, ReplicaId, Settings, SyncToken, Time,
-    TimerId, Timing,
+    Boot, Command, Effects, Input, LaunchError, Rejection, Replica, ReplicaId, SyncToken, Time, TimerId,
 };
 
 use crate::LARGEST_BATCH;
 use crate::context::{Address, Chain, Height, Validators, proposer};
 use crate::host::Host;
-use crate::keys::{Authentication, Keyring, proposal_bytes};
+use crate::keys::{Keyring, proposal_bytes};
 use crate::ledger::{Ledger, Queues};
 use crate::messages::{Decision, Snapshot, TendermintMessage};
 use crate::records::Record;
 use crate::recovery::Recovery;
+use crate::setup::TendermintSetup;
 use crate::sync::Sync;
 
 /// Timers below these are the library's.
@@ -35,39 +35,6 @@ const CHECKPOINT: TimerId = TimerId(5);
 const HEIGHTS_AHEAD: u64 = 16;
 /// Commands told to others at once when a round makes no progress.
 const RELAYED: usize = 256;
-
-/// What every replica of a cluster is made with.
-#[derive(Clone, Debug)]
-pub struct TendermintSetup {
-    /// How messages are proven.
-    pub authentication: Authentication,
-    /// Failure detection.
-    pub timing: Timing,
-    /// Tunables.
-    pub settings: Settings,
-    /// Whether records survive a crash.
-    pub durable: bool,
-    /// All keys come from it.
-    pub seed: u64,
-}
-
-impl TendermintSetup {
-    /// The library's time-outs. Whoever does not propose in time is suspected as early as a silent leader
-    /// is elsewhere.
-    pub fn timeouts(&self) -> LinearTimeouts {
-        let Timing { heartbeat, election_min, election_max } = self.timing;
-        LinearTimeouts {
-            propose: election_min,
-            propose_delta: election_min / 2,
-            prevote: heartbeat * 2,
-            prevote_delta: heartbeat,
-            precommit: heartbeat * 2,
-            precommit_delta: heartbeat,
-            rebroadcast: election_min,
-            max_timeout: election_max * 10,
-        }
-    }
-}
 
 /// One validator.
 pub struct TendermintReplica {
@@ -289,7 +256,7 @@ impl TendermintReplica {
             }
             CHECKPOINT => self.awaits_checkpoint = false,
             timer => {
-                let Some(timeout) = self.host.ran_out(timer) else { return };
+                let Some(timeout) = self.host.timers.ran_out(timer) else { return };
                 if timeout.kind == TimeoutKind::Rebroadcast && !self.host.mempool.is_empty() {
                     let waiting = TendermintMessage::Relay(self.host.mempool.oldest(RELAYED).into());
                     effects.broadcast(self.host.me, self.host.replicas, &waiting);

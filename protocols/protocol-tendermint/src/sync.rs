@@ -176,3 +176,51 @@ impl Sync {
         (self.replicas - 1) / 3 + 1
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use malachitebft_core_types::Round;
+    use protocol_core::{Command, CommandId};
+
+    use super::*;
+    use crate::context::Batch;
+
+    const NEXT: Height = Height(1);
+
+    /// A decision without a certificate: its sender's word.
+    fn word(id: u64) -> Arc<Decision> {
+        let batch = Batch::new(vec![Command::new(CommandId(id), b"payload")]);
+        Arc::new(Decision { height: NEXT, round: Round::new(0), batch, certificate: Vec::new() })
+    }
+
+    #[test]
+    fn a_word_is_believed_when_enough_say_the_same_and_never_where_there_are_signatures() {
+        let mut keys = Keyring::new(Authentication::Codes, ReplicaId(0), 7, 1);
+        let mut sync = Sync::new(ReplicaId(0), 7);
+        for (from, id, believed) in
+            [(1, 5, false), (2, 6, false), (1, 5, false), (3, 5, false), (4, 6, false), (5, 5, true)]
+        {
+            assert!(sync.learn(ReplicaId(from), &[word(id)], NEXT, &mut keys));
+            assert_eq!(sync.believed.contains_key(&NEXT), believed, "{from} says {id}");
+        }
+        assert_eq!(sync.take(NEXT), Some(word(5)));
+        let mut keys = Keyring::new(Authentication::Signatures, ReplicaId(0), 7, 1);
+        let mut sync = Sync::new(ReplicaId(0), 7);
+        for from in 1..7 {
+            assert!(!sync.learn(ReplicaId(from), &[word(5)], NEXT, &mut keys));
+            assert_eq!(sync.take(NEXT), None);
+        }
+    }
+
+    #[test]
+    fn a_snapshot_is_believed_when_enough_send_the_same() {
+        let mut sync = Sync::new(ReplicaId(0), 4);
+        let snapshot = |state| Snapshot { height: Height(9), state: Bytes::from_static(state) };
+        assert_eq!(sync.learn_snapshot(ReplicaId(1), snapshot(b"lie"), NEXT), None);
+        assert_eq!(sync.learn_snapshot(ReplicaId(2), snapshot(b"truth"), NEXT), None);
+        assert_eq!(sync.learn_snapshot(ReplicaId(2), snapshot(b"truth"), NEXT), None, "once each");
+        assert_eq!(sync.learn_snapshot(ReplicaId(3), snapshot(b"truth"), NEXT), Some(snapshot(b"truth")));
+        assert_eq!(sync.learn_snapshot(ReplicaId(3), snapshot(b"truth"), Height(10)), None, "long past");
+    }
+}
