@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use malachitebft_core_consensus::{Error, Input as CoreInput, LocallyProposedValue, Params, State, process};
 use malachitebft_core_types::{
-    CommitCertificate, ThresholdParam, ThresholdParams, Timeout, TimeoutKind, ValuePayload,
+    CommitCertificate, Round, ThresholdParam, ThresholdParams, Timeout, TimeoutKind, ValuePayload,
     VoteExtensionPolicy, VotingPower,
 };
 use protocol_core::{
-    Boot, Command, Effects, Input, LaunchError, Rejection, Replica, ReplicaId, SyncToken, Time, TimerId,
+    Boot, Command, Effects, Input, LaunchError, Rejection, Replica, ReplicaId, SyncToken, Time, TimerId, View,
 };
 
 use crate::LARGEST_BATCH;
@@ -360,6 +360,9 @@ impl TendermintReplica {
 
     fn leave_height(&mut self, effects: &mut Queues) {
         self.running = false;
+        // Whose turn comes is who is missed next.
+        let next = proposer(self.host.ledger.next(), Round::ZERO, self.host.replicas);
+        effects.new_view(View(self.host.failed_rounds), Some(next));
         self.host.end_height(effects);
         self.sync.forget_before(self.host.ledger.next());
     }
