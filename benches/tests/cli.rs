@@ -150,15 +150,15 @@ fn a_run_is_saved_compared_and_listed() {
         table.contains("raft-rs [channel, memory]") && table.contains("openraft [channel, memory]"),
         "{table}"
     );
-    assert!(table.contains("baseline `before`: 2 rows saved"), "{table}");
+    assert!(table.contains("baseline `before`: 4 rows saved"), "{table}");
     assert_eq!(place.results()["complete"], true);
     let second = place.run(&format!("{brief} --baseline before"));
     assert_eq!(second.status.code(), Some(0), "{}", text(&second.stderr));
     assert!(text(&second.stdout).contains("throughput_per_s"), "{}", text(&second.stdout));
     let compared = place.run("compare before latest --format json");
     let comparison: serde_json::Value = serde_json::from_slice(&compared.stdout).unwrap();
-    assert_eq!(comparison["rows"].as_array().unwrap().len(), 2);
-    assert!(text(&place.run("baseline list").stdout).starts_with("before (local, 2 rows)"));
+    assert_eq!(comparison["rows"].as_array().unwrap().len(), 4);
+    assert!(text(&place.run("baseline list").stdout).starts_with("before (local, 4 rows)"));
     assert!(text(&place.run("baseline show before").stdout).contains("brief"));
     assert_eq!(place.run("baseline rm before").status.code(), Some(0));
     assert_eq!(place.run("baseline show before").status.code(), Some(5));
@@ -204,14 +204,15 @@ fn machines_read_json_and_the_history_remembers() {
     let entries: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
     let keys: Vec<&str> =
         entries.as_array().unwrap().iter().filter_map(|entry| entry["key"].as_str()).collect();
-    assert_eq!(keys, ["brief/openraft/channel/memory", "brief/raft-rs/channel/memory"]);
+    let latest_first = ["tendermint-mac", "tendermint", "openraft", "raft-rs"];
+    assert_eq!(keys, latest_first.map(|protocol| format!("brief/{protocol}/channel/memory")));
     assert!(entries.as_array().unwrap().iter().all(|entry| entry["pinned"] == true));
     let forgotten =
         place.run("run --file scenarios.toml --scenario brief --protocol raft-rs -q --no-history");
     assert_eq!(forgotten.status.code(), Some(0));
     let listed = place.run("history list --format json");
     let entries: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
-    assert_eq!(entries.as_array().unwrap().len(), 2);
+    assert_eq!(entries.as_array().unwrap().len(), 4);
 }
 
 #[test]
