@@ -12,12 +12,14 @@ static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 /// Every protocol that the bench targets and the command line know, in the order of tables.
 pub fn suite() -> Suite {
-    let protocols: [Arc<dyn Protocol>; 9] = [
+    let protocols: [Arc<dyn Protocol>; 11] = [
         Arc::new(protocol_raft_rs::RaftRs),
         Arc::new(protocol_openraft::Openraft),
         Arc::new(protocol_omnipaxos::Omnipaxos),
         Arc::new(protocol_pbft::Pbft::MAC),
         Arc::new(protocol_pbft::Pbft::SIGNED),
+        Arc::new(protocol_tendermint::Tendermint::CODES),
+        Arc::new(protocol_tendermint::Tendermint::SIGNATURES),
         Arc::new(protocol_plumtree::Plumtree),
         Arc::new(protocol_swim::Swim),
         Arc::new(protocol_register::Abd),

@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use protocol_core::{LaunchError, Protocol, Settings, check_payload, check_size};
+use protocol_core::{Descriptor, LaunchError, Protocol, Settings, check_payload, check_size};
 use thiserror::Error;
 
 use crate::run::{Limits, Pair};
-use crate::scenario::{FaultPlan, Measure, Scenario, VirtualFaultPlan};
+use crate::scenario::{ExactPlan, FaultPlan, Measure, Scenario, Sweep, VirtualFaultPlan};
 
 /// A protocol as it is registered.
 #[derive(Clone)]
@@ -153,17 +153,19 @@ impl Suite {
         Ok(self)
     }
 
-    /// Every protocol under every scenario, scenario by scenario; refused before anything runs when a
-    /// protocol can't have the size of a scenario's cluster, or of its commands.
+    /// Every protocol under every scenario, scenario by scenario. A protocol that can't have the size of a
+    /// scenario's cluster gets the next larger one that it can, and its results say so. What is larger than
+    /// any, and commands that are too large, are refused before anything runs.
     pub fn pairs(&self, scenarios: &[Scenario], limits: Limits) -> Result<Vec<Pair>, SuiteError> {
         let mut pairs = Vec::with_capacity(scenarios.len() * self.registered.len());
         for scenario in scenarios {
             for registration in &self.registered {
                 let protocol = registration.protocol.descriptor();
-                sizes(scenario).into_iter().try_for_each(|replicas| check_size(&protocol, replicas))?;
+                let scenario = with_sizes_for(&protocol, scenario.clone());
+                sizes(&scenario).into_iter().try_for_each(|replicas| check_size(&protocol, replicas))?;
                 check_payload(&protocol, scenario.payload_bytes)
                     .map_err(|source| SuiteError::Payload { scenario: scenario.name.clone(), source })?;
-                pairs.push(registration.pair(scenario, limits));
+                pairs.push(registration.pair(&scenario, limits));
             }
         }
         Ok(pairs)
@@ -171,16 +173,12 @@ impl Suite {
 }
 
 impl Registration {
-    /// The sizes of `wanted` that the protocol can have; of one that can't have the smallest of them, its own
-    /// smallest, and as many more as it takes to tolerate another fault.
+    /// The sizes of `wanted`, each as the next larger one that the protocol can have.
     pub fn sizes_near(&self, wanted: &[usize]) -> Vec<usize> {
-        let descriptor = self.protocol.descriptor();
-        let (low, high) = descriptor.cluster_sizes;
-        if wanted.first().is_none_or(|&smallest| smallest >= low) {
-            return wanted.iter().copied().filter(|&size| size <= high).collect();
-        }
-        let next = (low..=high).find(|&size| (descriptor.tolerates)(size) > (descriptor.tolerates)(low));
-        std::iter::once(low).chain(next).collect()
+        let protocol = self.protocol.descriptor();
+        let mut sizes: Vec<usize> = wanted.iter().map(|&size| protocol.size_for(size)).collect();
+        sizes.dedup();
+        sizes
     }
 
     /// The protocol under a scenario.
@@ -193,6 +191,25 @@ impl Registration {
             limits,
         }
     }
+}
+
+/// The scenario with every cluster as large as the protocol needs it, and none twice for it. No replicas at
+/// all stay none, which is a mistake.
+fn with_sizes_for(protocol: &Descriptor, mut scenario: Scenario) -> Scenario {
+    let raise = |size: &mut usize| *size = if *size == 0 { 0 } else { protocol.size_for(*size) };
+    raise(&mut scenario.replicas);
+    match &mut scenario.measure {
+        Measure::Scalability(Sweep { replicas, .. }) | Measure::Exact(ExactPlan { replicas, .. }) => {
+            replicas.iter_mut().for_each(raise);
+            replicas.dedup();
+        }
+        Measure::FaultTolerance(FaultPlan { faults, .. })
+        | Measure::VirtualFaultTolerance(VirtualFaultPlan { faults, .. }) => {
+            faults.iter_mut().filter_map(|fault| fault.replicas.as_mut()).for_each(raise);
+        }
+        _ => {}
+    }
+    scenario
 }
 
 /// Sizes of all clusters that a scenario launches.

@@ -140,7 +140,7 @@ impl Explore {
 
     fn plan(&self, protocol: &Descriptor) -> Result<Plan, ExploreCommandError> {
         let replicas = self.replicas.unwrap_or(Plan::default().replicas.max(protocol.cluster_sizes.0));
-        let most = match protocol.behaviours {
+        let most = match protocol.particulars.behaviours {
             [] => 0,
             _ => (protocol.tolerates)(replicas),
         };
@@ -155,7 +155,7 @@ impl Explore {
             horizon_ms: self.horizon_ms,
             fifo: self.fifo,
             liars: self.liars,
-            behaviours: protocol.behaviours,
+            behaviours: protocol.particulars.behaviours,
         })
     }
 

@@ -143,10 +143,7 @@ mod tests {
             commit_means: "nothing",
             floors: |_| Floors::without_cryptography(0.0, 0.0),
             tunables: &[],
-            fifo: false,
-            behaviours: &[],
-            largest_payload_bytes: None,
-            forgets_safely: false,
+            particulars: Default::default(),
         };
         Registers::of(&protocol, &Settings::default())
     }

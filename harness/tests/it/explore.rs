@@ -30,12 +30,9 @@ impl Protocol for Toy {
             order: protocol_core::Order::Total,
             operation: protocol_core::Operation::append,
             commit_means: "nothing",
-            fifo: false,
             floors: |_| Floors::without_cryptography(4.0, 2.0),
             tunables: &[],
-            behaviours: &[],
-            largest_payload_bytes: None,
-            forgets_safely: false,
+            particulars: Default::default(),
         }
     }
 

@@ -2,17 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use protocol_core::{Fault, FaultError, LaunchSpec, Protocol, ReplicaId};
+use protocol_core::{Fault, FaultError, Protocol, ReplicaId};
 
-use super::Bench;
+use super::{Bench, size, spec};
 
 pub async fn degraded_links_of_a_follower_hold_no_one_up(protocol: &dyn Protocol) {
-    let bench = Bench::launch(protocol, LaunchSpec::in_memory(3)).await;
+    let bench = Bench::launch(protocol, spec(protocol)).await;
     bench.commit(100).await;
     let leader = bench.leader().await;
-    let follower = ReplicaId((leader.0 + 1) % 3);
+    let follower = ReplicaId((leader.0 + 1) % size(protocol) as u32);
     let (extra_delay, loss) = (Duration::from_millis(5), 0.2);
-    for peer in ReplicaId::all(3).filter(|&peer| peer != follower) {
+    for peer in ReplicaId::all(size(protocol)).filter(|&peer| peer != follower) {
         bench.inject(Fault::Degrade { from: follower, to: peer, extra_delay, loss }).await;
         bench.inject(Fault::Degrade { from: peer, to: follower, extra_delay, loss }).await;
     }
@@ -21,12 +21,12 @@ pub async fn degraded_links_of_a_follower_hold_no_one_up(protocol: &dyn Protocol
     }
     bench.inject(Fault::Heal).await;
     bench.commit(100).await;
-    bench.agree(3).await;
+    bench.agree(size(protocol)).await;
     bench.stop().await;
 }
 
 pub async fn a_paused_leader_is_replaced_and_rejoins(protocol: &dyn Protocol) {
-    let bench = Bench::launch(protocol, LaunchSpec::in_memory(3)).await;
+    let bench = Bench::launch(protocol, spec(protocol)).await;
     bench.commit(100).await;
     let leader = bench.leader().await;
     bench.inject(Fault::Pause(leader)).await;
@@ -41,13 +41,13 @@ pub async fn a_paused_leader_is_replaced_and_rejoins(protocol: &dyn Protocol) {
     bench.inject(Fault::Resume(leader)).await;
     bench.all_answered().await;
     bench.commit(100).await;
-    bench.agree(3).await;
+    bench.agree(size(protocol)).await;
     bench.stop().await;
 }
 
 /// No one answers while the replica stands still; what became too late meanwhile ends when it goes on.
 pub async fn requests_that_became_late_at_a_paused_replica_end(protocol: &dyn Protocol) {
-    let bench = Bench::launch(protocol, LaunchSpec::in_memory(3)).await;
+    let bench = Bench::launch(protocol, spec(protocol)).await;
     bench.commit(100).await;
     let leader = bench.leader().await;
     bench.inject(Fault::Pause(leader)).await;
@@ -57,23 +57,23 @@ pub async fn requests_that_became_late_at_a_paused_replica_end(protocol: &dyn Pr
     bench.until("the deadline", |_| Instant::now() > deadline).await;
     bench.inject(Fault::Resume(leader)).await;
     bench.outcomes(late).await;
-    bench.agree(3).await;
+    bench.agree(size(protocol)).await;
     bench.stop().await;
 }
 
 pub async fn a_paused_follower_catches_up(protocol: &dyn Protocol) {
-    let bench = Bench::launch(protocol, LaunchSpec::in_memory(3)).await;
+    let bench = Bench::launch(protocol, spec(protocol)).await;
     bench.commit(100).await;
-    let follower = ReplicaId((bench.leader().await.0 + 1) % 3);
+    let follower = ReplicaId((bench.leader().await.0 + 1) % size(protocol) as u32);
     bench.inject(Fault::Pause(follower)).await;
     bench.commit(500).await;
     bench.inject(Fault::Resume(follower)).await;
-    bench.agree(3).await;
+    bench.agree(size(protocol)).await;
     bench.stop().await;
 }
 
 pub async fn a_paused_replica_crashes_and_stops_like_any_other(protocol: &dyn Protocol) {
-    let bench = Bench::launch_on_disk(protocol, LaunchSpec::in_memory(3)).await;
+    let bench = Bench::launch_on_disk(protocol, spec(protocol)).await;
     bench.commit(100).await;
     let leader = bench.leader().await;
     bench.inject(Fault::Pause(leader)).await;
@@ -85,7 +85,7 @@ pub async fn a_paused_replica_crashes_and_stops_like_any_other(protocol: &dyn Pr
     }
     bench.inject(Fault::Restart(leader)).await;
     bench.commit(100).await;
-    bench.agree(3).await;
+    bench.agree(size(protocol)).await;
     let leader = bench.leader().await;
     bench.inject(Fault::Pause(leader)).await;
     bench.submit(50);
@@ -94,7 +94,7 @@ pub async fn a_paused_replica_crashes_and_stops_like_any_other(protocol: &dyn Pr
 }
 
 pub async fn pauses_that_make_no_sense_say_so(protocol: &dyn Protocol) {
-    let bench = Bench::launch(protocol, LaunchSpec::in_memory(3)).await;
+    let bench = Bench::launch(protocol, spec(protocol)).await;
     let (running, paused, dead) = (ReplicaId(0), ReplicaId(1), ReplicaId(2));
     bench.commit(1).await;
     bench.inject(Fault::Pause(paused)).await;
@@ -105,7 +105,7 @@ pub async fn pauses_that_make_no_sense_say_so(protocol: &dyn Protocol) {
         Fault::Pause(dead),
         Fault::Resume(running),
         Fault::Resume(dead),
-        Fault::Pause(ReplicaId(3)),
+        Fault::Pause(ReplicaId(size(protocol) as u32)),
         strange,
     ];
     for fault in senseless {
@@ -115,19 +115,19 @@ pub async fn pauses_that_make_no_sense_say_so(protocol: &dyn Protocol) {
     bench.inject(Fault::Resume(paused)).await;
     let twice = bench.cluster.inject(Fault::Resume(paused)).await;
     assert!(matches!(twice, Err(FaultError::NotApplicable { .. })), "{twice:?}");
-    bench.agree(2).await;
+    bench.agree(size(protocol) - 1).await;
     bench.stop().await;
 }
 
 /// Whoever survives, nothing is acknowledged until there is a majority again, and then all is.
 pub async fn without_a_majority_nothing_is_acknowledged(protocol: &dyn Protocol) {
     for survivor_leads in [false, true] {
-        let bench = Bench::launch_on_disk(protocol, LaunchSpec::in_memory(3)).await;
+        let bench = Bench::launch_on_disk(protocol, spec(protocol)).await;
         bench.commit(200).await;
         let leader = bench.leader().await;
-        let follower = ReplicaId((leader.0 + 1) % 3);
+        let follower = ReplicaId((leader.0 + 1) % size(protocol) as u32);
         let survivor = if survivor_leads { leader } else { follower };
-        for id in ReplicaId::all(3).filter(|&id| id != survivor) {
+        for id in ReplicaId::all(size(protocol)).filter(|&id| id != survivor) {
             bench.inject(Fault::Crash(id)).await;
         }
         let (acknowledged, resubmissions) =
@@ -136,14 +136,14 @@ pub async fn without_a_majority_nothing_is_acknowledged(protocol: &dyn Protocol)
         // Each was refused many times, also by a leader that knows that it lost its followers.
         bench.until("refusals", |seen| seen.resubmissions >= resubmissions + 400).await;
         assert_eq!(bench.acknowledged().len(), acknowledged, "one replica of three acknowledged");
-        for id in ReplicaId::all(3).filter(|&id| id != survivor) {
+        for id in ReplicaId::all(size(protocol)).filter(|&id| id != survivor) {
             bench.inject(Fault::Restart(id)).await;
         }
         for (_, outcome) in bench.outcomes(waiting).await {
             outcome.unwrap();
         }
         bench.commit(100).await;
-        bench.agree(3).await;
+        bench.agree(size(protocol)).await;
         bench.stop().await;
     }
 }

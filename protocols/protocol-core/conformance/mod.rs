@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use protocol_core::{
-    Answers, AppliedLog, Cluster, Command, CommandId, Committed, Fault, IdSet, LaunchSpec, Observation,
-    Protocol, ReplicaId, Reply, Request, StorageSpec, SubmitError,
+    Answers, AppliedLog, Cluster, Command, CommandId, Committed, Fault, FaultModel, IdSet, LaunchSpec,
+    Observation, Protocol, ReplicaId, Reply, Request, StorageSpec, SubmitError,
 };
 use tempfile::TempDir;
 
@@ -22,6 +22,22 @@ const LOOKS: usize = 6_000;
 
 /// Patience of a request: longer than any fault of these checks lasts.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Replicas of the clusters of most checks: the fewest that tolerate a fault.
+pub fn size(protocol: &dyn Protocol) -> usize {
+    protocol.descriptor().cluster_sizes.0.max(3)
+}
+
+/// Such a cluster, in memory.
+pub fn spec(protocol: &dyn Protocol) -> LaunchSpec {
+    LaunchSpec::in_memory(size(protocol))
+}
+
+/// Whether a leader stays until it fails. Where another one's turn comes with each decision, who leads
+/// shows nothing.
+pub fn keeps_its_leader(protocol: &dyn Protocol) -> bool {
+    protocol.descriptor().fault_model == FaultModel::Crash
+}
 
 type Outcome = Result<Committed, SubmitError>;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use protocol_core::{Committed, LaunchSpec, Protocol};
 
-use super::Bench;
+use super::{Bench, size, spec};
 
 /// Commands in flight at once; enough for batches of many sizes.
 const COMMANDS: u64 = 300;
@@ -29,8 +29,8 @@ async fn commit(bench: &Bench, replicas: usize) -> Vec<Committed> {
 }
 
 pub async fn without_a_disk_nothing_is_flushed(protocol: &dyn Protocol) {
-    let bench = Bench::launch(protocol, LaunchSpec::in_memory(3)).await;
-    let committed = commit(&bench, 3).await;
+    let bench = Bench::launch(protocol, spec(protocol)).await;
+    let committed = commit(&bench, size(protocol)).await;
     assert!(committed.iter().all(|one| one.phases.fsync_ns == 0));
     assert!(committed.iter().all(|one| one.phases.consensus_ns() > 0));
     bench.stop().await;
@@ -39,13 +39,13 @@ pub async fn without_a_disk_nothing_is_flushed(protocol: &dyn Protocol) {
 /// On a fast disk the flush is often over before the messages are out, and then no one waits for it; so
 /// commands are tried until one had to.
 pub async fn a_log_on_disk_is_waited_for(protocol: &dyn Protocol) {
-    let bench = Bench::launch_on_disk(protocol, LaunchSpec::in_memory(3)).await;
-    let mut committed = commit(&bench, 3).await;
+    let bench = Bench::launch_on_disk(protocol, spec(protocol)).await;
+    let mut committed = commit(&bench, size(protocol)).await;
     for _ in 0..100 {
         if committed.iter().any(|one| one.phases.fsync_ns > 0) {
             return bench.stop().await;
         }
-        committed = commit(&bench, 3).await;
+        committed = commit(&bench, size(protocol)).await;
     }
     panic!("no command ever waited for the log");
 }
@@ -65,11 +65,11 @@ pub async fn a_replica_alone_has_phases_too(protocol: &dyn Protocol) {
 /// other, and the first answer may be to the first, so that the whole round trip lies within
 /// replication and quorum wait; that it is not all called replication, most commands show.
 pub async fn a_quorum_takes_a_round_trip(protocol: &dyn Protocol) {
-    let mut spec = LaunchSpec::in_memory(3);
+    let mut spec = spec(protocol);
     spec.network.link.delay = Duration::from_millis(5);
     let round_trip = nanos(2 * spec.network.link.delay);
     let bench = Bench::launch(protocol, spec).await;
-    let committed = commit(&bench, 3).await;
+    let committed = commit(&bench, size(protocol)).await;
     for one in &committed {
         assert!(one.phases.consensus_ns() >= round_trip, "{:?}", one.phases);
     }

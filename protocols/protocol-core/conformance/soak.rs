@@ -1,8 +1,8 @@
 //! The same faults again and again, to find what goes wrong once in a hundred times.
 
-use protocol_core::{Fault, LaunchSpec, Protocol};
+use protocol_core::{Fault, Protocol};
 
-use super::Bench;
+use super::{Bench, size, spec};
 
 /// Repetitions when the environment says nothing: enough to see that the check works.
 const REPETITIONS: u64 = 3;
@@ -16,7 +16,7 @@ fn repetitions() -> u64 {
 
 /// The leader crashes under load and comes back from its log.
 pub async fn leaders_crash_and_restart_under_load(protocol: &dyn Protocol) {
-    let bench = Bench::launch_on_disk(protocol, LaunchSpec::in_memory(3)).await;
+    let bench = Bench::launch_on_disk(protocol, spec(protocol)).await;
     for _ in 0..repetitions() {
         bench.progress("commits with all", 100).await;
         let leader = bench.leader().await;
@@ -28,6 +28,6 @@ pub async fn leaders_crash_and_restart_under_load(protocol: &dyn Protocol) {
     }
     bench.all_answered().await;
     bench.commit(100).await;
-    bench.agree(3).await;
+    bench.agree(size(protocol)).await;
     bench.stop().await;
 }

@@ -143,8 +143,8 @@ pub use network::{
 pub use operation::Operation;
 pub use phases::{Flush, Milestones, Phases};
 pub use protocol::{
-    Descriptor, Family, FaultModel, Floors, LaunchError, LaunchSpec, Protocol, Scale, Settings, Timing,
-    Tunable, check_payload, check_size,
+    Descriptor, Family, FaultModel, Floors, LaunchError, LaunchSpec, Particulars, Protocol, Scale, Settings,
+    SizeRule, Timing, Tunable, check_payload, check_size,
 };
 pub use replica::{
     Delivery, EffectQueues, Effects, Input, Misbehaviour, Rejection, Replica, ReplicaId, Slot, SyncToken,

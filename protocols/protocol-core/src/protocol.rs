@@ -133,13 +133,20 @@ pub struct Descriptor {
     pub operation: fn(CommandId, &Settings) -> Operation,
     /// What "committed" means here, in words.
     pub commit_means: &'static str,
-    /// Whether it needs links that keep order; see [`Replica::FIFO`](crate::Replica::FIFO), which has
-    /// drivers provide them.
-    pub fifo: bool,
     /// Floors in a cluster of n.
     pub floors: fn(n: usize) -> Floors,
     /// Settings.
     pub tunables: &'static [Tunable],
+    /// What sets it apart from most.
+    pub particulars: Particulars,
+}
+
+/// What most protocols do without; the default is none of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Particulars {
+    /// Whether it needs links that keep order; see [`Replica::FIFO`](crate::Replica::FIFO), which has
+    /// drivers provide them.
+    pub fifo: bool,
     /// How its replicas can be made to lie; none where it trusts them.
     pub behaviours: &'static [Behaviour],
     /// Bytes of a command's payload, at most, where the library sets a limit.
@@ -147,9 +154,33 @@ pub struct Descriptor {
     /// Whether a replica may come back without what it knew, because nothing was promised to last longer
     /// than its process. Gossip without a log.
     pub forgets_safely: bool,
+    /// Which sizes of cluster it can use, of those between the smallest and the largest; none when it can
+    /// use all.
+    pub sizes: Option<SizeRule>,
+}
+
+/// Sizes of clusters that a protocol can use.
+#[derive(Clone, Copy, Debug)]
+pub struct SizeRule {
+    /// The rule in words: `n = 3f + 1`.
+    pub rule: &'static str,
+    /// Whether a size keeps to it.
+    pub fits: fn(n: usize) -> bool,
 }
 
 impl Descriptor {
+    /// Whether the protocol can have a cluster of this size.
+    pub fn fits(&self, replicas: usize) -> bool {
+        let (low, high) = self.cluster_sizes;
+        (low..=high).contains(&replicas) && self.particulars.sizes.is_none_or(|sizes| (sizes.fits)(replicas))
+    }
+
+    /// The smallest cluster of at least this size that the protocol can have; the size itself when there is
+    /// none.
+    pub fn size_for(&self, replicas: usize) -> usize {
+        (replicas..=self.cluster_sizes.1).find(|&size| self.fits(size)).unwrap_or(replicas)
+    }
+
     /// What clients are promised, and against whom: only protocols that promise the same are ranked
     /// against each other.
     pub fn promise(&self) -> &'static str {
@@ -281,7 +312,7 @@ impl LaunchSpec {
 #[derive(Debug, Error)]
 pub enum LaunchError {
     /// The protocol does not work with this many replicas.
-    #[error("{protocol} can't run {replicas} replicas: it takes {low} to {high}")]
+    #[error("{protocol} can't run {replicas} replicas: it takes {low} to {high}{rule}")]
     ClusterSize {
         /// Protocol.
         protocol: &'static str,
@@ -291,6 +322,8 @@ pub enum LaunchError {
         low: usize,
         /// Largest.
         high: usize,
+        /// What else a size has to keep to, and the nearest that do; nothing when there is no more.
+        rule: String,
     },
     /// The library takes no payload as large as this.
     #[error("{protocol} can't carry payloads of {bytes} bytes: its library takes at most {largest}")]
@@ -375,7 +408,7 @@ pub trait Protocol: Send + Sync {
 
 /// Refuses payloads that are larger than the protocol's library takes.
 pub fn check_payload(protocol: &Descriptor, bytes: usize) -> Result<(), LaunchError> {
-    match protocol.largest_payload_bytes {
+    match protocol.particulars.largest_payload_bytes {
         Some(largest) if bytes > largest => {
             Err(LaunchError::PayloadTooLarge { protocol: protocol.name, bytes, largest })
         }
@@ -383,11 +416,17 @@ pub fn check_payload(protocol: &Descriptor, bytes: usize) -> Result<(), LaunchEr
     }
 }
 
-/// Refuses a cluster size outside the descriptor's.
+/// Refuses a cluster size that the protocol can't have.
 pub fn check_size(protocol: &Descriptor, replicas: usize) -> Result<(), LaunchError> {
-    let (low, high) = protocol.cluster_sizes;
-    if (low..=high).contains(&replicas) {
+    if protocol.fits(replicas) {
         return Ok(());
     }
-    Err(LaunchError::ClusterSize { protocol: protocol.name, replicas, low, high })
+    let (low, high) = protocol.cluster_sizes;
+    let rule = protocol.particulars.sizes.map_or_else(String::new, |sizes| {
+        let below = (low..replicas.min(high + 1)).rev().find(|&size| protocol.fits(size));
+        let above = (replicas.max(low)..=high).find(|&size| protocol.fits(size));
+        let nearest: Vec<String> = below.into_iter().chain(above).map(|size| size.to_string()).collect();
+        format!(", with {}; nearest to it: {}", sizes.rule, nearest.join(" and "))
+    });
+    Err(LaunchError::ClusterSize { protocol: protocol.name, replicas, low, high, rule })
 }

@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use omnipaxos::util::FlexibleQuorum;
 use protocol_core::{
     Cluster, Descriptor, DriverOptions, Family, FaultModel, Floors, LaunchError, LaunchSpec, Operation,
-    Order, Protocol, Replica, ReplicaCluster, Scale, Settings, SimulatedCluster, Simulation, SimulationSpec,
-    StorageSpec, Tunable, check_size,
+    Order, Particulars, Protocol, Replica, ReplicaCluster, Scale, Settings, SimulatedCluster, Simulation,
+    SimulationSpec, StorageSpec, Tunable, check_size,
 };
 
 pub use messages::{Change, OmniMessage, Proposal, Record, State};
@@ -94,7 +94,6 @@ impl Protocol for Omnipaxos {
             operation: Operation::append,
             commit_means: "in the log of a write quorum (a majority unless set otherwise), durably when the \
                            storage is, and applied by the leader",
-            fifo: OmniReplica::FIFO,
             floors: |replicas| Floors::without_cryptography(2.0 * replicas.saturating_sub(1) as f64, 2.0),
             tunables: &[
                 READ_QUORUM,
@@ -105,9 +104,7 @@ impl Protocol for Omnipaxos {
                 ELECTION_ROUNDS,
                 RESEND,
             ],
-            behaviours: &[],
-            largest_payload_bytes: None,
-            forgets_safely: false,
+            particulars: Particulars { fifo: OmniReplica::FIFO, ..Particulars::default() },
         }
     }
 

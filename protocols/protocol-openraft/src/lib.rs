@@ -110,7 +110,6 @@ impl Protocol for Openraft {
             order: protocol_core::Order::Total,
             operation: protocol_core::Operation::append,
             commit_means: "in the log of a majority, durably when the storage is, and applied by the leader",
-            fifo: false,
             floors: |n| Floors::without_cryptography(2.0 * n.saturating_sub(1) as f64, 2.0),
             tunables: &[
                 MAX_PAYLOAD_ENTRIES,
@@ -120,9 +119,7 @@ impl Protocol for Openraft {
                 SNAPSHOT_INTERVAL_ENTRIES,
                 KEPT_ENTRIES,
             ],
-            behaviours: &[],
-            largest_payload_bytes: None,
-            forgets_safely: false,
+            particulars: Default::default(),
         }
     }
 

@@ -31,8 +31,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use protocol_core::{
     Behaviour, Boot, Byzantine, ClientRule, Cluster, Descriptor, DriverOptions, Family, FaultModel, Floors,
-    LaunchError, LaunchSpec, Operation, Order, Protocol, ReplicaCluster, Seal, SimulatedCluster, Simulation,
-    SimulationSpec, StorageSpec, Tunable, check_size,
+    LaunchError, LaunchSpec, Operation, Order, Particulars, Protocol, ReplicaCluster, Seal, SimulatedCluster,
+    Simulation, SimulationSpec, SizeRule, StorageSpec, Tunable, check_size,
 };
 
 pub use authenticator::{Authentication, Digest, KeySource, Keyring, Proof, Signature, Tag};
@@ -114,19 +114,21 @@ impl Protocol for Pbft {
             implementation,
             fault_model: FaultModel::Byzantine,
             tolerates: |replicas| replicas.saturating_sub(1) / 3,
-            cluster_sizes: (4, 100),
+            cluster_sizes: (4, 103),
             order: Order::Total,
             operation: Operation::append,
             commit_means: "2f + 1 replicas said that they prepared it, and f + 1 that they applied it",
-            fifo: false,
-            largest_payload_bytes: None,
-            forgets_safely: false,
             floors: match self.authentication {
                 Authentication::Mac => floors_with_codes,
                 Authentication::Signature => floors_with_signatures,
             },
             tunables: TUNABLES,
-            behaviours: &Behaviour::LIES,
+            particulars: Particulars {
+                behaviours: &Behaviour::LIES,
+                // Quorums of 2f + 1 are the right ones for no other size.
+                sizes: Some(SizeRule { rule: "n = 3f + 1", fits: |replicas| replicas % 3 == 1 }),
+                ..Particulars::default()
+            },
         }
     }
 

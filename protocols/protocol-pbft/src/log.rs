@@ -36,9 +36,6 @@ struct Ballot {
 }
 
 impl Votes {
-    /// Replicas that a ballot has bits for.
-    pub(crate) const MOST_REPLICAS: usize = 128;
-
     pub(crate) fn cast(&mut self, view: u64, digest: Digest, voter: ReplicaId) -> Cast {
         let bit = 1 << voter.0;
         if let Some(earlier) = self.ballots.iter_mut().find(|ballot| ballot.voters & bit != 0) {

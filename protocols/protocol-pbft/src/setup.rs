@@ -5,7 +5,6 @@ use std::time::Duration;
 use protocol_core::{LaunchError, Scale, Settings, Timing, Tunable};
 
 use crate::authenticator::{Authentication, KeySource};
-use crate::log::Votes;
 use crate::quorums::Quorums;
 
 pub(crate) const LARGEST_BATCH: Tunable = Tunable {
@@ -98,7 +97,6 @@ impl Setup {
         seed: u64,
         durable: bool,
     ) -> Result<Self, LaunchError> {
-        check_faults(replicas)?;
         let whole = |tunable| settings.get(tunable) as u64;
         let flag = |tunable| settings.get(tunable) != 0.0;
         let options = Options {
@@ -140,16 +138,4 @@ impl Setup {
         self.quorums.flaw = Some(flaw);
         self
     }
-}
-
-/// Quorums of 2f + 1 are the right ones for 3f + 1 replicas only.
-fn check_faults(replicas: usize) -> Result<(), LaunchError> {
-    if replicas <= Votes::MOST_REPLICAS && replicas > 3 && replicas % 3 == 1 {
-        return Ok(());
-    }
-    let (low, high) = (((replicas.max(4) - 1) / 3) * 3 + 1, ((replicas.max(1) + 1) / 3) * 3 + 1);
-    let nearest = if low == high { format!("take {low}") } else { format!("take {low} or {high}") };
-    Err(LaunchError::Settings(format!(
-        "{replicas} replicas are not 3f + 1, which is what it takes for f of them to lie; {nearest}"
-    )))
 }

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use protocol_core::{
     ClientRule, Cluster, Descriptor, DriverOptions, Family, FaultModel, Floors, LaunchError, LaunchSpec,
-    Operation, Order, Protocol, ReplicaCluster, Scale, SimulatedCluster, Simulation, SimulationSpec, Tunable,
-    check_size,
+    Operation, Order, Particulars, Protocol, ReplicaCluster, Scale, SimulatedCluster, Simulation,
+    SimulationSpec, Tunable, check_size,
 };
 
 pub use messages::GossipMessage;
@@ -76,15 +76,16 @@ impl Protocol for Plumtree {
             operation: Operation::append,
             commit_means: "delivered by every replica that lives and lived when it was sent; in memory, and in \
                            no order",
-            fifo: false,
             floors: |replicas| {
                 let depth = tree_depth(replicas, ACTIVE_VIEW.default as usize);
                 Floors::without_cryptography(replicas.saturating_sub(1) as f64, depth)
             },
             tunables: &[ACTIVE_VIEW, PASSIVE_VIEW, DISPATCH_DELAY, OPTIMIZATION_THRESHOLD],
-            behaviours: &[],
-            largest_payload_bytes: Some(LARGEST_PAYLOAD_BYTES),
-            forgets_safely: true,
+            particulars: Particulars {
+                largest_payload_bytes: Some(LARGEST_PAYLOAD_BYTES),
+                forgets_safely: true,
+                ..Particulars::default()
+            },
         }
     }
 

@@ -123,7 +123,7 @@ fn a_third_of_a_hundred_replicas_come_and_go() {
 
 #[test]
 fn the_largest_payload_fits_the_largest_message() {
-    let largest = Plumtree.descriptor().largest_payload_bytes.unwrap();
+    let largest = Plumtree.descriptor().particulars.largest_payload_bytes.unwrap();
     let mut simulation =
         Plumtree.simulate(&SimulationSpec::uniform(2, std::time::Duration::ZERO, 1)).unwrap();
     simulation.run_until(Time(5 * SECOND));

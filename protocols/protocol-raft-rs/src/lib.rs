@@ -90,15 +90,12 @@ impl Protocol for RaftRs {
             order: Order::Total,
             operation: Operation::append,
             commit_means: "in the log of a majority, durably when the storage is, and applied by the leader",
-            fifo: false,
             floors: |replicas| {
                 let delays = if replicas > 1 { 2.0 } else { 0.0 };
                 Floors::without_cryptography(2.0 * replicas.saturating_sub(1) as f64, delays)
             },
             tunables: &[MAX_SIZE_PER_MSG, MAX_INFLIGHT, LARGEST_PROPOSAL, SKIP_BCAST_COMMIT, BATCH_APPEND],
-            behaviours: &[],
-            largest_payload_bytes: None,
-            forgets_safely: false,
+            particulars: Default::default(),
         }
     }
 

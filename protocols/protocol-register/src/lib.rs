@@ -143,10 +143,7 @@ impl Protocol for Abd {
                            is. Linearizable per key, no order across keys",
             floors: one_round_trip,
             tunables: &[READ_QUORUM, WRITE_QUORUM, ONE_ROUND_READ, Operation::KEYS, Operation::READ_PERCENT],
-            fifo: false,
-            behaviours: &[],
-            largest_payload_bytes: None,
-            forgets_safely: false,
+            particulars: Default::default(),
         }
     }
 
@@ -177,10 +174,7 @@ impl Protocol for Dynamo {
                            lose against an older one, and a read can be stale",
             floors: one_round_trip,
             tunables: &[READ_QUORUM, WRITE_QUORUM, READ_REPAIR, Operation::KEYS, Operation::READ_PERCENT],
-            fifo: false,
-            behaviours: &[],
-            largest_payload_bytes: None,
-            forgets_safely: false,
+            particulars: Default::default(),
         }
     }
 

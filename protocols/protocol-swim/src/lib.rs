@@ -16,8 +16,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use protocol_core::{
     ClientRule, Cluster, Descriptor, DriverOptions, Family, FaultModel, Floors, LaunchError, LaunchSpec,
-    Operation, Order, Protocol, ReplicaCluster, Scale, SimulatedCluster, Simulation, SimulationSpec, Tunable,
-    check_size,
+    Operation, Order, Particulars, Protocol, ReplicaCluster, Scale, SimulatedCluster, Simulation,
+    SimulationSpec, Tunable, check_size,
 };
 
 pub use packet::Packet;
@@ -77,13 +77,14 @@ impl Protocol for Swim {
             operation: Operation::append,
             commit_means: "delivered by every replica that lives and lived when it was sent; in memory, and in \
                            no order",
-            fifo: false,
             // Updates of all clients share packets, so there is no least number of them for one.
             floors: |replicas| Floors::without_cryptography(0.0, if replicas > 1 { 1.0 } else { 0.0 }),
             tunables: &[FANOUT, PUSH, PACKET, SUSPICION],
-            behaviours: &[],
-            largest_payload_bytes: Some(LARGEST_PAYLOAD_BYTES),
-            forgets_safely: true,
+            particulars: Particulars {
+                largest_payload_bytes: Some(LARGEST_PAYLOAD_BYTES),
+                forgets_safely: true,
+                ..Particulars::default()
+            },
         }
     }
 

@@ -38,12 +38,9 @@ impl Protocol for Quarry {
             order: protocol_core::Order::Total,
             operation: protocol_core::Operation::append,
             commit_means: "durable on a majority",
-            fifo: false,
             floors: |_| Floors::without_cryptography(4.0, 2.0),
             tunables: &[],
-            behaviours: &[],
-            largest_payload_bytes: None,
-            forgets_safely: false,
+            particulars: Default::default(),
         }
     }
 

@@ -29,7 +29,7 @@ use crate::byzantine::Behaviour;
 use crate::client::{ClientRule, Seal, SharedClient};
 use crate::cluster::{Cluster, Fault, FaultError, Observation, Request};
 use crate::network::{Degradation, Inbox, Network, NetworkSpec};
-use crate::protocol::{Descriptor, LaunchError, LaunchSpec};
+use crate::protocol::{Descriptor, LaunchError, LaunchSpec, Particulars};
 use crate::replica::{Replica, ReplicaId, View};
 use crate::storage::{StorageSpec, Wal};
 use driver::{Driver, refuse_all};
@@ -62,14 +62,14 @@ pub struct DriverOptions {
     pub order: Order,
     /// How replicas can be made to behave.
     pub behaviours: &'static [Behaviour],
-    /// Whether a replica may restart without a log ([`Descriptor::forgets_safely`]).
+    /// Whether a replica may restart without a log ([`Particulars::forgets_safely`](crate::Particulars)).
     pub forgets_safely: bool,
 }
 
 impl DriverOptions {
     /// What a protocol's descriptor asks of its driver; all else as by default.
     pub fn of(protocol: &Descriptor) -> Self {
-        let Descriptor { order, behaviours, forgets_safely, .. } = *protocol;
+        let Descriptor { order, particulars: Particulars { behaviours, forgets_safely, .. }, .. } = *protocol;
         DriverOptions { order, behaviours, forgets_safely, ..DriverOptions::default() }
     }
 }
