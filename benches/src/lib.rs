@@ -10,6 +10,9 @@ use protocol_core::Protocol;
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
+/// What targets that take long measure when no one asks for others.
+pub const REFERENCES: [&str; 2] = ["raft-rs", "openraft"];
+
 /// Every protocol that the bench targets and the command line know, in the order of tables.
 pub fn suite() -> Suite {
     let protocols: [Arc<dyn Protocol>; 11] = [

@@ -161,11 +161,11 @@ impl Suite {
         for scenario in scenarios {
             for registration in &self.registered {
                 let protocol = registration.protocol.descriptor();
-                let scenario = with_sizes_for(&protocol, scenario.clone());
-                sizes(&scenario).into_iter().try_for_each(|replicas| check_size(&protocol, replicas))?;
+                let pair = registration.pair(scenario, limits);
+                sizes(&pair.scenario).into_iter().try_for_each(|replicas| check_size(&protocol, replicas))?;
                 check_payload(&protocol, scenario.payload_bytes)
                     .map_err(|source| SuiteError::Payload { scenario: scenario.name.clone(), source })?;
-                pairs.push(registration.pair(&scenario, limits));
+                pairs.push(pair);
             }
         }
         Ok(pairs)
@@ -181,12 +181,12 @@ impl Registration {
         sizes
     }
 
-    /// The protocol under a scenario.
+    /// The protocol under a scenario, whose clusters grow to the sizes that it can have.
     pub fn pair(&self, scenario: &Scenario, limits: Limits) -> Pair {
         Pair {
             name: self.name.clone(),
             protocol: self.protocol.clone(),
-            scenario: scenario.clone(),
+            scenario: with_sizes_for(&self.protocol.descriptor(), scenario.clone()),
             settings: self.settings.clone(),
             limits,
         }

@@ -27,6 +27,8 @@ use crate::suite::{Registration, Suite};
 
 /// Chooses the profile of the scenario targets; the default is `quick`.
 pub const PROFILE_VARIABLE: &str = "CONSENSUS_BENCH_PROFILE";
+/// Protocols of the targets that take long, separated by commas, or `all`.
+pub const PROTOCOLS_VARIABLE: &str = "CONSENSUS_BENCH_PROTOCOLS";
 /// A scenario file to use in place of a profile.
 pub const FILE_VARIABLE: &str = "CONSENSUS_BENCH_SCENARIOS";
 
@@ -67,6 +69,32 @@ pub fn scenarios(names: &[&str], suite: &Suite) -> ExitCode {
     };
     match configured_scenarios().and_then(find) {
         Ok(scenarios) => target(names.first().unwrap_or(&"scenarios"), suite, &scenarios, Closed::Scenario),
+        Err(error) => usage(&error),
+    }
+}
+
+/// As [`scenarios`], of some protocols only unless a filter or [`PROTOCOLS_VARIABLE`] asks for others: what
+/// takes long is not done for all by default.
+pub fn scenarios_of(names: &[&str], protocols: &[&str], suite: &Suite) -> ExitCode {
+    let asked = match std::env::var(PROTOCOLS_VARIABLE) {
+        Ok(asked) if asked == "all" => return scenarios(names, suite),
+        Ok(asked) => asked.split(',').map(str::to_string).collect(),
+        Err(_) if BenchArgs::from_env().filter.is_some() => return scenarios(names, suite),
+        Err(_) => protocols.iter().map(|name| name.to_string()).collect::<Vec<_>>(),
+    };
+    match suite.select(&asked) {
+        Ok(selected) => {
+            let others = suite.all().len() - selected.all().len();
+            if others > 0 && !BenchArgs::from_env().list {
+                let target = names.first().unwrap_or(&"");
+                eprintln!(
+                    "{target}: {}; {others} more protocols with `cargo bench --bench {target} -- NAME` or \
+                     {PROTOCOLS_VARIABLE}=all",
+                    asked.join(", ")
+                );
+            }
+            scenarios(names, &selected)
+        }
         Err(error) => usage(&error),
     }
 }

@@ -93,13 +93,13 @@ pub fn exact_metrics(record: &ExactRecord) -> Vec<Metric> {
         exact("heartbeats_per_s", "1/s", neither, spent.of(MessageKind::Heartbeat).messages as f64 / seconds),
     ];
     let floors = &record.floors;
-    for (name, count, floor_per_batch) in [
-        ("messages_per_commit", protocol.messages, floors.messages_per_batch),
-        ("signatures_per_commit", spent.signatures, floors.signatures_per_batch),
-        ("verifications_per_commit", spent.verifications, floors.verifications_per_batch),
-        ("macs_per_commit", spent.macs, floors.macs_per_batch),
+    for (name, count, floor) in [
+        ("messages_per_commit", protocol.messages, floors.messages_per_batch / batch),
+        ("signatures_per_commit", spent.signatures, floors.signatures_per_batch / batch),
+        ("verifications_per_commit", spent.verifications, floors.verifications_per_batch / batch),
+        ("macs_per_commit", spent.macs, floors.macs_per_batch / batch + floors.macs_per_command),
     ] {
-        metrics.extend(over_floor(name, count as f64 / commits, floor_per_batch / batch));
+        metrics.extend(over_floor(name, count as f64 / commits, floor));
     }
     if let Some(heap) = record.heap {
         let bytes = heap.allocated_bytes as f64 / commits;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use protocol_core::{
-    Answered, ClientRule, CommandId, CommandSource, Fault, IdSet, LaunchError, Observation, Order,
-    Simulation, SimulationSpec, Time,
+    Answered, ClientRule, CommandId, CommandSource, Fault, IdSet, LaunchError, Order, Simulation,
+    SimulationSpec, Time,
 };
 
 use super::simulated::{SECOND_NS, SETTLING_NS, spec};
@@ -122,7 +122,7 @@ impl Combination<'_> {
         let (after, ended, heap_after) = (run.simulation.observe(), run.simulation.now(), run.heap);
         run.drain()?;
         let spreading = std::mem::take(&mut run.spreading);
-        let recovery_ns = if self.plan.recovery && !spreads { Some(run.recover(&after)?) } else { None };
+        let recovery_ns = if self.plan.recovery && !spreads { Some(run.recover()?) } else { None };
         let churn = if self.plan.recovery && spreads { Some(run.churn(self.replicas)?) } else { None };
         let record = ExactRecord {
             latencies: &latencies,
@@ -246,8 +246,9 @@ impl ClosedRun {
 
     /// Crashes the leader, or where no one leads the replica whose turn it is, and returns how long it
     /// takes until a command sent then is committed.
-    fn recover(&mut self, now: &Observation) -> Result<u64, RunError> {
-        let crashed = self.simulation.now();
+    fn recover(&mut self) -> Result<u64, RunError> {
+        // Now, and not when the counting ended: the lead may rotate.
+        let (crashed, now) = (self.simulation.now(), self.simulation.observe());
         let turn = ClientRule::home(CommandId(self.next_id), now.replicas.len());
         let leader = now.leader.or(self.registers.as_ref().map(|_| turn));
         let Some(leader) = leader else { return Err(RunError::NoLeader(Default::default())) };

@@ -4,7 +4,7 @@
 use std::iter;
 use std::time::Duration;
 
-use protocol_core::{Descriptor, Fault, Order, ReplicaId};
+use protocol_core::{Behaviour, Descriptor, Fault, Order, ReplicaId};
 
 use crate::results::FaultCycle;
 use crate::scenario::{FaultConfig, FaultKind, FaultTarget};
@@ -19,22 +19,29 @@ pub(super) struct FaultScript<'a> {
     leaderless: bool,
     /// Whether a commit is that every replica has the command.
     spreads: bool,
+    /// How its replicas can be made to lie.
+    behaviours: &'static [Behaviour],
 }
 
 impl<'a> FaultScript<'a> {
     pub(super) fn new(fault: &'a FaultConfig, replicas: usize, protocol: &Descriptor) -> Self {
         let (leaderless, spreads) = (!protocol.order.shows_in_logs(), protocol.order == Order::Set);
         let tolerates = (protocol.tolerates)(replicas);
-        FaultScript { leaderless, spreads, ..FaultScript::led(fault, replicas, tolerates) }
+        let behaviours = protocol.particulars.behaviours;
+        FaultScript { leaderless, spreads, behaviours, ..FaultScript::led(fault, replicas, tolerates) }
     }
 
     /// Of a protocol with a leader and one order.
     fn led(fault: &'a FaultConfig, replicas: usize, tolerates: usize) -> Self {
-        FaultScript { fault, replicas, tolerates, leaderless: false, spreads: false }
+        FaultScript { fault, replicas, tolerates, leaderless: false, spreads: false, behaviours: &[] }
     }
 
     /// Why the plan's faults say nothing of the protocol; none when they do.
     pub(super) fn means_nothing(&self) -> Option<&'static str> {
+        let lies = self.fault.kind.behaviour();
+        if lies.is_some_and(|behaviour| !self.behaviours.contains(&behaviour)) {
+            return Some("its replicas take each other's word");
+        }
         self.spreads
             .then_some("it has no leader and needs no majority; `cost` and `wan` measure how it comes back")
     }
@@ -99,7 +106,7 @@ impl<'a> FaultScript<'a> {
         let replicas = hit.iter().filter_map(|&id| match self.fault.kind {
             FaultKind::Crash => Some(Fault::Crash(id)),
             FaultKind::Pause => Some(Fault::Pause(id)),
-            _ => None,
+            kind => kind.behaviour().map(|behaviour| Fault::Corrupt(id, behaviour)),
         });
         links.chain(replicas).collect()
     }
@@ -109,7 +116,7 @@ impl<'a> FaultScript<'a> {
         let replicas = hit.iter().filter_map(|&id| match self.fault.kind {
             FaultKind::Crash => Some(Fault::Restart(id)),
             FaultKind::Pause => Some(Fault::Resume(id)),
-            _ => None,
+            kind => kind.behaviour().map(|_| Fault::Corrupt(id, Behaviour::Honest)),
         });
         replicas.chain([Fault::Heal]).collect()
     }
@@ -138,6 +145,7 @@ impl<'a> FaultScript<'a> {
                 let pairs = all().flat_map(|from| all().map(move |to| (from, to)));
                 pairs.filter(|&(from, to)| Some(from) != hub && Some(to) != hub).collect()
             }
+            _ => Vec::new(),
         }
     }
 }

@@ -9,7 +9,12 @@ pub(super) fn is_led(now: &Observation) -> bool {
 
 /// Commands delivered by the replica that delivered most.
 pub(super) fn most_delivered(now: &Observation) -> u64 {
-    now.replicas.iter().map(|replica| replica.delivered).max().unwrap_or(0)
+    now.replicas
+        .iter()
+        .filter(|replica| !replica.corrupted)
+        .map(|replica| replica.delivered)
+        .max()
+        .unwrap_or(0)
 }
 
 /// Whether every replica runs and delivered so many commands.

@@ -226,6 +226,9 @@ impl Checker<'_> {
         self.require(durable, &key("kind"), "crash", "`storage = \"wal\"`: a restart needs a log")?;
         let one = fault.kind != FaultKind::PartialConnectivity || fault.target == FaultTarget::Leader;
         self.require(one, &key("target"), fault.target.name(), "leader: the hub is another replica")?;
+        let bounded = fault.kind.behaviour().is_none() || fault.target != FaultTarget::Majority;
+        let allowed = "as many as are tolerated: what a majority of liars says is no measurement";
+        self.require(bounded, &key("target"), fault.target.name(), allowed)?;
         let replicas = fault.replicas.unwrap_or(scenario.replicas);
         self.within(&key("replicas"), replicas as f64, 3.0, 1_000.0, "3 to 1000")?;
         self.within(&key("for_s"), fault.for_s.unwrap_or(1.0), 0.05, 3_600.0, "0.05 to 3600")?;

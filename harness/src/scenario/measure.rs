@@ -1,5 +1,6 @@
 //! What a scenario measures: the table `[scenario.measure]`, and the tables of faults and hooks.
 
+use protocol_core::Behaviour;
 use schemars::JsonSchema;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -347,6 +348,20 @@ pub enum FaultKind {
     Slow,
     /// Its process stands still, and so does its idea of time; at the fault's end it goes on.
     Pause,
+    /// It lies: see [`Behaviour::Silent`](protocol_core::Behaviour). Lies end with the fault.
+    Silent,
+    /// It lies: it says everything late, by most of what others wait before they suspect it.
+    Late,
+    /// It lies: it tells one half of the replicas something else than the other.
+    Equivocate,
+    /// It lies: its signatures and codes don't hold.
+    CorruptSignatures,
+    /// It lies about what happened before, when views change.
+    LyingViewChange,
+    /// It lies: it repeats what it said long ago.
+    Replay,
+    /// It lies: it talks to fewer than half of the replicas.
+    SelectiveSending,
 }
 
 impl FaultKind {
@@ -361,6 +376,27 @@ impl FaultKind {
             FaultKind::Loss => "loss",
             FaultKind::Slow => "slow",
             FaultKind::Pause => "pause",
+            FaultKind::Silent => "silent",
+            FaultKind::Late => "late",
+            FaultKind::Equivocate => "equivocate",
+            FaultKind::CorruptSignatures => "corrupt_signatures",
+            FaultKind::LyingViewChange => "lying_view_change",
+            FaultKind::Replay => "replay",
+            FaultKind::SelectiveSending => "selective_sending",
+        }
+    }
+
+    /// How the replica lies; none when it does not.
+    pub fn behaviour(self) -> Option<Behaviour> {
+        match self {
+            FaultKind::Silent => Some(Behaviour::Silent),
+            FaultKind::Late => Some(Behaviour::Slow),
+            FaultKind::Equivocate => Some(Behaviour::Equivocate),
+            FaultKind::CorruptSignatures => Some(Behaviour::CorruptSignatures),
+            FaultKind::LyingViewChange => Some(Behaviour::LyingViewChange),
+            FaultKind::Replay => Some(Behaviour::Replay),
+            FaultKind::SelectiveSending => Some(Behaviour::SelectiveSending),
+            _ => None,
         }
     }
 }

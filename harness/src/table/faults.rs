@@ -25,12 +25,16 @@ pub fn faults_table(rows: &[&ScenarioResult]) -> String {
     for name in names_of(rows) {
         for result in rows {
             let Some(fault) = result.faults.iter().find(|fault| fault.fault == name) else { continue };
-            table.add_row(row(result, fault));
+            if fault.not_measured.is_none() {
+                table.add_row(row(result, fault));
+            }
             notes.extend(note(result, fault));
         }
     }
+    notes.extend(rows.iter().flat_map(|result| missing(result)));
     let cycles = first.faults.iter().map(|fault| fault.cycles.len()).max().unwrap_or(0);
-    let lost: Vec<String> = rows.iter().map(|result| verdict(result)).collect();
+    let measured = |result: &&&ScenarioResult| result.faults.iter().any(|fault| fault.not_measured.is_none());
+    let lost: Vec<String> = rows.iter().filter(measured).map(|result| verdict(result)).collect();
     let legend = format!(
         "Medians of up to {cycles} cycles, from the fault on (of a majority: from its end on). A fault that hits \
          no one\nwho is needed shows the time between two commits as unavailable. (1/3): of cycles that came to it. Views: how \
@@ -87,10 +91,7 @@ fn row(result: &ScenarioResult, fault: &FaultResult) -> Vec<String> {
 /// What a reader must know about one fault, if anything.
 pub(super) fn note(result: &ScenarioResult, fault: &FaultResult) -> Option<String> {
     let about = format!("{}, {}", fault.fault, result.protocol);
-    if let Some(why) = &fault.not_measured {
-        return Some(format!("{about}: not measured: {why}"));
-    }
-    if fault.tolerated {
+    if fault.tolerated || fault.not_measured.is_some() {
         return None;
     }
     let lies: u64 = fault.cycles.iter().map(|cycle| cycle.acknowledged_during).sum();
@@ -98,6 +99,24 @@ pub(super) fn note(result: &ScenarioResult, fault: &FaultResult) -> Option<Strin
         "! {about}: more than is tolerated: {}",
         if lies == 0 { "it stopped, and acknowledged nothing until the fault's end" } else { "it LIED" }
     ))
+}
+
+/// Which faults were not measured, and why: a line per reason.
+pub(super) fn missing(result: &ScenarioResult) -> Vec<String> {
+    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    for fault in &result.faults {
+        let Some(why) = &fault.not_measured else { continue };
+        match reasons.iter_mut().find(|(known, _)| known == why) {
+            Some((_, names)) => names.push(&fault.fault),
+            None => reasons.push((why, vec![&fault.fault])),
+        }
+    }
+    let line = |(why, names): (&str, Vec<&str>)| {
+        let all = names.len() == result.faults.len() && names.len() > 1;
+        let which = if all { "no fault".into() } else { format!("{} not", names.join(", ")) };
+        format!("{}: {which} measured: {why}", result.protocol)
+    };
+    reasons.into_iter().map(line).collect()
 }
 
 /// What became of a row's acknowledged commands in all its faults.

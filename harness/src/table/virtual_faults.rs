@@ -1,6 +1,6 @@
 //! Fault tolerance in virtual time: a row per fault and protocol, over all seeds.
 
-use super::faults::{names_of, note, verdict};
+use super::faults::{missing, names_of, note, verdict};
 use super::quantity::{self, NOTHING};
 use super::{empty_table, lines_of};
 use crate::results::{FaultResult, ScenarioResult};
@@ -28,12 +28,17 @@ pub fn virtual_faults_table(rows: &[&ScenarioResult]) -> String {
     for name in names_of(rows) {
         for result in rows {
             let Some(fault) = result.faults.iter().find(|fault| fault.fault == name) else { continue };
-            table.add_row(row(result, fault));
+            if fault.not_measured.is_none() {
+                table.add_row(row(result, fault));
+            }
             notes.extend(note(result, fault));
         }
     }
-    let seeds = first.faults.iter().map(|fault| fault.cycles.len()).max().unwrap_or(0);
-    let verdicts = rows.iter().filter(|result| !result.faults.is_empty()).map(|result| verdict(result));
+    notes.extend(rows.iter().flat_map(|result| missing(result)));
+    let seeds =
+        rows.iter().flat_map(|result| &result.faults).map(|fault| fault.cycles.len()).max().unwrap_or(0);
+    let measured = |result: &&&ScenarioResult| result.faults.iter().any(|fault| fault.not_measured.is_none());
+    let verdicts = rows.iter().filter(measured).map(|result| verdict(result));
     let mut parts = vec![lines_of(&table), legend(seeds, first.scenario.timeout_ms)];
     parts.extend(other_sizes(&first.scenario));
     parts.extend(notes);

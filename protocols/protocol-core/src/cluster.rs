@@ -156,7 +156,7 @@ pub enum Fault {
     Pause(ReplicaId),
     /// A replica that stands still goes on.
     Resume(ReplicaId),
-    /// The replica begins to lie in this way, or stops. What it applied counts as nothing from then on.
+    /// The replica begins to lie in this way, or stops. While it lies, what it applied counts as nothing.
     /// A crash makes it honest.
     Corrupt(ReplicaId, Behaviour),
 }
@@ -275,7 +275,7 @@ impl Observation {
 pub struct ReplicaStatus {
     /// Whether it runs.
     pub live: bool,
-    /// Whether it ever was made to lie.
+    /// Whether it is made to lie.
     pub corrupted: bool,
     /// Deliveries so far.
     pub delivered: u64,

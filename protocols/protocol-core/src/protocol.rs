@@ -71,6 +71,8 @@ pub struct Floors {
     pub verifications_per_batch: f64,
     /// Message authentication codes made or checked per batch.
     pub macs_per_batch: f64,
+    /// Authentication codes made or checked by all replicas together for each command of a batch.
+    pub macs_per_command: f64,
 }
 
 impl Floors {
@@ -82,6 +84,7 @@ impl Floors {
             signatures_per_batch: 0.0,
             verifications_per_batch: 0.0,
             macs_per_batch: 0.0,
+            macs_per_command: 0.0,
         }
     }
 }

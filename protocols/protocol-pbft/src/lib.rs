@@ -154,11 +154,15 @@ fn messages_per_batch(replicas: usize) -> f64 {
     2.0 * replicas as f64 * replicas.saturating_sub(1) as f64
 }
 
-/// A code is made for every message, and each replica checks the client's code on the batch's one request.
+/// A code is made for every message, and each replica checks the client's code on every request.
 fn floors_with_codes(replicas: usize) -> Floors {
     let messages = messages_per_batch(replicas);
-    let macs_per_batch = messages + least_checks(replicas) + replicas as f64;
-    Floors { macs_per_batch, ..Floors::without_cryptography(messages, 3.0) }
+    let macs_per_batch = messages + least_checks(replicas);
+    Floors {
+        macs_per_batch,
+        macs_per_command: replicas as f64,
+        ..Floors::without_cryptography(messages, 3.0)
+    }
 }
 
 /// Every replica signs twice, the primary PRE-PREPARE and COMMIT, a backup PREPARE and COMMIT.
@@ -166,7 +170,7 @@ fn floors_with_signatures(replicas: usize) -> Floors {
     Floors {
         signatures_per_batch: 2.0 * replicas as f64,
         verifications_per_batch: least_checks(replicas),
-        macs_per_batch: replicas as f64,
+        macs_per_command: replicas as f64,
         ..Floors::without_cryptography(messages_per_batch(replicas), 3.0)
     }
 }

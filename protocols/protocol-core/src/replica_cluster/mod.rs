@@ -198,6 +198,7 @@ impl<R: Replica> ReplicaCluster<R> {
         };
         let node = &self.nodes[id.index()];
         node.live.store(false, Relaxed);
+        node.corrupted.store(false, Relaxed);
         node.leader.store(NO_LEADER, Relaxed);
         task.abort();
         // Waits until the task is gone, and its log closed. Its error is the abort itself.
@@ -306,7 +307,7 @@ impl<R: Replica> Cluster for ReplicaCluster<R> {
                 FaultError::check_behaviour(fault, behaviour, self.options.behaviours)?;
                 let node = &self.nodes[id.index()];
                 node.post(Event::Corrupt(behaviour)).map_err(|_| FaultError::is_down(fault, id))?;
-                node.corrupted.store(true, Relaxed);
+                node.corrupted.store(behaviour != Behaviour::Honest, Relaxed);
                 Ok(())
             }
         }

@@ -39,7 +39,7 @@ pub(super) struct Node<R: Replica> {
     pub(super) view: AtomicU64,
     pub(super) leader: AtomicU64,
     pub(super) live: AtomicBool,
-    /// Whether it ever lied; what it applied proves nothing then.
+    /// Whether it lies; what it applied proves nothing then.
     pub(super) corrupted: AtomicBool,
     pub(super) pace: Pace,
     pub(super) misbehaviour: Mutex<Vec<Misbehaviour>>,

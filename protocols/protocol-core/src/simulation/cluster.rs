@@ -581,7 +581,7 @@ impl<R: Replica> SimulatedCluster<R> {
         if node.replica.is_none() {
             return Err(FaultError::is_down(fault, id));
         }
-        node.corrupted = true;
+        node.corrupted = behaviour != Behaviour::Honest;
         self.arrive(id, Item::Corrupt(behaviour));
         Ok(())
     }

@@ -38,7 +38,7 @@ pub(super) struct Node<R: Replica> {
     pub(super) has_core: bool,
     pub(super) busy_until: u64,
     pub(super) paused: bool,
-    /// Whether it ever lied; what it applied proves nothing then.
+    /// Whether it lies; what it applied proves nothing then.
     pub(super) corrupted: bool,
     /// Timers that are set, each with the number of its latest setting.
     pub(super) timers: Vec<(TimerId, u64)>,
@@ -106,6 +106,7 @@ impl<R: Replica> Node<R> {
         self.held.clear();
         self.suspects.clear();
         (self.woken, self.paused, self.leads, self.leader) = (false, false, false, None);
+        self.corrupted = false;
         self.has_core = false;
         if let Some(disk) = &mut self.disk {
             disk.crash();
