@@ -193,6 +193,7 @@ mod tests {
         assert_eq!(after(&[&led, &led]), None, "the higher ballot has a leader");
         let rival = [content, reply(higher, higher, false)];
         assert_eq!(after(&[&rival, &rival]), None, "the higher ballot is stood in");
-        assert_eq!(after(&[&[lost.clone()], &[lost]]), None, "the leader can't commit");
+        let alone = [lost];
+        assert_eq!(after(&[&alone, &alone]), None, "the leader can't commit");
     }
 }
