@@ -1,6 +1,7 @@
 //! consensus-bench adapter over [`omnipaxos`]: one [`OmniPaxos`](omnipaxos::OmniPaxos) as a
 //! [`Replica`](protocol_core::Replica).
 
+mod election;
 mod messages;
 mod replica;
 mod storage;

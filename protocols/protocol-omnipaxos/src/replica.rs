@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use omnipaxos::ballot_leader_election::Ballot;
 use omnipaxos::messages::Message;
-use omnipaxos::messages::sequence_paxos::{AcceptSync, PaxosMessage, PaxosMsg};
+use omnipaxos::messages::sequence_paxos::{AcceptSync, PaxosMessage, PaxosMsg, Prepare};
 use omnipaxos::util::{FlexibleQuorum, LogEntry, NodeId};
 use omnipaxos::{ClusterConfig, OmniPaxos, OmniPaxosConfig, ServerConfig};
 use protocol_core::{
@@ -16,6 +16,7 @@ use protocol_core::{
     SyncToken, Time, TimerId, Timing, View, Wire,
 };
 
+use crate::election::{Promises, Stranded, Verdict};
 use crate::messages::{Change, OmniMessage, Proposal, Record, State};
 use crate::storage::LogStore;
 use crate::{BATCH, ELECTION_ROUNDS, FLUSH_BATCH, RESEND};
@@ -57,7 +58,9 @@ pub struct OmniReplica {
     /// Rounds in a row in which too few answered for a commit.
     deaf_rounds: u32,
     write_quorum: usize,
-    /// Kept for its memory.
+    promises: Promises,
+    stranded: Stranded,
+    /// Messages on their way out; empty between rounds, and kept for its memory.
     outgoing: Vec<Message<Proposal>>,
     last_sync: SyncToken,
     durable_up_to: SyncToken,
@@ -118,6 +121,8 @@ impl OmniReplica {
             round: (round, 0),
             deaf_rounds: 0,
             write_quorum: quorum.map_or(replicas / 2 + 1, |quorum| quorum.write_quorum_size),
+            promises: Promises::default(),
+            stranded: Stranded::default(),
             outgoing: Vec::new(),
             last_sync: SyncToken(0),
             durable_up_to: SyncToken(0),
@@ -141,8 +146,46 @@ impl OmniReplica {
         self.round.1 += 1;
         if self.round.1 == self.round.0 {
             self.round.1 = 0;
-            let heard = 1 + self.node.get_ui_states().heartbeats.len();
-            self.deaf_rounds = if heard < self.write_quorum { self.deaf_rounds + 1 } else { 0 };
+            self.end_round();
+        }
+    }
+
+    fn end_round(&mut self) {
+        let heartbeats = self.node.get_ui_states().heartbeats;
+        let deaf = 1 + heartbeats.len() < self.write_quorum;
+        self.deaf_rounds = if deaf { self.deaf_rounds + 1 } else { 0 };
+        if self.leader() != Some(self.id) {
+            return self.stranded.clear();
+        }
+        let mine = self.node.get_promise();
+        if let Some(ballot) = self.stranded.after_round(mine, self.write_quorum, &heartbeats) {
+            // Each try is in the ballot of the next number.
+            while self.node.get_promise() <= ballot {
+                self.node.try_become_leader();
+            }
+        }
+    }
+
+    fn receive(&mut self, message: Message<Proposal>) {
+        if self.is_outdated(&message) {
+            return;
+        }
+        let me = node_id(self.id, self.replicas);
+        let ballot = self.node.get_promise();
+        let gathering = self.node.get_current_leader() == Some((me, false));
+        match if gathering { self.promises.judge(ballot, &message) } else { Verdict::Pass } {
+            Verdict::Pass => self.node.handle_incoming(message),
+            Verdict::Keep => {}
+            Verdict::AskAgain(to) => {
+                let prepare = Prepare {
+                    n: ballot,
+                    decided_idx: self.node.get_decided_idx(),
+                    n_accepted: self.store.accepted_round().unwrap_or_default(),
+                    accepted_idx: self.node.get_accepted_idx(),
+                };
+                let msg = PaxosMsg::Prepare(prepare);
+                self.outgoing.push(Message::SequencePaxos(PaxosMessage { from: me, to, msg }));
+            }
         }
     }
 
@@ -198,6 +241,7 @@ impl OmniReplica {
         self.node.take_outgoing_messages(&mut self.outgoing);
         for message in self.outgoing.drain(..) {
             let Some(to) = replica_of(message.get_receiver(), self.replicas) else { continue };
+            self.promises.sent(&message);
             match (hold, &message) {
                 // Heartbeats promise nothing.
                 (None, _) | (_, Message::BLE(_)) => effects.send(to, OmniMessage(message)),
@@ -280,8 +324,7 @@ impl Replica for OmniReplica {
                 self.tick();
                 effects.set_timer(TICK, self.tick);
             }
-            Input::Message { message, .. } if self.is_outdated(&message.0) => {}
-            Input::Message { message, .. } => self.node.handle_incoming(message.0),
+            Input::Message { message, .. } => self.receive(message.0),
             Input::Requests(commands) => self.propose(commands, effects),
             Input::Link { peer, up: true } => self.node.reconnected(node_id(peer, self.replicas)),
             // Whoever is not heard from is missed at the end of a round of heartbeats.

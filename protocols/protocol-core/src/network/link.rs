@@ -95,6 +95,11 @@ pub struct LinkState {
 }
 
 impl LinkState {
+    /// Forgets what is under way: what is sent from now on waits for none of it.
+    pub fn reconnect(&mut self) {
+        self.latest_arrival = 0;
+    }
+
     /// Sends `bytes` at `now` (nanoseconds) and says when they arrive.
     pub fn pass(&mut self, spec: &LinkSpec, now: u64, bytes: usize, random: &mut impl Rng) -> Fate {
         let sent = match spec.bandwidth {

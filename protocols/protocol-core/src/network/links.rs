@@ -24,6 +24,8 @@ pub(super) struct Link {
     random: ChaCha8Rng,
     /// Messages that the delay line has for it.
     held: usize,
+    /// Which connection between the two it is.
+    pub(super) connection: u32,
 }
 
 impl Link {
@@ -62,7 +64,7 @@ impl Links {
         let link = |index| {
             let mut random = ChaCha8Rng::seed_from_u64(seed);
             random.set_stream(index);
-            Mutex::new(Link { spec: base, state: LinkState::default(), random, held: 0 })
+            Mutex::new(Link { spec: base, state: LinkState::default(), random, held: 0, connection: 0 })
         };
         Links {
             replicas,
@@ -107,6 +109,16 @@ impl Links {
 
     pub(super) fn is_cut(&self, from: ReplicaId, to: ReplicaId) -> bool {
         self.cuts[self.index(from, to)].load(Relaxed)
+    }
+
+    /// Begins another connection between two replicas: what the last one still holds is void, and holds
+    /// nothing up.
+    pub(super) fn reconnect(&self, one: ReplicaId, other: ReplicaId) {
+        for (from, to) in [(one, other), (other, one)] {
+            let mut link = self.link(from, to);
+            link.connection += 1;
+            link.state.reconnect();
+        }
     }
 
     /// Degrades a link, in place of an earlier degradation. The delay line must be there.
@@ -181,6 +193,17 @@ mod tests {
         assert!(!links.all_perfect() && !links.link(A, B).passes_at_once());
         links.released(A, B);
         assert!(links.all_perfect() && links.link(A, B).passes_at_once());
+    }
+
+    #[test]
+    fn a_new_connection_waits_for_nothing_that_the_last_one_held() {
+        let links = Links::new(2, LinkSpec { fifo: true, ..LinkSpec::default() }, 1);
+        links.degrade(A, B, SLOW);
+        assert_eq!(links.link(A, B).pass(0, 10).arrival, Some(1000));
+        links.heal();
+        links.reconnect(B, A);
+        assert_eq!((links.link(A, B).connection, links.link(B, A).connection), (1, 1));
+        assert_eq!(links.link(A, B).pass(10, 10).arrival, Some(10));
     }
 
     #[test]

@@ -95,6 +95,7 @@ struct Hop<M> {
     from: ReplicaId,
     to: ReplicaId,
     message: M,
+    connection: u32,
 }
 
 /// An open network. Clones share it; it closes when the last one is dropped.
@@ -161,7 +162,9 @@ impl<M: Message> Network<M> {
         if shared.line.get().is_none() {
             let (carrier, links) = (shared.carrier.clone(), shared.links.clone());
             let line = DelayLine::start(shared.epoch, move |hop: Hop<M>| {
-                carrier.carry(hop.from, hop.to, hop.message);
+                if links.link(hop.from, hop.to).connection == hop.connection {
+                    carrier.carry(hop.from, hop.to, hop.message);
+                }
                 links.released(hop.from, hop.to);
             })?;
             shared.line.set(line).ok();
@@ -189,17 +192,24 @@ impl<M: Message> Network<M> {
             }
         };
         let fate = link.pass(shared.epoch.elapsed().as_nanos() as u64, bytes);
+        let connection = link.connection;
         if let Some(due) = fate.again {
-            line.hold(due, Hop { from, to, message: message.clone() });
+            line.hold(due, Hop { from, to, message: message.clone(), connection });
         }
         if let Some(due) = fate.arrival {
-            line.hold(due, Hop { from, to, message });
+            line.hold(due, Hop { from, to, message, connection });
         }
     }
 
     /// Loses all messages from one replica to another until [`heal`](Network::heal).
     pub fn cut(&self, from: ReplicaId, to: ReplicaId) {
         self.shared.links.cut(from, to);
+    }
+
+    /// Begins another connection between two replicas, as when one of them starts again. What the last one
+    /// still holds is lost.
+    pub fn reconnect(&self, one: ReplicaId, other: ReplicaId) {
+        self.shared.links.reconnect(one, other);
     }
 
     /// Delays and loses messages from one replica to another, in place of an earlier degradation of
@@ -298,6 +308,17 @@ mod tests {
         network.send(ReplicaId(0), ReplicaId(1), Command::new(CommandId(2), b"passes"));
         assert_eq!(arrivals.recv().await.unwrap().1.id(), CommandId(2));
         assert_eq!(counters.read().of(MessageKind::Protocol).messages, 2);
+    }
+
+    #[tokio::test]
+    async fn what_a_connection_holds_is_lost_when_another_begins() {
+        let mut spec = NetworkSpec::channel();
+        (spec.link.fifo, spec.link.delay) = (true, Duration::from_millis(20));
+        let (network, _, mut arrivals) = open(spec).await;
+        network.send(ReplicaId(0), ReplicaId(1), Command::new(CommandId(0), b"lost"));
+        network.reconnect(ReplicaId(1), ReplicaId(0));
+        network.send(ReplicaId(0), ReplicaId(1), Command::new(CommandId(1), b"passes"));
+        assert_eq!(arrivals.recv().await.unwrap().1.id(), CommandId(1));
     }
 
     #[tokio::test]

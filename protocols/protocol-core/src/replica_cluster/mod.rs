@@ -219,6 +219,11 @@ impl<R: Replica> ReplicaCluster<R> {
         if tasks[id.index()].is_some() {
             return Err(FaultError::is_running(fault, id));
         }
+        if R::FIFO {
+            // A connection ends with either end. What the last life sent arrived up to now, what it was sent
+            // no longer does.
+            ReplicaId::all(self.nodes.len()).for_each(|peer| self.network.reconnect(id, peer));
+        }
         let task =
             self.boot(id).map_err(|error| FaultError::NotApplicable { fault, why: error.to_string() })?;
         tasks[id.index()] = Some(task);
@@ -293,11 +298,12 @@ impl<R: Replica> Cluster for ReplicaCluster<R> {
                 .map_err(|error| FaultError::no_delay_line(fault, &error)),
             Fault::Heal => {
                 for (from, to) in self.network.heal() {
-                    self.tell_links(from, to, true);
                     // A connection carries both directions, and a new one has two ends.
                     if R::FIFO {
+                        self.network.reconnect(from, to);
                         self.tell_links(to, from, true);
                     }
+                    self.tell_links(from, to, true);
                 }
                 Ok(())
             }

@@ -32,8 +32,8 @@ pub(super) enum Event<M> {
     Request(ReplicaId, Pending),
     /// A refusal is back at the client.
     Refused(ReplicaId, Pending, Option<ReplicaId>),
-    /// A message arrives, with its bytes on the wire.
-    Message { from: ReplicaId, to: ReplicaId, message: M, bytes: u32 },
+    /// A message arrives, with its bytes on the wire and the connection that carries it.
+    Message { from: ReplicaId, to: ReplicaId, message: M, bytes: u32, connection: u32 },
     /// A replica looks into its inbox.
     Wake(ReplicaId, u32),
     /// A replica that shares its core is through with a round; true when it let others of the same
@@ -161,8 +161,10 @@ impl<R: Replica> SimulatedCluster<R> {
             Event::Submit(pending) => self.ask(pending),
             Event::Request(to, pending) => self.arrive(to, Item::Request(pending)),
             Event::Refused(by, pending, hint) => self.refused(by, pending, hint),
-            Event::Message { from, to, message, bytes } => {
-                self.arrive(to, Item::Message(from, message, bytes));
+            Event::Message { from, to, message, bytes, connection } => {
+                if connection == self.links.connection(from, to) {
+                    self.arrive(to, Item::Message(from, message, bytes));
+                }
             }
             Event::Wake(id, life) if self.nodes[id.index()].life == life => {
                 let ran = self.wake(id);
@@ -363,12 +365,14 @@ impl<R: Replica> SimulatedCluster<R> {
             work += self.costs.message_ns + self.costs.byte_ns * bytes as f64;
             at = start + work as u64;
             let fate = self.links.pass(from, to, at, bytes);
+            let connection = self.links.connection(from, to);
             let bytes = bytes as u32;
             if let Some(due) = fate.again {
-                self.events.push(due, Event::Message { from, to, message: message.clone(), bytes });
+                let message = message.clone();
+                self.events.push(due, Event::Message { from, to, message, bytes, connection });
             }
             if let Some(due) = fate.arrival {
-                self.events.push(due, Event::Message { from, to, message, bytes });
+                self.events.push(due, Event::Message { from, to, message, bytes, connection });
             }
         }
         at
@@ -555,6 +559,11 @@ impl<R: Replica> SimulatedCluster<R> {
         if self.nodes[id.index()].replica.is_some() {
             return Err(FaultError::is_running(fault, id));
         }
+        if R::FIFO {
+            // A connection ends with either end. What the last life sent arrived up to now, what it was sent
+            // no longer does.
+            ReplicaId::all(self.nodes.len()).for_each(|peer| self.links.reconnect(id, peer));
+        }
         self.boot(id).map_err(|error| FaultError::NotApplicable { fault, why: error.to_string() })?;
         self.tell_peers(id, true);
         Ok(())
@@ -643,6 +652,7 @@ impl<R: Replica> Simulation for SimulatedCluster<R> {
                     self.arrive(to, Item::Link(from, true));
                     // A connection carries both directions, and a new one has two ends.
                     if R::FIFO {
+                        self.links.reconnect(from, to);
                         self.arrive(from, Item::Link(to, true));
                     }
                 }

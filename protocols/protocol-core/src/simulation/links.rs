@@ -14,6 +14,7 @@ struct Link {
     cut: bool,
     state: LinkState,
     random: ChaCha8Rng,
+    connection: u32,
 }
 
 /// All links, by sender and receiver.
@@ -29,7 +30,7 @@ impl Links {
         let links = specs.iter().flatten().zip(0..).map(|(&spec, stream)| {
             let mut random = ChaCha8Rng::seed_from_u64(seed);
             random.set_stream(stream);
-            Link { base: spec, now: spec, cut: false, state: LinkState::default(), random }
+            Link { base: spec, now: spec, cut: false, state: LinkState::default(), random, connection: 0 }
         });
         Links { replicas: specs.len(), links: links.collect() }
     }
@@ -41,6 +42,21 @@ impl Links {
             return Fate { arrival: None, again: None };
         }
         link.state.pass(&link.now, at, bytes, &mut link.random)
+    }
+
+    /// Which connection between the two a message sent now belongs to.
+    pub fn connection(&mut self, from: ReplicaId, to: ReplicaId) -> u32 {
+        self.link(from, to).connection
+    }
+
+    /// Begins another connection between two replicas. What the last one still carried is lost, and holds
+    /// nothing up.
+    pub fn reconnect(&mut self, one: ReplicaId, other: ReplicaId) {
+        for (from, to) in [(one, other), (other, one)] {
+            let link = self.link(from, to);
+            link.connection += 1;
+            link.state.reconnect();
+        }
     }
 
     /// Whether messages of a link are lost for good.
@@ -76,5 +92,29 @@ impl Links {
 
     fn link(&mut self, from: ReplicaId, to: ReplicaId) -> &mut Link {
         &mut self.links[from.index() * self.replicas + to.index()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_new_connection_waits_for_nothing_that_the_last_one_carried() {
+        let slow = LinkSpec { delay: Duration::from_nanos(1000), ..LinkSpec::default() }.connection();
+        let mut links = Links::new(&vec![vec![slow; 3]; 3], 1);
+        let [one, other, third] = [0, 1, 2].map(ReplicaId);
+        let by = Degradation { extra_delay: Duration::from_nanos(9000), loss: 0.0 };
+        for (from, to) in [(one, other), (third, other)] {
+            links.degrade(from, to, by);
+            assert_eq!(links.pass(from, to, 0, 10).arrival, Some(10_000));
+        }
+        links.heal();
+        links.reconnect(other, one);
+        assert_eq!((links.connection(one, other), links.connection(other, one)), (1, 1));
+        assert_eq!(links.pass(one, other, 0, 10).arrival, Some(1000));
+        assert_eq!(links.connection(third, other), 0);
+        assert_eq!(links.pass(third, other, 0, 10).arrival, Some(10_000), "it waits behind the first");
     }
 }
