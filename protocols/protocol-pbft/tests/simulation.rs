@@ -269,7 +269,7 @@ fn what_can_not_be_launched_says_so() {
         Ok(_) => panic!("{replicas} replicas were launched"),
         Err(error) => error.to_string(),
     };
-    assert!(refused(3).contains("it takes 4 to 100"));
+    assert!(refused(3).contains("it takes 4 to 103"));
     assert!(refused(5).contains("nearest to it: 4 and 7"), "{}", refused(5));
     assert!(refused(9).contains("take 7 or 10"), "{}", refused(9));
     let mut spec = uniform(4, 1, 1);
