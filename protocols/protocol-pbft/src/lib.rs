@@ -35,7 +35,7 @@ use protocol_core::{
     Simulation, SimulationSpec, SizeRule, StorageSpec, Tunable, check_size,
 };
 
-pub use authenticator::{Authentication, Digest, KeySource, Keyring, Proof, Signature, Tag};
+pub use authenticator::{Authentication, Digest, KeySource, Keyring, Proof, Signature, SignatureScheme, Tag};
 pub use batch::{Batch, Entry};
 pub use certificates::{Certificate, CheckpointVote, NewView, Seen, ViewChange};
 pub use messages::{Body, PbftMessage, Status, Vote};
@@ -91,13 +91,20 @@ impl Pbft {
     fn setup(&self, spec: &LaunchSpec) -> Result<Setup, LaunchError> {
         check_size(&self.descriptor(), spec.replicas)?;
         let durable = spec.storage != StorageSpec::Memory;
-        Setup::new(spec.replicas, self.authentication, &spec.timing, &spec.settings, spec.seed, durable)
+        let keys = KeySource::new(SignatureScheme::Ed25519, spec.seed, spec.replicas);
+        Setup::new(keys, self.authentication, &spec.timing, &spec.settings, durable)
     }
 
-    /// The setup of a simulation.
-    pub fn simulated_setup(&self, spec: &SimulationSpec) -> Result<Setup, LaunchError> {
+    /// The setup of a simulation whose replicas and clients sign by this scheme. Counts and bytes are the same
+    /// by either; with [`SignatureScheme::Ed25519`] the machine that simulates really does the work.
+    pub fn simulated_setup(
+        &self,
+        spec: &SimulationSpec,
+        scheme: SignatureScheme,
+    ) -> Result<Setup, LaunchError> {
         check_size(&self.descriptor(), spec.replicas)?;
-        Setup::new(spec.replicas, self.authentication, &spec.timing, &spec.settings, spec.seed, spec.durable)
+        let keys = KeySource::new(scheme, spec.seed, spec.replicas);
+        Setup::new(keys, self.authentication, &spec.timing, &spec.settings, spec.durable)
     }
 }
 
@@ -139,7 +146,7 @@ impl Protocol for Pbft {
     }
 
     fn simulate(&self, spec: &SimulationSpec) -> Result<Box<dyn Simulation>, LaunchError> {
-        self.simulate_with(spec, self.simulated_setup(spec)?)
+        self.simulate_with(spec, self.simulated_setup(spec, SignatureScheme::Ideal)?)
     }
 }
 
