@@ -184,3 +184,19 @@ fn replica(boot: Boot<Record>, setup: &Setup) -> Result<Byzantine<PbftReplica>, 
     let slow_by = setup.options.patience * 4 / 5;
     Ok(Byzantine::new(PbftReplica::new(boot, setup)?, id, replicas, slow_by))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol_core::ReplicaId;
+
+    #[test]
+    fn real_time_signs_by_ed25519() {
+        let spec = LaunchSpec::in_memory(4);
+        let real = KeySource::new(SignatureScheme::Ed25519, spec.seed, 4).keyring(ReplicaId(1));
+        for protocol in [Pbft::MAC, Pbft::SIGNED] {
+            let signature = protocol.setup(&spec).unwrap().keys.keyring(ReplicaId(0)).sign(b"yes");
+            assert!(real.verify(ReplicaId(0), b"yes", &signature));
+        }
+    }
+}

@@ -80,7 +80,7 @@ fn lie_often(behaviour: Behaviour) -> BTreeSet<String> {
         for seed in 0..seeds(100) {
             accusations.extend(lie(Tendermint::CODES, behaviour, replicas, seed));
         }
-        for seed in 0..seeds(100) / 20 {
+        for seed in 0..seeds(100) / 5 {
             accusations.extend(lie(Tendermint::SIGNATURES, behaviour, replicas, seed));
         }
     }

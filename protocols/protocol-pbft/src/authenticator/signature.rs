@@ -13,7 +13,8 @@ use protocol_core::{IdealKey, ReplicaId};
 pub enum SignatureScheme {
     /// Ed25519: always in real time.
     Ed25519,
-    /// [`IdealKey`]: for virtual time, where signatures are charged for and need not be made.
+    /// [`IdealKey`]: for virtual time, where signatures are charged for and need not be made. They travel in the
+    /// same 64 bytes.
     Ideal,
 }
 
