@@ -116,6 +116,7 @@ mod cluster;
 mod command;
 mod counters;
 mod id_set;
+mod ideal;
 mod network;
 mod operation;
 mod phases;
@@ -137,6 +138,7 @@ pub use cluster::{
 pub use command::{Command, CommandId, CommandSource};
 pub use counters::{CounterCell, Counters, Traffic};
 pub use id_set::IdSet;
+pub use ideal::IdealKey;
 pub use network::{
     Degradation, FRAME_HEADER_BYTES, Fate, Inbox, LinkSpec, LinkState, Network, NetworkKind, NetworkSpec,
 };

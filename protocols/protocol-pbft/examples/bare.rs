@@ -10,7 +10,7 @@ use protocol_core::{
     Application, Boot, Command, CommandId, Effects, Input, Protocol, Replica, ReplicaId, Settings,
     SimulationSpec, Time,
 };
-use protocol_pbft::{Pbft, PbftMessage, PbftReplica};
+use protocol_pbft::{Pbft, PbftMessage, PbftReplica, SignatureScheme};
 
 /// Commands under way.
 const WINDOW_COMMANDS: u64 = 4_000;
@@ -31,7 +31,7 @@ fn measure(protocol: Pbft, replicas: usize, batch: u64, commands: u64) {
     let mut spec = SimulationSpec::uniform(replicas, std::time::Duration::ZERO, 1);
     let settings: BTreeMap<_, _> = [("largest_batch_commands".to_string(), batch as f64)].into();
     spec.settings = Settings::checked(settings, &protocol.descriptor()).unwrap();
-    let setup = protocol.simulated_setup(&spec).unwrap();
+    let setup = protocol.simulated_setup(&spec, SignatureScheme::Ed25519).unwrap();
     let seal = protocol.seal(&setup);
     let sealed: Vec<Command> =
         (0..commands).map(|id| seal.apply(&Command::new(CommandId(id), &[7; 120]))).collect();

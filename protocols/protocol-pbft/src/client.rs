@@ -7,7 +7,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ed25519_dalek::Signer;
 use protocol_core::{Command, Seal};
 
 use crate::authenticator::{Authentication, Digest, KeySource, Keyring, Signature, Tag};
@@ -34,7 +33,7 @@ pub(crate) fn seal(source: &KeySource, authentication: Authentication) -> Seal {
             })
         }
         Authentication::Signature => {
-            let key = source.client_signing_key();
+            let key = source.client_signer();
             Seal::new(move |command| {
                 let statement = statement(&Digest::of(command.encoded()));
                 Bytes::copy_from_slice(&key.sign(&statement).to_bytes())
@@ -93,17 +92,24 @@ impl SealKind {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::authenticator::SignatureScheme;
     use protocol_core::{CommandId, ReplicaId};
 
     #[test]
     fn every_replica_believes_the_clients_seal_and_no_other() {
-        for authentication in [Authentication::Mac, Authentication::Signature] {
-            let (source, kind) = (KeySource::new(1, 4), SealKind { authentication, replicas: 4 });
+        let kinds = [
+            (Authentication::Mac, SignatureScheme::Ed25519),
+            (Authentication::Signature, SignatureScheme::Ed25519),
+            (Authentication::Signature, SignatureScheme::Ideal),
+        ];
+        for (authentication, scheme) in kinds {
+            let source = |seed| KeySource::new(scheme, seed, 4);
+            let kind = SealKind { authentication, replicas: 4 };
             let command = Command::new(CommandId(5), b"payload");
-            let sealed = seal(&source, authentication).apply(&command);
-            let forged = seal(&KeySource::new(2, 4), authentication).apply(&command);
+            let sealed = seal(&source(1), authentication).apply(&command);
+            let forged = seal(&source(2), authentication).apply(&command);
             for id in ReplicaId::all(4) {
-                let keys = source.keyring(id);
+                let keys = source(1).keyring(id);
                 let opened = kind.open(&sealed, &keys).unwrap();
                 assert!(opened.authentic && opened.digest == Digest::of(command.encoded()));
                 assert!(!kind.open(&forged, &keys).unwrap().authentic);

@@ -206,13 +206,13 @@ mod tests {
     use protocol_core::{CommandId, ReplicaId};
 
     use super::*;
-    use crate::authenticator::{KeySource, Signature};
+    use crate::authenticator::{KeySource, Signature, SignatureScheme};
     use crate::batch::Entry;
     use crate::certificates::Seen;
 
     /// One message of every kind.
     pub(crate) fn examples() -> Vec<Body> {
-        let keys = KeySource::new(1, 4).keyring(ReplicaId(2));
+        let keys = KeySource::new(SignatureScheme::Ed25519, 1, 4).keyring(ReplicaId(2));
         let digest = Digest::of(b"state");
         let batch = Batch::of((0..3).map(|id| Entry { id: CommandId(id), digest }));
         let vote = Vote { view: 3, seq: 4, digest };
@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn messages_decode_to_themselves_know_their_length_and_bear_no_cut() {
-        let keys = KeySource::new(1, 4).keyring(ReplicaId(2));
+        let keys = KeySource::new(SignatureScheme::Ed25519, 1, 4).keyring(ReplicaId(2));
         let proofs = [Proof::Inside, Proof::Tag([7; 16]), Proof::Signature(keys.sign(b"x"))];
         for (body, proof) in examples().into_iter().flat_map(|body| proofs.map(|proof| (body.clone(), proof)))
         {

@@ -35,7 +35,7 @@ use protocol_core::{
     Simulation, SimulationSpec, SizeRule, StorageSpec, Tunable, check_size,
 };
 
-pub use authenticator::{Authentication, Digest, KeySource, Keyring, Proof, Signature, Tag};
+pub use authenticator::{Authentication, Digest, KeySource, Keyring, Proof, Signature, SignatureScheme, Tag};
 pub use batch::{Batch, Entry};
 pub use certificates::{Certificate, CheckpointVote, NewView, Seen, ViewChange};
 pub use messages::{Body, PbftMessage, Status, Vote};
@@ -91,13 +91,20 @@ impl Pbft {
     fn setup(&self, spec: &LaunchSpec) -> Result<Setup, LaunchError> {
         check_size(&self.descriptor(), spec.replicas)?;
         let durable = spec.storage != StorageSpec::Memory;
-        Setup::new(spec.replicas, self.authentication, &spec.timing, &spec.settings, spec.seed, durable)
+        let keys = KeySource::new(SignatureScheme::Ed25519, spec.seed, spec.replicas);
+        Setup::new(keys, self.authentication, &spec.timing, &spec.settings, durable)
     }
 
-    /// The setup of a simulation.
-    pub fn simulated_setup(&self, spec: &SimulationSpec) -> Result<Setup, LaunchError> {
+    /// The setup of a simulation whose replicas and clients sign by this scheme. Counts and bytes are the same
+    /// by either; with [`SignatureScheme::Ed25519`] the machine that simulates really does the work.
+    pub fn simulated_setup(
+        &self,
+        spec: &SimulationSpec,
+        scheme: SignatureScheme,
+    ) -> Result<Setup, LaunchError> {
         check_size(&self.descriptor(), spec.replicas)?;
-        Setup::new(spec.replicas, self.authentication, &spec.timing, &spec.settings, spec.seed, spec.durable)
+        let keys = KeySource::new(scheme, spec.seed, spec.replicas);
+        Setup::new(keys, self.authentication, &spec.timing, &spec.settings, spec.durable)
     }
 }
 
@@ -139,7 +146,7 @@ impl Protocol for Pbft {
     }
 
     fn simulate(&self, spec: &SimulationSpec) -> Result<Box<dyn Simulation>, LaunchError> {
-        self.simulate_with(spec, self.simulated_setup(spec)?)
+        self.simulate_with(spec, self.simulated_setup(spec, SignatureScheme::Ideal)?)
     }
 }
 
@@ -180,4 +187,20 @@ fn replica(boot: Boot<Record>, setup: &Setup) -> Result<Byzantine<PbftReplica>, 
     let (id, replicas) = (boot.id, boot.replicas);
     let slow_by = setup.options.patience * 4 / 5;
     Ok(Byzantine::new(PbftReplica::new(boot, setup)?, id, replicas, slow_by))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol_core::ReplicaId;
+
+    #[test]
+    fn real_time_signs_by_ed25519() {
+        let spec = LaunchSpec::in_memory(4);
+        let real = KeySource::new(SignatureScheme::Ed25519, spec.seed, 4).keyring(ReplicaId(1));
+        for protocol in [Pbft::MAC, Pbft::SIGNED] {
+            let signature = protocol.setup(&spec).unwrap().keys.keyring(ReplicaId(0)).sign(b"yes");
+            assert!(real.verify(ReplicaId(0), b"yes", &signature));
+        }
+    }
 }

@@ -88,13 +88,12 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// Checks the cluster's size and that the settings fit together.
+    /// Checks that the settings fit together. There are as many replicas as have keys.
     pub fn new(
-        replicas: usize,
+        keys: KeySource,
         authentication: Authentication,
         timing: &Timing,
         settings: &Settings,
-        seed: u64,
         durable: bool,
     ) -> Result<Self, LaunchError> {
         let whole = |tunable| settings.get(tunable) as u64;
@@ -118,12 +117,7 @@ impl Setup {
         }
         let client_authentication =
             if flag(&CLIENT_SIGNATURES) { Authentication::Signature } else { Authentication::Mac };
-        Ok(Setup {
-            options,
-            quorums: Quorums::of(replicas),
-            keys: KeySource::new(seed, replicas),
-            client_authentication,
-        })
+        Ok(Setup { options, quorums: Quorums::of(keys.replicas()), keys, client_authentication })
     }
 
     /// Equal answers that a client waits for: one of them honest, or with tentative answers so many that

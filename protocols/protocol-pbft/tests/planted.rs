@@ -7,7 +7,7 @@ use std::time::Duration;
 use protocol_core::{
     Behaviour, Command, CommandId, Fault, Protocol, ReplicaId, Settings, SimulationSpec, Time,
 };
-use protocol_pbft::{Flaw, Pbft};
+use protocol_pbft::{Flaw, Pbft, SignatureScheme};
 
 /// Seeds within which a planted fault has to show.
 const SEEDS: u64 = 2_000;
@@ -19,7 +19,12 @@ fn next(random: &mut u64) -> u64 {
 }
 
 /// A short run with one liar of four and views that change often; what honest replicas disagree on.
-fn disagreement(flaw: Option<Flaw>, behaviours: &[Behaviour], seed: u64) -> Option<String> {
+fn disagreement(
+    flaw: Option<Flaw>,
+    behaviours: &[Behaviour],
+    seed: u64,
+    scheme: SignatureScheme,
+) -> Option<String> {
     let mut random = seed.wrapping_mul(0x2545_F491_4F6C_DD1D);
     let mut spec = SimulationSpec::uniform(4, Duration::from_millis(2), seed);
     spec.durable = true;
@@ -34,7 +39,7 @@ fn disagreement(flaw: Option<Flaw>, behaviours: &[Behaviour], seed: u64) -> Opti
         [("checkpoint_interval_batches", 4.0), ("log_window_batches", 8.0), ("largest_batch_commands", 2.0)];
     let settings = settings.map(|(name, value)| (name.to_string(), value)).into();
     spec.settings = Settings::checked(settings, &Pbft::MAC.descriptor()).unwrap();
-    let mut setup = Pbft::MAC.simulated_setup(&spec).unwrap();
+    let mut setup = Pbft::MAC.simulated_setup(&spec, scheme).unwrap();
     if let Some(flaw) = flaw {
         setup = setup.with_flaw(flaw);
     }
@@ -84,10 +89,14 @@ fn disagreement(flaw: Option<Flaw>, behaviours: &[Behaviour], seed: u64) -> Opti
 }
 
 fn found(flaw: Flaw, behaviours: &[Behaviour]) {
-    let found = (0..SEEDS).find(|&seed| disagreement(Some(flaw), behaviours, seed).is_some());
+    let fails = |flaw, seed, scheme| disagreement(flaw, behaviours, seed, scheme);
+    let found = (0..SEEDS).find(|&seed| fails(Some(flaw), seed, SignatureScheme::Ideal).is_some());
     let seed = found.unwrap_or_else(|| panic!("{flaw:?} was not found within {SEEDS} seeds"));
     println!("{flaw:?}: found with seed {seed}");
-    assert_eq!(disagreement(None, behaviours, seed), None, "the sound protocol fails with seed {seed}");
+    for scheme in [SignatureScheme::Ideal, SignatureScheme::Ed25519] {
+        assert!(fails(Some(flaw), seed, scheme).is_some(), "{scheme:?} hides the flaw with seed {seed}");
+        assert_eq!(fails(None, seed, scheme), None, "the sound protocol fails with seed {seed}, {scheme:?}");
+    }
 }
 
 #[test]
@@ -112,7 +121,7 @@ fn believing_forged_certificates_is_found() {
 fn without_a_flaw_nothing_is_found() {
     let seeds = std::env::var("SOAK_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(100);
     for seed in 0..seeds {
-        let found = disagreement(None, &Behaviour::LIES, seed);
+        let found = disagreement(None, &Behaviour::LIES, seed, SignatureScheme::Ideal);
         assert_eq!(found, None, "seed {seed}");
     }
 }

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use protocol_core::{
-    Command, CommandId, Counters, Fault, MessageKind, Observation, Protocol, ReplicaId, Settings, Simulation,
-    SimulationSpec, Time,
+    Behaviour, Command, CommandId, Counters, Fault, MessageKind, Observation, Protocol, ReplicaId, Settings,
+    Simulation, SimulationSpec, Time,
 };
-use protocol_pbft::Pbft;
+use protocol_pbft::{Pbft, SignatureScheme};
 
 const NEVER: Time = Time(u64::MAX);
 const BOTH: [Pbft; 2] = [Pbft::MAC, Pbft::SIGNED];
@@ -107,6 +107,34 @@ fn a_batch_costs_what_the_paper_says() {
         assert_agree(&*simulation, replicas, 60);
         assert_no_one_accused(&simulation.observe());
     }
+}
+
+/// Signed votes and commands, checkpoints, a primary that crashes, and a liar whose signatures don't hold.
+#[test]
+fn ideal_signatures_count_weigh_and_convict_as_ed25519_does() {
+    let protocol = Pbft::SIGNED;
+    let run = |scheme| {
+        let mut spec = uniform(7, 5, 1);
+        let settings = [
+            ("client_signatures_flag", 1.0),
+            ("checkpoint_interval_batches", 8.0),
+            ("log_window_batches", 16.0),
+        ];
+        set(&mut spec, protocol, &settings);
+        let setup = protocol.simulated_setup(&spec, scheme).unwrap();
+        let mut simulation = protocol.simulate_with(&spec, setup).unwrap();
+        simulation.inject(Fault::Corrupt(ReplicaId(3), Behaviour::CorruptSignatures)).unwrap();
+        let mut latencies = closed_loop(&mut *simulation, 0..20);
+        simulation.inject(Fault::Crash(ReplicaId(0))).unwrap();
+        latencies.extend(closed_loop(&mut *simulation, 20..30));
+        run_for(&mut *simulation, 1);
+        (simulation.observe(), simulation.events(), latencies)
+    };
+    let ideal = run(SignatureScheme::Ideal);
+    assert_eq!(ideal, run(SignatureScheme::Ed25519));
+    let (observation, ..) = ideal;
+    assert!(observation.total().verifications > 0 && observation.leader == Some(ReplicaId(1)));
+    assert!(observation.replicas[1].misbehaviour.iter().any(|found| found.replica == ReplicaId(3)));
 }
 
 #[test]
@@ -271,7 +299,7 @@ fn what_can_not_be_launched_says_so() {
     };
     assert!(refused(3).contains("it takes 4 to 103"));
     assert!(refused(5).contains("nearest to it: 4 and 7"), "{}", refused(5));
-    assert!(refused(9).contains("take 7 or 10"), "{}", refused(9));
+    assert!(refused(9).contains("nearest to it: 7 and 10"), "{}", refused(9));
     let mut spec = uniform(4, 1, 1);
     set(&mut spec, Pbft::MAC, &[("log_window_batches", 16.0)]);
     let error = Pbft::MAC.simulate(&spec).err().unwrap().to_string();

@@ -24,7 +24,9 @@ fn taken(since: Instant) -> Duration {
 /// Decides batch after batch; decisions, the time they took, and what replicas counted.
 fn measure(protocol: Tendermint, replicas: usize, batch: u64) -> (u64, Duration, Counters) {
     let spec = SimulationSpec::uniform(replicas, Duration::from_millis(1), 1);
-    let Ok(mut cluster) = protocol.simulate(&spec) else { unreachable!("the sizes below are valid") };
+    let Ok(mut cluster) = protocol.simulate_with_real_signatures(&spec) else {
+        unreachable!("the sizes below are valid")
+    };
     let mut decide = |number: u64| {
         let now = cluster.now();
         for id in number * batch..(number + 1) * batch {

@@ -197,7 +197,7 @@ impl Host {
         }
         let (made, checked) = self.keys.take_counts();
         match self.keys.authentication() {
-            Authentication::Signatures => {
+            Authentication::Signatures | Authentication::IdealSignatures => {
                 effects.signed(made);
                 effects.verified(checked);
             }
@@ -314,7 +314,8 @@ mod tests {
     use crate::context::Address;
     use crate::keys::client_seal;
 
-    const KINDS_OF_PROOF: [Authentication; 2] = [Authentication::Signatures, Authentication::Codes];
+    const KINDS_OF_PROOF: [Authentication; 3] =
+        [Authentication::Signatures, Authentication::IdealSignatures, Authentication::Codes];
 
     fn host(authentication: Authentication) -> Host {
         let keys = Keyring::new(authentication, ReplicaId(2), 4, 1);

@@ -1,4 +1,4 @@
-//! Proofs of who said what: Ed25519 signatures, or vectors of BLAKE3 authentication codes.
+//! Proofs of who said what: signatures, or vectors of BLAKE3 authentication codes.
 //!
 //! A vector holds one code per replica, made with the key that its maker shares with that replica
 //! (Castro and Liskov, "Practical Byzantine Fault Tolerance", OSDI 1999, section 5.2). A replica can
@@ -6,19 +6,32 @@
 //! know. All keys come from the run's seed, and a replica is given its own ones only.
 
 use bytes::Bytes;
-use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use malachitebft_core_types::{NilOrVal, Round, VoteType};
 use protocol_core::{Command, ReplicaId, Seal};
 
 use crate::context::{Proposal, Vote};
+use crate::signature::{SIGNATURE_BYTES, Signer, Verifier};
 
 /// How messages are proven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Authentication {
-    /// Ed25519 signatures: anyone can check them, and pass them on as proof.
+    /// Ed25519 signatures: anyone can check them, and pass them on as proof. Always these in real time.
     Signatures,
+    /// Signatures without cryptography ([`IdealKey`](protocol_core::IdealKey)), as long and as many: for
+    /// virtual time, where they are charged for and need not be made.
+    IdealSignatures,
     /// A BLAKE3 code for each receiver: a hundred times cheaper, and proof to that receiver only.
     Codes,
+}
+
+impl Authentication {
+    /// The same to count and to send, with signatures that take no cryptography.
+    pub(crate) fn ideal(self) -> Self {
+        match self {
+            Authentication::Signatures | Authentication::IdealSignatures => Authentication::IdealSignatures,
+            Authentication::Codes => Authentication::Codes,
+        }
+    }
 }
 
 /// Bytes of one authentication code.
@@ -49,8 +62,8 @@ fn derived(purpose: &str, seed: u64, parties: &[Party]) -> Key {
     blake3::derive_key(purpose, &material)
 }
 
-fn signing_key(seed: u64, of: Party) -> SigningKey {
-    SigningKey::from_bytes(&derived("consensus-bench tendermint signing key", seed, &[of]))
+fn signing_key(seed: u64, of: Party) -> Key {
+    derived("consensus-bench tendermint signing key", seed, &[of])
 }
 
 fn shared_key(seed: u64, a: Party, b: Party) -> Key {
@@ -69,13 +82,14 @@ fn same(a: &[u8], b: &[u8]) -> bool {
 }
 
 enum Keys {
-    Signatures { own: Box<SigningKey>, replicas: Vec<VerifyingKey>, clients: Box<VerifyingKey> },
+    Signatures { own: Signer, replicas: Vec<Verifier>, clients: Box<Verifier> },
     Codes { replicas: Vec<Key>, clients: Key },
 }
 
 /// The keys of one replica, and how many proofs it made and checked since it was last asked.
 pub struct Keyring {
     me: ReplicaId,
+    authentication: Authentication,
     keys: Keys,
     /// The latest own proof and what it is of: the library has own messages checked too.
     latest: (Vec<u8>, Bytes),
@@ -87,26 +101,25 @@ impl Keyring {
     /// The keys of replica `me` of so many in the run with this seed.
     pub fn new(authentication: Authentication, me: ReplicaId, replicas: usize, seed: u64) -> Self {
         let all = || ReplicaId::all(replicas).map(Party::Replica);
+        let signatures = |signer: fn(&Key) -> Signer| Keys::Signatures {
+            own: signer(&signing_key(seed, Party::Replica(me))),
+            replicas: all().map(|party| signer(&signing_key(seed, party)).verifier()).collect(),
+            clients: Box::new(signer(&signing_key(seed, Party::Clients)).verifier()),
+        };
         let keys = match authentication {
-            Authentication::Signatures => Keys::Signatures {
-                own: Box::new(signing_key(seed, Party::Replica(me))),
-                replicas: all().map(|party| signing_key(seed, party).verifying_key()).collect(),
-                clients: Box::new(signing_key(seed, Party::Clients).verifying_key()),
-            },
+            Authentication::Signatures => signatures(Signer::ed25519),
+            Authentication::IdealSignatures => signatures(Signer::ideal),
             Authentication::Codes => Keys::Codes {
                 replicas: all().map(|party| shared_key(seed, Party::Replica(me), party)).collect(),
                 clients: shared_key(seed, Party::Replica(me), Party::Clients),
             },
         };
-        Keyring { me, keys, latest: (Vec::new(), Bytes::new()), made: 0, checked: 0 }
+        Keyring { me, authentication, keys, latest: (Vec::new(), Bytes::new()), made: 0, checked: 0 }
     }
 
     /// Which kind of proofs these keys make.
     pub fn authentication(&self) -> Authentication {
-        match self.keys {
-            Keys::Signatures { .. } => Authentication::Signatures,
-            Keys::Codes { .. } => Authentication::Codes,
-        }
+        self.authentication
     }
 
     /// Proves that this replica said these bytes.
@@ -120,7 +133,7 @@ impl Keyring {
     /// A proof, and how many signatures or codes it took.
     pub(crate) fn proof(&self, message: &[u8]) -> (Bytes, u64) {
         match &self.keys {
-            Keys::Signatures { own, .. } => (Bytes::copy_from_slice(&own.sign(message).to_bytes()), 1),
+            Keys::Signatures { own, .. } => (Bytes::copy_from_slice(&own.sign(message)), 1),
             Keys::Codes { replicas, .. } => {
                 let codes: Vec<u8> = replicas.iter().flat_map(|key| code(key, message)).collect();
                 (codes.into(), replicas.len() as u64)
@@ -136,7 +149,7 @@ impl Keyring {
         self.checked += 1;
         match &self.keys {
             Keys::Signatures { replicas, .. } => {
-                replicas.get(by.index()).is_some_and(|key| is_signed(key, message, proof))
+                replicas.get(by.index()).is_some_and(|key| key.verify(message, proof))
             }
             Keys::Codes { replicas, .. } => {
                 let size = proof.len() == CODE_BYTES * replicas.len();
@@ -155,7 +168,7 @@ impl Keyring {
     /// Bytes of a proof: a signature, or a code for each replica.
     pub fn proof_bytes(&self) -> usize {
         match &self.keys {
-            Keys::Signatures { .. } => ed25519_dalek::SIGNATURE_LENGTH,
+            Keys::Signatures { .. } => SIGNATURE_BYTES,
             Keys::Codes { replicas, .. } => CODE_BYTES * replicas.len(),
         }
     }
@@ -165,7 +178,7 @@ impl Keyring {
         let Ok((bare, seal)) = command.unsealed(self.seal_bytes()) else { return false };
         self.checked += 1;
         match &self.keys {
-            Keys::Signatures { clients, .. } => is_signed(clients, bare.encoded(), &seal),
+            Keys::Signatures { clients, .. } => clients.verify(bare.encoded(), &seal),
             Keys::Codes { clients, .. } => {
                 let own = seal.chunks_exact(CODE_BYTES).nth(self.me.index());
                 own.is_some_and(|own| same(own, &code(clients, bare.encoded())))
@@ -179,17 +192,15 @@ impl Keyring {
     }
 }
 
-fn is_signed(key: &VerifyingKey, message: &[u8], proof: &[u8]) -> bool {
-    Signature::from_slice(proof).is_ok_and(|signature| key.verify_strict(message, &signature).is_ok())
-}
-
 /// What clients append to their commands: a signature, or a code for each replica.
 pub fn client_seal(authentication: Authentication, replicas: usize, seed: u64) -> Seal {
+    let signed = |signer: fn(&Key) -> Signer| {
+        let key = signer(&signing_key(seed, Party::Clients));
+        Seal::new(move |command| Bytes::copy_from_slice(&key.sign(command.encoded())))
+    };
     match authentication {
-        Authentication::Signatures => {
-            let key = signing_key(seed, Party::Clients);
-            Seal::new(move |command| Bytes::copy_from_slice(&key.sign(command.encoded()).to_bytes()))
-        }
+        Authentication::Signatures => signed(Signer::ed25519),
+        Authentication::IdealSignatures => signed(Signer::ideal),
         Authentication::Codes => {
             let key = |id| shared_key(seed, Party::Replica(id), Party::Clients);
             let keys: Vec<Key> = ReplicaId::all(replicas).map(key).collect();
@@ -240,7 +251,8 @@ mod tests {
 
     use super::*;
 
-    const KINDS: [Authentication; 2] = [Authentication::Signatures, Authentication::Codes];
+    const KINDS: [Authentication; 3] =
+        [Authentication::Signatures, Authentication::IdealSignatures, Authentication::Codes];
 
     fn keyring(kind: Authentication, id: u32, seed: u64) -> Keyring {
         Keyring::new(kind, ReplicaId(id), 4, seed)
@@ -270,7 +282,7 @@ mod tests {
             let mut keys = keyring(kind, 1, 7);
             let proof = keys.prove(b"said".to_vec());
             assert!(keys.holds(ReplicaId(1), b"said", &proof));
-            let made = if kind == Authentication::Signatures { 1 } else { 4 };
+            let made = if kind == Authentication::Codes { 4 } else { 1 };
             assert_eq!(keys.take_counts(), (made, 0));
             assert!(!keys.holds(ReplicaId(1), b"unsaid", &proof));
             assert_eq!(keys.take_counts(), (0, 1));

@@ -17,6 +17,7 @@ mod records;
 mod recovery;
 mod replica;
 mod setup;
+mod signature;
 mod sync;
 mod timers;
 
@@ -62,11 +63,37 @@ impl Tendermint {
     /// `tendermint-mac`: they make an authentication code for each receiver.
     pub const CODES: Tendermint = Tendermint { authentication: Authentication::Codes };
 
-    fn driver_options(&self, replicas: usize, seed: u64) -> DriverOptions {
+    /// [`simulate`](Protocol::simulate) with signatures that are really made and checked, to measure what
+    /// they cost this machine. Counts and bytes are the same.
+    pub fn simulate_with_real_signatures(
+        &self,
+        spec: &SimulationSpec,
+    ) -> Result<Box<dyn Simulation>, LaunchError> {
+        self.simulate_with(spec, self.authentication)
+    }
+
+    fn simulate_with(
+        &self,
+        spec: &SimulationSpec,
+        authentication: Authentication,
+    ) -> Result<Box<dyn Simulation>, LaunchError> {
+        check_size(&self.descriptor(), spec.replicas)?;
+        let setup = TendermintSetup {
+            authentication,
+            timing: spec.timing,
+            settings: spec.settings.clone(),
+            durable: spec.durable,
+            seed: spec.seed,
+        };
+        let options = self.driver_options(&setup, spec.replicas);
+        SimulatedCluster::launch(spec, options, move |boot| setup.replica(boot))
+    }
+
+    fn driver_options(&self, setup: &TendermintSetup, replicas: usize) -> DriverOptions {
         DriverOptions {
             largest_proposal: host::MOST_COMMANDS,
             clients: ClientRule::Everyone { matching: tolerated(replicas) + 1 },
-            seal: Some(client_seal(self.authentication, replicas, seed)),
+            seal: Some(client_seal(setup.authentication, replicas, setup.seed)),
             ..DriverOptions::of(&self.descriptor())
         }
     }
@@ -86,7 +113,9 @@ fn tolerated(replicas: usize) -> usize {
 impl Protocol for Tendermint {
     fn descriptor(&self) -> Descriptor {
         let (name, implementation) = match self.authentication {
-            Authentication::Signatures => ("tendermint", "arc-malachitebft-core-consensus 0.8.2, Ed25519"),
+            Authentication::Signatures | Authentication::IdealSignatures => {
+                ("tendermint", "arc-malachitebft-core-consensus 0.8.2, Ed25519")
+            }
             Authentication::Codes => {
                 ("tendermint-mac", "arc-malachitebft-core-consensus 0.8.2, BLAKE3 codes")
             }
@@ -102,7 +131,7 @@ impl Protocol for Tendermint {
             operation: Operation::append,
             commit_means: "precommitted by +2/3, durably when the storage is, and applied by f + 1 that say so",
             floors: match self.authentication {
-                Authentication::Signatures => |replicas| Floors {
+                Authentication::Signatures | Authentication::IdealSignatures => |replicas| Floors {
                     signatures_per_batch: 2.0 * replicas as f64,
                     ..logical_floors(replicas)
                 },
@@ -128,20 +157,11 @@ impl Protocol for Tendermint {
             durable: spec.storage != StorageSpec::Memory,
             seed: spec.seed,
         };
-        let options = self.driver_options(spec.replicas, spec.seed);
+        let options = self.driver_options(&setup, spec.replicas);
         ReplicaCluster::launch(&spec, options, move |boot| setup.replica(boot)).await
     }
 
     fn simulate(&self, spec: &SimulationSpec) -> Result<Box<dyn Simulation>, LaunchError> {
-        check_size(&self.descriptor(), spec.replicas)?;
-        let setup = TendermintSetup {
-            authentication: self.authentication,
-            timing: spec.timing,
-            settings: spec.settings.clone(),
-            durable: spec.durable,
-            seed: spec.seed,
-        };
-        let options = self.driver_options(spec.replicas, spec.seed);
-        SimulatedCluster::launch(spec, options, move |boot| setup.replica(boot))
+        self.simulate_with(spec, self.authentication.ideal())
     }
 }

@@ -80,7 +80,7 @@ fn lie_often(behaviour: Behaviour) -> BTreeSet<String> {
         for seed in 0..seeds(100) {
             accusations.extend(lie(Tendermint::CODES, behaviour, replicas, seed));
         }
-        for seed in 0..seeds(100) / 20 {
+        for seed in 0..seeds(100) / 5 {
             accusations.extend(lie(Tendermint::SIGNATURES, behaviour, replicas, seed));
         }
     }
@@ -141,7 +141,8 @@ fn setup(authentication: Authentication) -> TendermintSetup {
 /// Clients that seal some commands as others than themselves: those are never decided.
 #[test]
 fn forged_commands_are_refused_everywhere() {
-    for authentication in [Authentication::Signatures, Authentication::Codes] {
+    for authentication in [Authentication::Signatures, Authentication::IdealSignatures, Authentication::Codes]
+    {
         let (genuine, forged) = (client_seal(authentication, 4, 1), client_seal(authentication, 4, 2));
         let length = genuine.apply(&Command::new(CommandId(0), b"")).payload().len();
         let seal = Seal::new(move |command| {

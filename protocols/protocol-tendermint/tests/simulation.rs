@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use protocol_core::{
-    Command, CommandId, Fault, MessageKind, Observation, Protocol, ReplicaId, Simulation, SimulationSpec,
-    Time,
+    Behaviour, Command, CommandId, Fault, MessageKind, Observation, Protocol, ReplicaId, Simulation,
+    SimulationSpec, Time,
 };
 use protocol_tendermint::Tendermint;
 
@@ -42,7 +42,7 @@ fn agree(simulation: &dyn Simulation, replicas: usize, commands: u64) {
     }
 }
 
-fn run(protocol: Tendermint, seed: u64) -> (Vec<u64>, Observation, u64) {
+fn lossy(seed: u64) -> SimulationSpec {
     let mut spec = SimulationSpec::uniform(4, Duration::from_millis(10), seed);
     spec.durable = true;
     for row in &mut spec.links {
@@ -51,7 +51,10 @@ fn run(protocol: Tendermint, seed: u64) -> (Vec<u64>, Observation, u64) {
             link.loss = 0.01;
         }
     }
-    let mut simulation = protocol.simulate(&spec).unwrap();
+    spec
+}
+
+fn run(mut simulation: Box<dyn Simulation>) -> (Vec<u64>, Observation, u64) {
     let mut latencies = closed_loop(&mut *simulation, 0..100);
     simulation.inject(Fault::Crash(ReplicaId(1))).unwrap();
     latencies.extend(closed_loop(&mut *simulation, 100..120));
@@ -63,10 +66,29 @@ fn run(protocol: Tendermint, seed: u64) -> (Vec<u64>, Observation, u64) {
 #[test]
 fn the_same_seed_gives_the_same_run_and_another_seed_another() {
     for protocol in BOTH {
-        let first = run(protocol, 7);
-        assert_eq!(first, run(protocol, 7));
-        assert_ne!(first.0, run(protocol, 8).0);
+        let run = |seed| run(protocol.simulate(&lossy(seed)).unwrap());
+        let first = run(7);
+        assert_eq!(first, run(7));
+        assert_ne!(first.0, run(8).0);
     }
+}
+
+/// With votes, certificates and commands that are signed, a restart, and a liar whose signatures don't hold.
+#[test]
+fn ideal_signatures_count_weigh_and_convict_as_ed25519_does() {
+    let (protocol, spec) = (Tendermint::SIGNATURES, lossy(7));
+    let lied_to = |mut simulation: Box<dyn Simulation>| {
+        simulation.inject(Fault::Corrupt(ReplicaId(3), Behaviour::CorruptSignatures)).unwrap();
+        let latencies = closed_loop(&mut *simulation, 0..20);
+        (latencies, simulation.observe(), simulation.events())
+    };
+    let ideal = || protocol.simulate(&spec).unwrap();
+    let real = || protocol.simulate_with_real_signatures(&spec).unwrap();
+    assert_eq!(run(ideal()), run(real()));
+    let (latencies, observation, events) = lied_to(ideal());
+    assert!(observation.total().verifications > 0);
+    assert!(observation.replicas[0].misbehaviour.iter().any(|found| found.replica == ReplicaId(3)));
+    assert_eq!((latencies, observation, events), lied_to(real()));
 }
 
 /// Three delays: the proposal, the prevotes, the precommits. Messages: the proposal to all others, and

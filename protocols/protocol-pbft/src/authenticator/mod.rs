@@ -13,13 +13,13 @@ mod signature;
 
 use std::sync::Arc;
 
-use ed25519_dalek::{SigningKey, VerifyingKey};
 use protocol_core::ReplicaId;
 
 pub use ed25519_dalek::Signature;
 pub(crate) use mac::MacKey;
 pub use mac::Tag;
-pub(crate) use signature::Claim;
+pub use signature::SignatureScheme;
+pub(crate) use signature::{Claim, Signer, Verifier};
 
 /// A BLAKE3 digest.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,7 +46,7 @@ impl std::fmt::Debug for Digest {
 pub enum Authentication {
     /// By message authentication codes (keyed BLAKE3, 128 bits).
     Mac,
-    /// By signatures (Ed25519).
+    /// By signatures.
     Signature,
 }
 
@@ -64,31 +64,37 @@ pub enum Proof {
 /// Everyone's public keys.
 #[derive(Debug)]
 pub struct Directory {
-    pub(crate) replicas: Vec<VerifyingKey>,
-    pub(crate) client: VerifyingKey,
+    pub(crate) replicas: Vec<Verifier>,
+    pub(crate) client: Verifier,
 }
 
 /// Makes the keys of a cluster out of its seed, the same on every machine.
 #[derive(Clone, Debug)]
 pub struct KeySource {
     seed: u64,
+    scheme: SignatureScheme,
     directory: Arc<Directory>,
 }
 
 impl KeySource {
-    /// Keys for so many replicas.
-    pub fn new(seed: u64, replicas: usize) -> Self {
-        let public = |owner: Owner| signing_key(seed, owner).verifying_key();
+    /// Keys for so many replicas, which sign by this scheme.
+    pub fn new(scheme: SignatureScheme, seed: u64, replicas: usize) -> Self {
+        let public = |owner: Owner| signer(scheme, seed, owner).verifier();
         let of_replica = |id| public(Owner::Replica(id));
         let replicas = ReplicaId::all(replicas).map(of_replica).collect();
         let directory = Directory { replicas, client: public(Owner::Client) };
-        KeySource { seed, directory: Arc::new(directory) }
+        KeySource { seed, scheme, directory: Arc::new(directory) }
+    }
+
+    /// How many replicas have keys.
+    pub fn replicas(&self) -> usize {
+        self.directory.replicas.len()
     }
 
     /// What replica `id` knows: its own secret keys, the keys that it shares with each peer and with the
     /// client, and everyone's public keys.
     pub fn keyring(&self, id: ReplicaId) -> Keyring {
-        let replicas = self.directory.replicas.len();
+        let replicas = self.replicas();
         let shared = |from, to| mac_key(self.seed, from, to);
         let (me, peer) = (Owner::Replica(id), Owner::Replica);
         Keyring {
@@ -96,20 +102,20 @@ impl KeySource {
             to: ReplicaId::all(replicas).map(|to| shared(me, peer(to))).collect(),
             from: ReplicaId::all(replicas).map(|from| shared(peer(from), me)).collect(),
             client: shared(Owner::Client, me),
-            signing: signing_key(self.seed, me),
+            signer: signer(self.scheme, self.seed, me),
             directory: self.directory.clone(),
         }
     }
 
     /// The keys that the client shares with each replica.
     pub(crate) fn client_keys(&self) -> Vec<MacKey> {
-        let replicas = ReplicaId::all(self.directory.replicas.len());
+        let replicas = ReplicaId::all(self.replicas());
         replicas.map(|to| mac_key(self.seed, Owner::Client, Owner::Replica(to))).collect()
     }
 
     /// The key that the client signs with.
-    pub(crate) fn client_signing_key(&self) -> SigningKey {
-        signing_key(self.seed, Owner::Client)
+    pub(crate) fn client_signer(&self) -> Signer {
+        signer(self.scheme, self.seed, Owner::Client)
     }
 }
 
@@ -120,7 +126,7 @@ pub struct Keyring {
     to: Vec<MacKey>,
     from: Vec<MacKey>,
     client: MacKey,
-    signing: SigningKey,
+    signer: Signer,
     directory: Arc<Directory>,
 }
 
@@ -147,18 +153,18 @@ impl Keyring {
 
     /// Our signature.
     pub fn sign(&self, statement: &[u8]) -> Signature {
-        signature::sign(&self.signing, statement)
+        self.signer.sign(statement)
     }
 
     /// Whether `by` signed this. Every replica comes to the same result.
     pub fn verify(&self, by: ReplicaId, statement: &[u8], signature: &Signature) -> bool {
         let key = self.directory.replicas.get(by.index());
-        key.is_some_and(|key| key.verify_strict(statement, signature).is_ok())
+        key.is_some_and(|key| key.verify(statement, signature))
     }
 
     /// Whether the client signed this.
     pub(crate) fn verify_client(&self, statement: &[u8], signature: &Signature) -> bool {
-        self.directory.client.verify_strict(statement, signature).is_ok()
+        self.directory.client.verify(statement, signature)
     }
 
     /// Whether all of these were signed by whom they name: cheaper than one by one, and without telling
@@ -183,9 +189,9 @@ impl Owner {
     }
 }
 
-fn signing_key(seed: u64, owner: Owner) -> SigningKey {
+fn signer(scheme: SignatureScheme, seed: u64, owner: Owner) -> Signer {
     let material = [&seed.to_le_bytes()[..], &owner.bytes()].concat();
-    SigningKey::from_bytes(&blake3::derive_key("consensus-bench pbft 2026 signing key", &material))
+    Signer::new(scheme, blake3::derive_key("consensus-bench pbft 2026 signing key", &material))
 }
 
 /// A key per direction, so that a code can't be sent back to where it came from.
@@ -198,9 +204,11 @@ fn mac_key(seed: u64, from: Owner, to: Owner) -> MacKey {
 mod tests {
     use super::*;
 
+    const SCHEMES: [SignatureScheme; 2] = [SignatureScheme::Ed25519, SignatureScheme::Ideal];
+
     #[test]
-    fn proofs_convince_whom_they_are_for_and_no_one_else() {
-        let source = KeySource::new(7, 4);
+    fn codes_convince_whom_they_are_for_and_no_one_else() {
+        let source = KeySource::new(SignatureScheme::Ed25519, 7, 4);
         let ring = |id| source.keyring(ReplicaId(id));
         let tag = ring(0).tag(ReplicaId(1), b"yes");
         assert!(ring(1).check_tag(ReplicaId(0), b"yes", &tag));
@@ -208,30 +216,52 @@ mod tests {
         assert!(!ring(1).check_tag(ReplicaId(2), b"yes", &tag));
         assert!(!ring(2).check_tag(ReplicaId(0), b"yes", &tag));
         assert!(!ring(0).check_tag(ReplicaId(1), b"yes", &tag), "a code does not work backwards");
-        let signature = ring(0).sign(b"yes");
-        assert!((1..4).all(|id| ring(id).verify(ReplicaId(0), b"yes", &signature)));
-        assert!(!ring(1).verify(ReplicaId(0), b"no", &signature));
-        assert!(!ring(1).verify(ReplicaId(9), b"yes", &signature), "a stranger has no key");
-        let other = KeySource::new(8, 4).keyring(ReplicaId(1));
-        assert!(!other.verify(ReplicaId(0), b"yes", &signature));
+    }
+
+    #[test]
+    fn signatures_convince_everyone_of_what_was_signed_and_by_whom() {
+        for scheme in SCHEMES {
+            let source = KeySource::new(scheme, 7, 4);
+            let ring = |id| source.keyring(ReplicaId(id));
+            let signature = ring(0).sign(b"yes");
+            assert!((1..4).all(|id| ring(id).verify(ReplicaId(0), b"yes", &signature)), "{scheme:?}");
+            assert!(!ring(1).verify(ReplicaId(0), b"no", &signature), "{scheme:?}");
+            assert!(!ring(1).verify(ReplicaId(2), b"yes", &signature), "{scheme:?}");
+            assert!(!ring(1).verify(ReplicaId(9), b"yes", &signature), "{scheme:?}: a stranger has no key");
+            assert!(!ring(1).verify_client(b"yes", &signature), "{scheme:?}");
+            let other = KeySource::new(scheme, 8, 4).keyring(ReplicaId(1));
+            assert!(!other.verify(ReplicaId(0), b"yes", &signature), "{scheme:?}");
+        }
+    }
+
+    #[test]
+    fn schemes_do_not_believe_each_other() {
+        for [one, other] in [SCHEMES, [SCHEMES[1], SCHEMES[0]]] {
+            let signature = KeySource::new(one, 7, 4).keyring(ReplicaId(0)).sign(b"yes");
+            let ring = KeySource::new(other, 7, 4).keyring(ReplicaId(1));
+            assert!(!ring.verify(ReplicaId(0), b"yes", &signature), "{one:?} under {other:?}");
+        }
     }
 
     #[test]
     fn one_bad_signature_spoils_a_batch() {
-        let source = KeySource::new(7, 4);
-        let signed: Vec<_> = (0..4)
-            .map(|id| (ReplicaId(id), vec![id as u8; 9], source.keyring(ReplicaId(id)).sign(&[id as u8; 9])))
-            .collect();
         fn claims(signed: &[(ReplicaId, Vec<u8>, Signature)]) -> Vec<Claim<'_>> {
             signed.iter().map(|(by, statement, signature)| Claim { by: *by, statement, signature }).collect()
         }
-        let ring = source.keyring(ReplicaId(0));
-        assert!(ring.verify_all(&claims(&signed)));
-        assert!(ring.verify_all(&[]));
-        let mut forged = signed.clone();
-        forged[2].1[0] = 99;
-        assert!(!ring.verify_all(&claims(&forged)));
-        forged[2] = (ReplicaId(17), signed[2].1.clone(), signed[2].2);
-        assert!(!ring.verify_all(&claims(&forged)));
+        for scheme in SCHEMES {
+            let source = KeySource::new(scheme, 7, 4);
+            let said = |id: u32| {
+                (ReplicaId(id), vec![id as u8; 9], source.keyring(ReplicaId(id)).sign(&[id as u8; 9]))
+            };
+            let signed: Vec<_> = (0..4).map(said).collect();
+            let ring = source.keyring(ReplicaId(0));
+            assert!(ring.verify_all(&claims(&signed)), "{scheme:?}");
+            assert!(ring.verify_all(&[]), "{scheme:?}");
+            let mut forged = signed.clone();
+            forged[2].1[0] = 99;
+            assert!(!ring.verify_all(&claims(&forged)), "{scheme:?}");
+            forged[2] = (ReplicaId(17), signed[2].1.clone(), signed[2].2);
+            assert!(!ring.verify_all(&claims(&forged)), "{scheme:?}");
+        }
     }
 }
