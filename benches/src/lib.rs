@@ -13,6 +13,9 @@ static ALLOCATOR: CountingAllocator = CountingAllocator;
 /// What targets that take long measure when no one asks for others.
 pub const REFERENCES: [&str; 2] = ["raft-rs", "openraft"];
 
+/// What the target about liars measures when no one asks for others.
+pub const BYZANTINE: [&str; 2] = ["pbft", "tendermint-mac"];
+
 /// Every protocol that the bench targets and the command line know, in the order of tables.
 pub fn suite() -> Suite {
     let protocols: [Arc<dyn Protocol>; 11] = [

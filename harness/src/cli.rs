@@ -21,13 +21,14 @@ use history::HistoryCommandError;
 use validate::ValidateError;
 
 use crate::calibration::{CalibrationError, check_costs};
-use crate::compare::{compare, compare_run_exact};
+use crate::compare::{ExactValues, compare, compare_run_exact};
 use crate::exit::{EXIT_BASELINE, EXIT_OK, EXIT_TOOL, EXIT_USAGE, exit_code_of};
 use crate::history::Retention;
 use crate::interrupt;
 use crate::machine;
 use crate::output::say;
 use crate::progress::Verbosity;
+use crate::results::ScenarioResult;
 use crate::run::Limits;
 use crate::scenario::{self, Measure, Scenario, ScenarioError, StorageConfig, TransportKind};
 use crate::session::{Baselines, Report, Session, SessionError, SessionOptions, print_saved};
@@ -71,6 +72,9 @@ enum Subcommands {
         /// How to print
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
+        /// With `exact`: commit the run's counts in place of those of the same rows
+        #[arg(long)]
+        update: bool,
     },
     /// Baselines by name
     #[command(subcommand, after_help = "Example: consensus-bench baseline list")]
@@ -219,6 +223,18 @@ enum CliError {
     History(#[from] HistoryCommandError),
     #[error(transparent)]
     Explore(#[from] ExploreCommandError),
+    #[error("`--update` commits exact counts: `compare exact RUN --update`, not `compare {a} …`")]
+    UpdateWhat {
+        /// What was to be compared.
+        a: String,
+    },
+    #[error("{row} is not to be committed: {reason}")]
+    NotToCommit {
+        /// Scenario and protocol.
+        row: String,
+        /// Why.
+        reason: String,
+    },
     #[error("the committed counts come first: `compare exact {other}`")]
     ExactSecond {
         /// What to compare with them.
@@ -254,7 +270,7 @@ pub fn main(suite: &Suite) -> ExitCode {
     let outcome = match Arguments::parse().command {
         Subcommands::List { source, format } => list(suite, &source, format),
         Subcommands::Run(run) => run.run(suite),
-        Subcommands::Compare { a, b, format } => compare_two(&a, &b, format),
+        Subcommands::Compare { a, b, format, update } => compare_two(suite, &a, &b, format, update),
         Subcommands::Baseline(command) => baseline(command),
         Subcommands::History(command) => history::run(command).map_err(CliError::from),
         Subcommands::Explore(explore) => explore.run(suite).map_err(CliError::from),
@@ -408,10 +424,13 @@ fn list_json(suite: &Suite, scenarios: &[Scenario]) -> serde_json::Value {
     serde_json::json!({ "protocols": protocols, "scenarios": scenarios })
 }
 
-fn compare_two(a: &str, b: &str, format: Format) -> Result<u8, CliError> {
+fn compare_two(suite: &Suite, a: &str, b: &str, format: Format, update: bool) -> Result<u8, CliError> {
     let store = store();
     if a == EXACT_BASELINE {
-        return compare_with_exact(&store, b, format);
+        return compare_with_exact(suite, &store, b, format, update);
+    }
+    if update {
+        return Err(CliError::UpdateWhat { a: a.into() });
     }
     if b == EXACT_BASELINE {
         return Err(CliError::ExactSecond { other: a.into() });
@@ -425,13 +444,38 @@ fn compare_two(a: &str, b: &str, format: Format) -> Result<u8, CliError> {
 }
 
 /// The committed counts are those of the quick profile.
-fn compare_with_exact(store: &Store, run: &str, format: Format) -> Result<u8, CliError> {
+fn compare_with_exact(
+    suite: &Suite,
+    store: &Store,
+    run: &str,
+    format: Format,
+    update: bool,
+) -> Result<u8, CliError> {
     let recorded = store.load(run)?;
-    let results = recorded.runs.iter().flat_map(|run| &run.results);
-    let comparison = compare_run_exact(&store.exact_baseline()?, results, &scenario::profile("quick")?);
+    let results: Vec<&ScenarioResult> = recorded.runs.iter().flat_map(|run| &run.results).collect();
+    let (committed, scenarios) = (store.exact_baseline()?, scenario::profile("quick")?);
+    // A protocol that can't have the size of a scenario's cluster has another.
+    let expected = |result: &ScenarioResult| {
+        let scenario = scenario::find(&scenarios, &result.scenario.name).ok()?;
+        let registration = suite.get(&result.protocol).ok();
+        Some(
+            registration
+                .map_or_else(|| scenario.clone(), |one| one.pair(scenario, Limits::default()).scenario),
+        )
+    };
+    let comparison = compare_run_exact(&committed, results.iter().copied(), expected);
     match format {
         Format::Text => say!("{comparison}"),
         Format::Json => say!("{}", serde_json::to_string_pretty(&comparison)?),
+    }
+    if update {
+        if let Some(refused) = comparison.refused.first() {
+            return Err(CliError::NotToCommit { row: refused.name.clone(), reason: refused.reason.clone() });
+        }
+        let counted = results.into_iter().filter(|result| result.scenario.measure.is_virtual());
+        let path = store.write_exact_baseline(&committed.with(ExactValues::of(counted)))?;
+        eprintln!("written: {}", path.display());
+        return Ok(EXIT_OK);
     }
     Ok(if comparison.compared == 0 { EXIT_BASELINE } else { EXIT_OK })
 }

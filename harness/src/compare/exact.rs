@@ -26,11 +26,16 @@ pub struct ExactValues {
 }
 
 impl ExactValues {
-    /// The exact metrics of all rows that have some.
+    /// The exact metrics of all rows that have some. What is zero is left out, and so are ratios to floors,
+    /// which follow from the rest: the file is read by people.
     pub fn of<'a>(results: impl IntoIterator<Item = &'a ScenarioResult>) -> Self {
         let mut rows: BTreeMap<String, BTreeMap<String, f64>> = BTreeMap::new();
         for result in results {
-            let exact = result.metrics.iter().filter(|metric| metric.class == Class::Exact);
+            let told = |name: &str| !name.ends_with("_over_floor");
+            let exact = result
+                .metrics
+                .iter()
+                .filter(|metric| metric.class == Class::Exact && metric.value != 0.0 && told(&metric.name));
             let values: BTreeMap<String, f64> =
                 exact.map(|metric| (metric.name.clone(), metric.value)).collect();
             if !values.is_empty() {
@@ -53,6 +58,12 @@ impl ExactValues {
     /// The text of their file.
     pub fn to_text(&self) -> Result<String, serde_json::Error> {
         Ok(serde_json::to_string_pretty(self)? + "\n")
+    }
+
+    /// These, with the rows of others in place of their own.
+    pub fn with(mut self, others: ExactValues) -> Self {
+        self.rows.extend(others.rows);
+        self
     }
 
     /// Names of all rows, in order.
@@ -133,18 +144,18 @@ pub fn compare_exact(old: &ExactValues, new: &ExactValues) -> ExactComparison {
     found
 }
 
-/// Compares a run with the committed values, which are those of `scenarios` with the protocols' default
-/// settings. Rows that ran otherwise are refused, and so are those without numbers; rows without exact
+/// Compares a run with the committed values, which are those of the scenarios that `expected` gives for a row,
+/// with the protocols' default settings. Rows that ran otherwise are refused, and so are those without numbers; rows without exact
 /// metrics are left out.
 pub fn compare_run_exact<'a>(
     committed: &ExactValues,
     run: impl IntoIterator<Item = &'a ScenarioResult>,
-    scenarios: &[Scenario],
+    expected: impl Fn(&ScenarioResult) -> Option<Scenario>,
 ) -> ExactComparison {
     let virtual_rows = run.into_iter().filter(|result| result.scenario.measure.is_virtual());
     let (mut comparable, mut refused) = (Vec::new(), Vec::new());
     for result in virtual_rows {
-        match reason_to_refuse(result, scenarios) {
+        match reason_to_refuse(result, expected(result)) {
             None => comparable.push(result),
             Some(reason) => refused.push(RefusedRow { name: row_of(result), reason }),
         }
@@ -156,15 +167,14 @@ pub fn compare_run_exact<'a>(
     found
 }
 
-fn reason_to_refuse(result: &ScenarioResult, scenarios: &[Scenario]) -> Option<String> {
+fn reason_to_refuse(result: &ScenarioResult, committed: Option<Scenario>) -> Option<String> {
     if let Some(reason) = reason_not_to_compare(result) {
         return Some(reason);
     }
     if let Some((name, value)) = result.settings.iter().next() {
         return Some(format!("it ran with {name} = {value}, the committed one with the defaults"));
     }
-    let committed = scenarios.iter().find(|scenario| scenario.name == result.scenario.name)?;
-    refusal::same_scenario(committed, &result.scenario).err()
+    refusal::same_scenario(&committed?, &result.scenario).err()
 }
 
 impl fmt::Display for ExactComparison {
@@ -245,6 +255,8 @@ mod tests {
     #[test]
     fn rows_that_ran_otherwise_than_the_committed_ones_are_refused() {
         let scenarios = scenario::profile("quick").unwrap();
+        let expected =
+            |result: &ScenarioResult| scenario::find(&scenarios, &result.scenario.name).ok().cloned();
         let run: RunResults = files::parse_results(Path::new("sample"), files::SAMPLE).unwrap();
         let mut result = run.results[0].clone();
         result.scenario = scenario::find(&scenarios, "cost").unwrap().clone();
@@ -253,7 +265,7 @@ mod tests {
         result.metrics[0].class = Class::Exact;
         let committed = ExactValues::of([&result]);
         let refused = |result: &ScenarioResult| {
-            let mut found = compare_run_exact(&committed, [result], &scenarios);
+            let mut found = compare_run_exact(&committed, [result], expected);
             assert!(found.rows_gone.is_empty() && found.refused.len() <= 1);
             found.refused.pop().map(|refused| refused.reason)
         };
@@ -270,7 +282,7 @@ mod tests {
         // Rows of real time have nothing to do with it.
         let mut other = result;
         other.scenario = scenarios[0].clone();
-        let found = compare_run_exact(&committed, [&other], &scenarios);
+        let found = compare_run_exact(&committed, [&other], expected);
         assert_eq!((found.compared, found.refused.len(), found.rows_new.len()), (0, 0, 0));
     }
 }

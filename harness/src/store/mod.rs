@@ -182,6 +182,17 @@ impl Store {
         Ok(ExactValues::read(&folder.join(EXACT_FILE))?)
     }
 
+    /// Replaces the committed file of exact metrics.
+    pub fn write_exact_baseline(&self, values: &ExactValues) -> Result<PathBuf, StoreError> {
+        let folder = self.committed.as_ref().ok_or(StoreError::NoExactBaseline)?;
+        let path = folder.join(EXACT_FILE);
+        let text = values
+            .to_text()
+            .map_err(|error| FileError::NotJson { path: path.clone(), reason: error.to_string() })?;
+        files::write_atomically(&path, text.as_bytes())?;
+        Ok(path)
+    }
+
     /// Where the history of all runs is.
     pub fn history_path(&self) -> PathBuf {
         self.home.join(HISTORY_FILE)
