@@ -107,7 +107,9 @@ impl Combination<'_> {
             simulation: self.pair.protocol.simulate(&spec)?,
             payload: vec![0x5A; self.pair.scenario.payload_bytes],
             commands: CommandSource::default(),
-            heap: ThreadHeapCounts::now().map(|_| ThreadHeapCounts::default()),
+            heap: ThreadHeapCounts::now()
+                .filter(|_| !self.pair.protocol.descriptor().particulars.hashes_at_random)
+                .map(|_| ThreadHeapCounts::default()),
             next_id: 0,
             open: 0,
             acknowledged: IdSet::default(),

@@ -97,9 +97,9 @@ fn a_batch_costs_what_the_paper_says() {
         assert_eq!(cost.of(MessageKind::Protocol).messages as f64, 50.0 * floors.messages_per_batch);
         assert_eq!(cost.signatures as f64, 50.0 * floors.signatures_per_batch);
         let most = |floor: f64| 50.0 * (floor + if floor > n as f64 { n as f64 } else { 0.0 });
-        for (count, floor) in
-            [(cost.verifications, floors.verifications_per_batch), (cost.macs, floors.macs_per_batch)]
-        {
+        // Batches of one command.
+        let macs = floors.macs_per_batch + floors.macs_per_command;
+        for (count, floor) in [(cost.verifications, floors.verifications_per_batch), (cost.macs, macs)] {
             // A vote may be checked before this replica's own one makes it unnecessary.
             assert!(count as f64 >= 50.0 * floor && count as f64 <= most(floor), "{count} against {floor}");
         }
