@@ -67,7 +67,7 @@ fn costs_are_measured_used_and_held_against_real_time() {
         assert!(error.contains("run `consensus-bench calibrate`"), "{arguments}: {error}");
     }
 
-    let report = place.json("calibrate --brief --format json");
+    let report = place.json("calibrate --brief --protocol raft-rs,openraft --format json");
     let costs = &report["calibration"]["protocols"][0];
     assert_eq!(costs["protocol"], "raft-rs");
     assert!(

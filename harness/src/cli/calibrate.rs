@@ -164,7 +164,7 @@ impl Calibrate {
                     calibration.protocols.push(costs);
                 }
                 // Who asks for all gets those that there are, and is told of the others.
-                Err(error) if is_not_simulated(&error) && self.protocol.is_empty() => {
+                Err(error) if self.protocol.is_empty() => {
                     not_calibrated.push((name.clone(), error.to_string()));
                 }
                 Err(error) => return Err(CalibrateError::Protocol { name: name.clone(), error }),

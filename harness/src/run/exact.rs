@@ -108,7 +108,7 @@ impl Combination<'_> {
             payload: vec![0x5A; self.pair.scenario.payload_bytes],
             commands: CommandSource::default(),
             heap: ThreadHeapCounts::now()
-                .filter(|_| !self.pair.protocol.descriptor().particulars.hashes_at_random)
+                .filter(|_| !self.pair.protocol.descriptor().particulars.heap_varies)
                 .map(|_| ThreadHeapCounts::default()),
             next_id: 0,
             open: 0,

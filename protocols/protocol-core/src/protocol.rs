@@ -157,9 +157,9 @@ pub struct Particulars {
     /// Whether a replica may come back without what it knew, because nothing was promised to last longer
     /// than its process. Gossip without a log.
     pub forgets_safely: bool,
-    /// Whether its library's hash tables have a random seed, so that no two runs take the same memory: then
-    /// allocations are no exact count.
-    pub hashes_at_random: bool,
+    /// Whether what it takes from the heap is no exact count: its library's hash tables have a random seed, or
+    /// it does more in builds for debugging.
+    pub heap_varies: bool,
     /// Which sizes of cluster it can use, of those between the smallest and the largest; none when it can
     /// use all.
     pub sizes: Option<SizeRule>,

@@ -84,7 +84,7 @@ impl Protocol for Plumtree {
             particulars: Particulars {
                 largest_payload_bytes: Some(LARGEST_PAYLOAD_BYTES),
                 forgets_safely: true,
-                hashes_at_random: true,
+                heap_varies: true,
                 ..Particulars::default()
             },
         }
