@@ -128,6 +128,8 @@ fn bad_input_gets_one_line_and_its_exit_code() {
             "bad.toml: scenario `brief`: phase 1 (steady): rate_per_s = -5 is outside",
         ),
         ("run --replicas 0", 2, "replicas = 0 is outside 1 to 1000"),
+        ("run --protocol pbft --replicas 5", 2, "with n = 3f + 1; nearest to it: 4 and 7"),
+        ("run --protocol tendermint --replicas 3", 2, "with n ≥ 3f + 1 for f liars; nearest to it: 4"),
         ("run --replicas 900", 2, "raft-rs can't run 900 replicas: it takes 1 to 101"),
         ("run --delay-ms -1", 2, "network.delay_ms = -1 is outside 0 to 60000"),
         ("run --set batch=3", 2, "has no setting `batch`; it has: "),

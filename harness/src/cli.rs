@@ -35,6 +35,7 @@ use crate::session::{Baselines, Report, Session, SessionError, SessionOptions, p
 use crate::store::{EXACT_BASELINE, Store, StoreError};
 use crate::suite::{Suite, SuiteError};
 use crate::table::scenario_table;
+use protocol_core::check_size;
 
 /// Benchmarks for distributed consensus protocols.
 #[derive(Parser)]
@@ -286,6 +287,11 @@ pub fn main(suite: &Suite) -> ExitCode {
 impl Run {
     fn run(&self, suite: &Suite) -> Result<u8, CliError> {
         let suite = suite.select(&self.protocol)?.with_settings(&self.settings()?)?;
+        // A scenario's cluster grows to what a protocol can have, but not one that someone asks for.
+        if let Some(replicas) = self.replicas.filter(|&replicas| replicas > 0) {
+            let sizes = suite.all().iter().map(|one| check_size(&one.protocol.descriptor(), replicas));
+            sizes.collect::<Result<(), _>>().map_err(SuiteError::from)?;
+        }
         let pairs = suite.pairs(&self.chosen_scenarios()?, Limits::default())?;
         check_costs(&pairs)?;
         let options = self.session_options()?;
