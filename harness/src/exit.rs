@@ -9,6 +9,10 @@ pub const EXIT_OK: u8 = 0;
 pub const EXIT_TOOL: u8 = 1;
 /// The command line or a file it names is wrong.
 pub const EXIT_USAGE: u8 = 2;
+/// Something is worse than is put up with.
+pub const EXIT_REGRESSION: u8 = 3;
+/// It can't be told whether something is worse, and that was to count as a failure.
+pub const EXIT_INCONCLUSIVE: u8 = 4;
 /// A baseline is missing or can't be compared with.
 pub const EXIT_BASELINE: u8 = 5;
 /// A safety check failed; numbers are withheld.

@@ -23,6 +23,7 @@ pub mod compare;
 pub mod exit;
 pub mod explore;
 pub mod files;
+pub mod gate;
 pub mod histogram_log;
 pub mod history;
 pub mod hooks;

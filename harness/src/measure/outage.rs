@@ -3,7 +3,7 @@
 use super::metric;
 use crate::load::Ended;
 use crate::results::{Better, Class, FaultCycle, FaultResult, Metric};
-use crate::stats::bootstrap_interval;
+use crate::stats::{self, bootstrap_interval};
 
 /// Back means so much of the rate before …
 const BACK_AT: f64 = 0.95;
@@ -191,14 +191,10 @@ pub fn fault_metrics_of_scenario(faults: &[FaultResult]) -> Vec<Metric> {
     faults.iter().flat_map(|fault| fault.metrics.iter().map(move |metric| named(fault, metric))).collect()
 }
 
+/// The middle of what a resample drew.
 pub(super) fn median(values: &[&f64]) -> f64 {
-    let mut sorted: Vec<f64> = values.iter().map(|&&value| value).collect();
-    sorted.sort_by(f64::total_cmp);
-    match sorted.len() {
-        0 => f64::NAN,
-        odd if odd % 2 == 1 => sorted[odd / 2],
-        even => f64::midpoint(sorted[even / 2 - 1], sorted[even / 2]),
-    }
+    let mut values: Vec<f64> = values.iter().map(|&&value| value).collect();
+    stats::median(&mut values).unwrap_or(f64::NAN)
 }
 
 #[cfg(test)]

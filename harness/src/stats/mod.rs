@@ -2,6 +2,9 @@
 
 mod bootstrap;
 mod harmonic;
+mod hodges_lehmann;
+mod holm;
+mod median;
 mod non_negative;
 mod paired;
 mod power_law;
@@ -12,6 +15,9 @@ mod usl;
 
 pub use bootstrap::{INTERVAL_LEVEL, bootstrap_interval};
 pub use harmonic::harmonic_mean;
+pub use hodges_lehmann::hodges_lehmann;
+pub use holm::holm;
+pub use median::median;
 pub use non_negative::{MOST_COLUMNS, NonNegativeFit, fit_non_negative};
 pub use paired::{FEWEST_PAIRS, PairedRatio, paired_ratio, signed_rank_p};
 pub use power_law::{PowerLaw, power_law};

@@ -1,6 +1,7 @@
 //! The Theil–Sen estimate of a slope, with Sen's interval: a trend that a few wild points do not bend.
 
 use super::Estimate;
+use super::median::median;
 
 /// The quantile of the normal distribution that leaves 2.5 % above it: for intervals of 95 %.
 const Z: f64 = 1.959_963_984_540_054;
@@ -19,10 +20,7 @@ const Z: f64 = 1.959_963_984_540_054;
 /// None when no two points differ in x. Quadratic in the number of points, in time and memory.
 pub fn theil_sen(points: &[(f64, f64)]) -> Option<Estimate> {
     let mut slopes = pairwise_slopes(points);
-    if slopes.is_empty() {
-        return None;
-    }
-    let value = median(&mut slopes);
+    let value = median(&mut slopes)?;
     let spread = Z * kendall_sigma(points);
     let count = slopes.len() as f64;
     // Halves go to the even rank, as numpy rounds.
@@ -61,12 +59,6 @@ fn kendall_sigma(points: &[(f64, f64)]) -> f64 {
 
 fn at_rank(values: &mut [f64], rank: usize) -> f64 {
     *values.select_nth_unstable_by(rank, f64::total_cmp).1
-}
-
-fn median(values: &mut [f64]) -> f64 {
-    let middle = values.len() / 2;
-    let upper = at_rank(values, middle);
-    if values.len() % 2 == 1 { upper } else { (at_rank(values, middle - 1) + upper) / 2.0 }
 }
 
 #[cfg(test)]
