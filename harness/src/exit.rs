@@ -18,12 +18,20 @@ pub const EXIT_BASELINE: u8 = 5;
 /// A safety check failed; numbers are withheld.
 pub const EXIT_UNSAFE: u8 = 6;
 
+/// The code of an error of a file to compare with: the system failed, or what it holds is missing or unusable.
+pub fn exit_code_of_file(error: &FileError) -> u8 {
+    match error {
+        FileError::Unreadable { .. } | FileError::Unwritable { .. } => EXIT_TOOL,
+        _ => EXIT_BASELINE,
+    }
+}
+
 /// The code of an error of the store: what was asked for is missing or unusable, was asked for
 /// wrongly, or the system failed.
 pub fn exit_code_of(error: &StoreError) -> u8 {
     match error {
-        StoreError::File(FileError::Unreadable { .. } | FileError::Unwritable { .. })
-        | StoreError::Folder { .. } => EXIT_TOOL,
+        StoreError::File(error) => exit_code_of_file(error),
+        StoreError::Folder { .. } => EXIT_TOOL,
         StoreError::BadName { .. }
         | StoreError::NoWorkspace
         | StoreError::Committed { .. }

@@ -6,6 +6,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use thiserror::Error;
 
@@ -54,7 +55,7 @@ pub enum FileError {
     },
     /// The writer knew a schema that this version doesn't.
     #[error(
-        "{}: written by a later version (schema {found}, this one reads up to {SCHEMA_VERSION}): \
+        "{}: written by a later version (schema {found}, this one reads up to {known}): \
          update consensus-bench",
         path.display()
     )]
@@ -63,12 +64,16 @@ pub enum FileError {
         path: PathBuf,
         /// Schema of the file.
         found: u64,
+        /// The latest schema that this version reads.
+        known: u32,
     },
-    /// JSON, but not a run's results.
-    #[error("{}: no results of a run: {reason}", path.display())]
+    /// JSON, but not what the file should hold.
+    #[error("{}: no {what}: {reason}", path.display())]
     WrongShape {
         /// File.
         path: PathBuf,
+        /// What it should hold.
+        what: &'static str,
         /// What and where, on one line.
         reason: String,
     },
@@ -142,38 +147,68 @@ pub fn write_results(path: &Path, results: &RunResults) -> Result<(), FileError>
     write_atomically(path, &bytes)
 }
 
+/// A kind of file that says by which version of its schema it was written, in a field `schema_version`.
+#[derive(Clone, Copy, Debug)]
+pub struct Document {
+    /// What it holds, as it follows "no" in an error.
+    pub what: &'static str,
+    /// The latest version that is read.
+    pub version: u32,
+}
+
+/// A run's `results.json`.
+const RESULTS: Document = Document { what: "results of a run", version: SCHEMA_VERSION };
+
+impl Document {
+    /// Reads a file of this kind.
+    pub fn read<T: DeserializeOwned>(self, path: &Path) -> Result<T, FileError> {
+        let text = std::fs::read(path).map_err(|source| match source.kind() {
+            ErrorKind::NotFound => FileError::Missing { path: path.into() },
+            _ => FileError::Unreadable { path: path.into(), source },
+        })?;
+        self.parse(path, &text)
+    }
+
+    /// Reads the text of one; `path` names it in errors.
+    pub fn parse<T: DeserializeOwned>(self, path: &Path, text: &[u8]) -> Result<T, FileError> {
+        /// The one field that every version has, so that a later version is told from a broken file.
+        #[derive(Deserialize)]
+        struct Version {
+            schema_version: u64,
+        }
+        let unread = |error| self.unread(path, &error);
+        let version: Version = serde_json::from_slice(text).map_err(unread)?;
+        if version.schema_version > u64::from(self.version) {
+            let (found, known) = (version.schema_version, self.version);
+            return Err(FileError::LaterVersion { path: path.into(), found, known });
+        }
+        serde_json::from_slice(text).map_err(unread)
+    }
+
+    /// Something that reads as JSON and still can't be meant.
+    pub fn wrong(self, path: &Path, reason: impl Into<String>) -> FileError {
+        FileError::WrongShape { path: path.into(), what: self.what, reason: reason.into() }
+    }
+
+    fn unread(self, path: &Path, error: &serde_json::Error) -> FileError {
+        // The message may quote the file, line breaks included.
+        let reason = error.to_string().replace(['\n', '\r'], " ");
+        match error.classify() {
+            Category::Eof => FileError::CutOff { path: path.into(), reason },
+            Category::Syntax | Category::Io => FileError::NotJson { path: path.into(), reason },
+            Category::Data => self.wrong(path, reason),
+        }
+    }
+}
+
 /// Reads the results of a run.
 pub fn read_results(path: &Path) -> Result<RunResults, FileError> {
-    let text = std::fs::read(path).map_err(|source| match source.kind() {
-        ErrorKind::NotFound => FileError::Missing { path: path.into() },
-        _ => FileError::Unreadable { path: path.into(), source },
-    })?;
-    parse_results(path, &text)
+    RESULTS.read(path)
 }
 
 /// Reads the results of a run from text; `path` names it in errors.
 pub fn parse_results(path: &Path, text: &[u8]) -> Result<RunResults, FileError> {
-    /// The one field that every version has, so that a later version is told from a broken file.
-    #[derive(Deserialize)]
-    struct Version {
-        schema_version: u64,
-    }
-    let version: Version = serde_json::from_slice(text).map_err(|error| unread(path, &error))?;
-    if version.schema_version > u64::from(SCHEMA_VERSION) {
-        return Err(FileError::LaterVersion { path: path.into(), found: version.schema_version });
-    }
-    serde_json::from_slice(text).map_err(|error| unread(path, &error))
-}
-
-fn unread(path: &Path, error: &serde_json::Error) -> FileError {
-    let path = path.to_path_buf();
-    // The message may quote the file, line breaks included.
-    let reason = error.to_string().replace(['\n', '\r'], " ");
-    match error.classify() {
-        Category::Eof => FileError::CutOff { path, reason },
-        Category::Syntax | Category::Io => FileError::NotJson { path, reason },
-        Category::Data => FileError::WrongShape { path, reason },
-    }
+    RESULTS.parse(path, text)
 }
 
 /// The stored run that tests start from, and that later versions must still read.

@@ -33,6 +33,7 @@ pub mod load;
 pub mod machine;
 pub mod measure;
 pub mod output;
+pub mod pair;
 pub mod progress;
 pub mod resources;
 pub mod results;

@@ -1,17 +1,16 @@
 //! The file of a calibration: where it is, and what is refused.
 
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
 use thiserror::Error;
 
 use super::{Calibration, SCHEMA_VERSION};
-use crate::files::{FileError, write_atomically};
+use crate::files::{Document, FileError, write_atomically};
 use crate::store::Store;
 
 /// The name of the file, within the machine's folder.
 pub const COSTS_FILE: &str = "costs.json";
+const COSTS: Document = Document { what: "costs", version: SCHEMA_VERSION };
 
 /// Why there are no calibrated costs. One line that says how to go on.
 #[derive(Debug, Error)]
@@ -27,34 +26,6 @@ pub enum CalibrationError {
     NotCalibrated {
         /// The protocol.
         protocol: String,
-    },
-    /// The system doesn't let us read it.
-    #[error("{}: can't be read: {source}", path.display())]
-    Unreadable {
-        /// File.
-        path: PathBuf,
-        /// Cause.
-        source: std::io::Error,
-    },
-    /// No costs.
-    #[error("{}: no costs: {reason}; remove it and run `consensus-bench calibrate`", path.display())]
-    Broken {
-        /// File.
-        path: PathBuf,
-        /// What and where, on one line.
-        reason: String,
-    },
-    /// The writer knew a shape that this version doesn't.
-    #[error(
-        "{}: written by a later version (schema {found}, this one reads up to {SCHEMA_VERSION}): update \
-         consensus-bench",
-        path.display()
-    )]
-    LaterVersion {
-        /// File.
-        path: PathBuf,
-        /// Schema of the file.
-        found: u64,
     },
     /// Measured elsewhere, or before this machine's kernel or compiler changed.
     #[error(
@@ -96,11 +67,10 @@ pub fn write(path: &Path, calibration: &Calibration) -> Result<(), CalibrationEr
 
 /// Reads a calibration.
 pub fn read(path: &Path) -> Result<Calibration, CalibrationError> {
-    let text = std::fs::read_to_string(path).map_err(|source| match source.kind() {
-        ErrorKind::NotFound => CalibrationError::Missing { path: path.into() },
-        _ => CalibrationError::Unreadable { path: path.into(), source },
-    })?;
-    parse(path, &text)
+    match COSTS.read(path) {
+        Err(FileError::Missing { path }) => Err(CalibrationError::Missing { path }),
+        found => check(path, found?),
+    }
 }
 
 /// Reads a calibration, which must be of the machine with this fingerprint.
@@ -118,31 +88,24 @@ pub fn read_for(path: &Path, fingerprint: &str) -> Result<Calibration, Calibrati
 
 /// Reads a calibration from text; `path` names it in errors.
 pub fn parse(path: &Path, text: &str) -> Result<Calibration, CalibrationError> {
-    /// The one field that every version has, so that a later version is told from a broken file.
-    #[derive(Deserialize)]
-    struct Version {
-        schema_version: u64,
-    }
-    let broken = |reason: String| CalibrationError::Broken {
-        path: path.into(),
-        reason: reason.replace(['\n', '\r'], " "),
-    };
-    let version: Version = serde_json::from_str(text).map_err(|error| broken(error.to_string()))?;
-    if version.schema_version > u64::from(SCHEMA_VERSION) {
-        return Err(CalibrationError::LaterVersion { path: path.into(), found: version.schema_version });
-    }
-    let found: Calibration = serde_json::from_str(text).map_err(|error| broken(error.to_string()))?;
+    check(path, COSTS.parse(path, text.as_bytes())?)
+}
+
+/// Costs that no machine has are refused.
+fn check(path: &Path, found: Calibration) -> Result<Calibration, CalibrationError> {
+    let broken =
+        |reason: String| COSTS.wrong(path, reason + "; remove it and run `consensus-bench calibrate`");
     for costs in &found.protocols {
         let named = costs.costs.named().into_iter().chain([("resume_ns", costs.resume_ns)]);
         for (name, cost) in named {
             if !(cost >= 0.0 && cost.is_finite()) {
-                return Err(broken(format!("{}: {name} = {cost} is below 0", costs.protocol)));
+                return Err(broken(format!("{}: {name} = {cost} is below 0", costs.protocol)).into());
             }
         }
     }
     for (name, spread) in found.machine_times.spreads() {
         if !spread.is_valid() {
-            return Err(broken(format!("{name}: quantiles do not ascend from 0 to 1")));
+            return Err(broken(format!("{name}: quantiles do not ascend from 0 to 1")).into());
         }
     }
     Ok(found)
@@ -200,7 +163,7 @@ mod tests {
         let negative = good.replace("812.25", "-3.0");
         let odd = good.replacen("[0.05,10.0]", "[0.05,99.0]", 1);
         for (text, expected) in [
-            (good[..good.len() / 2].to_string(), "costs.json: no costs: EOF"),
+            (good[..good.len() / 2].to_string(), "costs.json: cut off (EOF"),
             ("[]".into(), "costs.json: no costs: "),
             (later, "written by a later version (schema 9, this one reads up to 1)"),
             (negative, "raft-rs: wake_up_ns = -3 is below 0"),

@@ -12,7 +12,7 @@ use crate::calibration::{
     self, Calibration, CalibrationError, Design, SCHEMA_VERSION, costs_path, is_not_simulated,
     measure_machine, measure_protocol,
 };
-use crate::exit::{EXIT_BASELINE, EXIT_OK, EXIT_TOOL, EXIT_UNSAFE, EXIT_USAGE};
+use crate::exit::{EXIT_BASELINE, EXIT_OK, EXIT_TOOL, EXIT_UNSAFE, EXIT_USAGE, exit_code_of_file};
 use crate::machine::{self, run_delay_ns};
 use crate::output::say;
 use crate::run::RunError;
@@ -78,7 +78,7 @@ impl CalibrateError {
 /// What is missing or unusable is so as a baseline is; what the system refused is its failure.
 pub(super) fn exit_code_of_calibration(error: &CalibrationError) -> u8 {
     match error {
-        CalibrationError::Unreadable { .. } | CalibrationError::File(_) => EXIT_TOOL,
+        CalibrationError::File(error) => exit_code_of_file(error),
         _ => EXIT_BASELINE,
     }
 }

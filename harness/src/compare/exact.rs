@@ -9,20 +9,37 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{RefusedRow, refusal};
-use crate::files::FileError;
+use crate::files::{self, Document, FileError};
 use crate::results::{Class, ScenarioResult};
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, USUAL_SEED};
 use crate::stats;
 use crate::store::reason_not_to_compare;
 use crate::table::quantity::NOTHING;
 use crate::table::{empty_table, lines_of};
 
-/// Values of exact metrics by row (`scenario/protocol`) and name. As a file it has one metric per line, so
-/// that a change can be read in a diff.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
+/// Version of the schema of [`ExactValues`].
+const EXACT_SCHEMA_VERSION: u32 = 1;
+const EXACT: Document = Document { what: "exact counts", version: EXACT_SCHEMA_VERSION };
+
+/// Values of exact metrics by row and name. A row is `scenario/protocol`, with `/seed=N` where the seed is not
+/// the usual one. As a file it has one metric per line, so that a change can be read in a diff.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ExactValues {
+    schema_version: u32,
     rows: BTreeMap<String, BTreeMap<String, f64>>,
+}
+
+impl Default for ExactValues {
+    fn default() -> Self {
+        ExactValues::from(BTreeMap::new())
+    }
+}
+
+impl From<BTreeMap<String, BTreeMap<String, f64>>> for ExactValues {
+    fn from(rows: BTreeMap<String, BTreeMap<String, f64>>) -> Self {
+        ExactValues { schema_version: EXACT_SCHEMA_VERSION, rows }
+    }
 }
 
 impl ExactValues {
@@ -42,17 +59,25 @@ impl ExactValues {
                 rows.insert(row_of(result), values);
             }
         }
-        ExactValues { rows }
+        ExactValues::from(rows)
     }
 
     /// Reads a file of them.
     pub fn read(path: &Path) -> Result<Self, FileError> {
-        let text = std::fs::read(path).map_err(|source| match source.kind() {
-            std::io::ErrorKind::NotFound => FileError::Missing { path: path.into() },
-            _ => FileError::Unreadable { path: path.into(), source },
-        })?;
-        serde_json::from_slice(&text)
-            .map_err(|error| FileError::NotJson { path: path.into(), reason: error.to_string() })
+        EXACT.read(path)
+    }
+
+    /// Reads the text of such a file; `path` names it in errors.
+    pub fn parse(path: &Path, text: &[u8]) -> Result<Self, FileError> {
+        EXACT.parse(path, text)
+    }
+
+    /// Writes their file, whole or not at all.
+    pub fn write(&self, path: &Path) -> Result<(), FileError> {
+        let text = self
+            .to_text()
+            .map_err(|error| FileError::NotJson { path: path.into(), reason: error.to_string() })?;
+        files::write_atomically(path, text.as_bytes())
     }
 
     /// The text of their file.
@@ -66,14 +91,37 @@ impl ExactValues {
         self
     }
 
+    /// These, without rows that are not wanted.
+    pub fn only(mut self, wanted: impl Fn(&str) -> bool) -> Self {
+        self.rows.retain(|row, _| wanted(row));
+        self
+    }
+
+    /// A value, if there is one.
+    pub fn get(&self, row: &str, metric: &str) -> Option<f64> {
+        self.rows.get(row)?.get(metric).copied()
+    }
+
+    /// All rows with their metrics, in order.
+    pub fn metrics(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
+        self.rows
+            .iter()
+            .flat_map(|(row, metrics)| metrics.keys().map(move |metric| (row.as_str(), metric.as_str())))
+    }
+
     /// Names of all rows, in order.
     pub fn rows(&self) -> impl Iterator<Item = &str> {
         self.rows.keys().map(String::as_str)
     }
 }
 
-fn row_of(result: &ScenarioResult) -> String {
-    format!("{}/{}", result.scenario.name, result.protocol)
+/// The name of a result's row.
+pub fn row_of(result: &ScenarioResult) -> String {
+    let (scenario, protocol) = (&result.scenario, &result.protocol);
+    match scenario.seed {
+        USUAL_SEED => format!("{}/{protocol}", scenario.name),
+        seed => format!("{}/{protocol}/seed={seed}", scenario.name),
+    }
 }
 
 /// What [`compare_exact`] found.
@@ -214,7 +262,6 @@ fn cells(change: &ExactChange) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::files;
     use crate::results::{Outcome, RunResults};
     use crate::scenario;
 
@@ -222,7 +269,7 @@ mod tests {
         let row = |(name, metrics): &(&str, &[(&str, f64)])| {
             (name.to_string(), metrics.iter().map(|(name, value)| (name.to_string(), *value)).collect())
         };
-        ExactValues { rows: rows.iter().map(row).collect() }
+        ExactValues::from(rows.iter().map(row).collect::<BTreeMap<_, _>>())
     }
 
     #[test]
@@ -271,8 +318,8 @@ mod tests {
         };
         assert_eq!(refused(&result), None);
         let mut other = result.clone();
-        other.scenario.seed += 1;
-        assert_eq!(refused(&other).unwrap(), "scenario differs: seed 1 ≠ 2");
+        other.scenario.payload_bytes += 1;
+        assert_eq!(refused(&other).unwrap(), "scenario differs: payload_bytes 128 ≠ 129");
         let mut other = result.clone();
         other.settings.insert("batch".into(), 3.0);
         assert_eq!(refused(&other).unwrap(), "it ran with batch = 3, the committed one with the defaults");

@@ -14,7 +14,7 @@ mod exact;
 mod refusal;
 mod text;
 
-pub use exact::{ExactChange, ExactComparison, ExactValues, compare_exact, compare_run_exact};
+pub use exact::{ExactChange, ExactComparison, ExactValues, compare_exact, compare_run_exact, row_of};
 
 /// What [`compare`] found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

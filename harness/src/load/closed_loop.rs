@@ -58,6 +58,10 @@ struct Round {
     commands: CommandSource,
     acknowledged: IdSet,
     last_error: Option<SubmitError>,
+    /// When the only client sent, and how long its commands took; none when no one asked.
+    timed: Option<(Instant, Vec<Duration>)>,
+    /// Iterations of a loop that does nothing, after every acknowledged command.
+    burn: u64,
     /// With the epoch of their times; none when the protocol has none.
     registers: Option<(Instant, Registers)>,
 }
@@ -138,6 +142,24 @@ impl ClosedLoop {
         })
     }
 
+    /// Commits `commands` one after the other; how long each took.
+    pub async fn timed_round(
+        &self,
+        commands: u64,
+        timeout: Duration,
+    ) -> Result<Vec<Duration>, ClosedLoopError> {
+        self.shared.round().timed = Some((Instant::now(), Vec::new()));
+        let ended = self.round(1, commands, timeout).await;
+        let timed = self.shared.round().timed.take();
+        ended.map(|_| timed.map(|(_, times)| times).unwrap_or_default())
+    }
+
+    /// From now on every acknowledged command costs so many iterations of a loop more, on the thread that
+    /// answers it: a slow-down on purpose, to see whether it is found.
+    pub fn burn(&self, iterations: u64) {
+        self.shared.round().burn = iterations;
+    }
+
     /// Ids handed out so far; they are 0 to this.
     pub fn submitted(&self) -> u64 {
         self.shared.round().next_id
@@ -194,6 +216,12 @@ impl Answers for Shared {
                 return self.submit_after_pause();
             }
             round.acknowledged.insert(id);
+            burn(round.burn);
+            if let Some((sent, times)) = &mut round.timed {
+                let now = Instant::now();
+                times.push(now - *sent);
+                *sent = now;
+            }
             let over = round.to_acknowledge == 1;
             round.to_acknowledge = round.to_acknowledge.saturating_sub(1);
             let next = (round.to_send > 0).then(|| {
@@ -208,5 +236,12 @@ impl Answers for Shared {
         if over {
             self.round_over.notify_one();
         }
+    }
+}
+
+/// Iterations that the compiler can neither shorten nor leave out.
+fn burn(iterations: u64) {
+    for iteration in 0..iterations {
+        std::hint::black_box(iteration);
     }
 }

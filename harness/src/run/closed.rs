@@ -36,6 +36,19 @@ impl ClosedStage {
         took.map_err(|error| self.stage.cause_of(error.into()))
     }
 
+    /// Commits `commands` one after the other, within `limit`; how long each took.
+    pub fn timed_round(&self, commands: u64, limit: Duration) -> Result<Vec<Duration>, RunError> {
+        let closed_loop = self.clients.clone();
+        let round = async move { closed_loop.timed_round(commands, limit).await };
+        let times = self.stage.call("closed loop", limit + Duration::from_secs(1), round)?;
+        times.map_err(|error| self.stage.cause_of(error.into()))
+    }
+
+    /// Makes every command from now on cost so many iterations of an empty loop more.
+    pub fn burn(&self, iterations: u64) {
+        self.clients.burn(iterations);
+    }
+
     /// Checks what the cluster did in all rounds so far.
     pub fn check(&self) -> Result<Safety, RunError> {
         let claims =

@@ -28,6 +28,9 @@ const BUILT_IN: [(&str, &str); 3] = [
     ("calibrated", include_str!("../../scenarios/calibrated.toml")),
 ];
 
+/// The seed of scenarios that don't say one.
+pub const USUAL_SEED: u64 = 1;
+
 /// Characters of a file's line that an error repeats, at most.
 const SHOWN_CHARACTERS: usize = 60;
 
@@ -256,7 +259,7 @@ fn default_in_flight() -> usize {
 }
 
 fn default_seed() -> u64 {
-    1
+    USUAL_SEED
 }
 
 /// Why a scenario can't be used. One line that names the file, the key and the mend.

@@ -186,10 +186,7 @@ impl Store {
     pub fn write_exact_baseline(&self, values: &ExactValues) -> Result<PathBuf, StoreError> {
         let folder = self.committed.as_ref().ok_or(StoreError::NoExactBaseline)?;
         let path = folder.join(EXACT_FILE);
-        let text = values
-            .to_text()
-            .map_err(|error| FileError::NotJson { path: path.clone(), reason: error.to_string() })?;
-        files::write_atomically(&path, text.as_bytes())?;
+        values.write(&path)?;
         Ok(path)
     }
 
