@@ -35,7 +35,7 @@ use crate::session::{Baselines, Report, Session, SessionError, SessionOptions, p
 use crate::store::{EXACT_BASELINE, Store, StoreError};
 use crate::suite::{Suite, SuiteError};
 use crate::table::scenario_table;
-use protocol_core::check_size;
+use protocol_core::{Order, check_size};
 
 /// Benchmarks for distributed consensus protocols.
 #[derive(Parser)]
@@ -422,6 +422,7 @@ fn list_json(suite: &Suite, scenarios: &[Scenario]) -> serde_json::Value {
             serde_json::json!({
                 "name": registration.name, "family": protocol.family.name(),
                 "implementation": protocol.implementation, "commit_means": protocol.commit_means,
+                "closed_loop": protocol.order != Order::Set,
                 "smallest": protocol.cluster_sizes.0, "largest": protocol.cluster_sizes.1,
                 "tunables": tunables,
             })

@@ -292,7 +292,7 @@ fn command_line() -> Vec<String> {
 }
 
 /// The commit of the working tree, with `+` when it was changed since; none outside git.
-fn git_commit() -> Option<String> {
+pub(crate) fn git_commit() -> Option<String> {
     let git = |arguments: &[&str]| {
         let output = Command::new("git").args(arguments).output().ok()?;
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_string())

@@ -47,10 +47,7 @@ pub enum CalibrationError {
 
 /// Where the costs of this machine are: with its committed baselines, or outside a workspace in the home.
 pub fn costs_path(store: &Store) -> PathBuf {
-    match &store.committed {
-        Some(committed) => committed.join(&store.fingerprint).join(COSTS_FILE),
-        None => store.home.join(&store.fingerprint).join(COSTS_FILE),
-    }
+    store.machine_file(COSTS_FILE)
 }
 
 /// Writes a calibration, whole or not at all; makes its folder.

@@ -102,6 +102,11 @@ impl ExactValues {
         self.rows.get(row)?.get(metric).copied()
     }
 
+    /// The values of a row, by metric.
+    pub fn row(&self, row: &str) -> Option<&BTreeMap<String, f64>> {
+        self.rows.get(row)
+    }
+
     /// All rows with their metrics, in order.
     pub fn metrics(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
         self.rows

@@ -10,5 +10,19 @@
 //! | 2 paired | `paired` | CPU and wall-clock time of base and head, interleaved |
 //! | 3 targets | `targets` | thresholds of real runs |
 
+mod exact;
+mod paired;
 pub mod policy;
 pub mod report;
+mod run;
+mod safety;
+pub mod source;
+mod targets;
+mod values;
+
+pub use exact::{Counted, count, judge_counts, scenarios_of};
+pub use paired::{CLIENTS, Contest, PAIRED_METRICS, judge_contest, row};
+pub use run::{GateError, GateOptions, run_gate};
+pub use safety::judge_safety;
+pub use targets::judge_targets;
+pub use values::{Known, Reference, judge_values};

@@ -19,6 +19,8 @@ const SHIPPED: &str = include_str!("../../policy.toml");
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
+    /// What is built of a commit.
+    pub build: BuildPolicy,
     /// Tier 0.
     pub safety: SafetyPolicy,
     /// Tier 1, counts.
@@ -32,6 +34,16 @@ pub struct Policy {
     /// For single metrics; of several that fit, the last one says what it says.
     #[serde(rename = "rule")]
     pub rules: Vec<Rule>,
+}
+
+/// What is built of a commit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BuildPolicy {
+    /// What `cargo build --release --locked` is told, beside that.
+    pub arguments: Vec<String>,
+    /// The program that it makes, with the command line of this harness.
+    pub program: String,
 }
 
 /// Tier 0: safety.

@@ -174,7 +174,7 @@ pub enum FindingVerdict {
     Regressed,
     /// Better than before by more than the tolerance.
     Improved,
-    /// Other than before, and neither better nor worse.
+    /// Other than what is committed, and not worse: the committed value is out of date.
     Changed,
     /// The committed counts say so already: whoever reviews them decides.
     Declared,
@@ -256,7 +256,7 @@ pub enum GateVerdict {
     Inconclusive,
     /// A tier could not run or did not come to its end.
     ToolFailure,
-    /// Something to compare with is missing or unusable.
+    /// Something to compare with is missing, out of date or unusable.
     BaselineMissing,
     /// Something is worse.
     Regression,
@@ -307,7 +307,7 @@ impl GateVerdict {
             GateVerdict::Pass => "pass",
             GateVerdict::Inconclusive => "inconclusive",
             GateVerdict::ToolFailure => "the gate did not run to its end",
-            GateVerdict::BaselineMissing => "a baseline is missing",
+            GateVerdict::BaselineMissing => "a baseline is missing or out of date",
             GateVerdict::Regression => "regression",
             GateVerdict::Unsafe => "safety violation",
         }
@@ -318,9 +318,9 @@ impl From<&Finding> for GateVerdict {
     fn from(finding: &Finding) -> Self {
         match finding.verdict {
             FindingVerdict::Unsafe => GateVerdict::Unsafe,
+            FindingVerdict::Regressed => GateVerdict::Regression,
             // A count that is other than the committed one, even a better one, would hide the next change.
-            FindingVerdict::Regressed | FindingVerdict::Changed => GateVerdict::Regression,
-            FindingVerdict::Missing => GateVerdict::BaselineMissing,
+            FindingVerdict::Missing | FindingVerdict::Changed => GateVerdict::BaselineMissing,
             FindingVerdict::Inconclusive => GateVerdict::Inconclusive,
             FindingVerdict::Improved
             | FindingVerdict::Declared
@@ -366,7 +366,7 @@ mod tests {
         assert_eq!(verdict(&[]), GateVerdict::Pass);
         assert_eq!(verdict(&[(Found::Regressed, Effect::Warn)]), GateVerdict::Pass);
         assert_eq!(verdict(&[(Found::Improved, Effect::Block)]), GateVerdict::Pass);
-        assert_eq!(verdict(&[(Found::Changed, Effect::Block)]), GateVerdict::Regression);
+        assert_eq!(verdict(&[(Found::Changed, Effect::Block)]), GateVerdict::BaselineMissing);
         let both = [(Found::Missing, Effect::Block), (Found::Regressed, Effect::Block)];
         assert_eq!(verdict(&both), GateVerdict::Regression);
         assert_eq!(verdict(&both[..1]), GateVerdict::BaselineMissing);

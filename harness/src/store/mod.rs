@@ -190,6 +190,11 @@ impl Store {
         Ok(path)
     }
 
+    /// A file about this machine: committed beside its baselines, or in the target folder outside a workspace.
+    pub fn machine_file(&self, name: &str) -> PathBuf {
+        self.committed.as_ref().unwrap_or(&self.home).join(&self.fingerprint).join(name)
+    }
+
     /// Where the history of all runs is.
     pub fn history_path(&self) -> PathBuf {
         self.home.join(HISTORY_FILE)
