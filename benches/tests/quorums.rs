@@ -132,10 +132,10 @@ fn the_list_of_protocols_shows_quorums_of_the_sizes_that_each_can_have() {
     let command = || Command::new(env!("CARGO_BIN_EXE_consensus-bench"));
     let listed = String::from_utf8(command().arg("list").output().unwrap().stdout).unwrap();
     let expected = [
-        "quorums, in replicas: commit 2, election 2 of 3; commit 3, election 3 of 5",
-        "quorums, in replicas: checkpoint 3, commit 3, prepare 3, reply 2, view change 3 of 4; checkpoint 5, ",
-        "quorums, in replicas: read 2, write 2 of 3; read 3, write 3 of 5",
-        "quorums, in replicas: none of 3; none of 5",
+        "quorums, in replicas: of 3: commit 2, election 2; of 5: commit 3, election 3",
+        "quorums, in replicas: of 4: checkpoint 3, commit 3, prepare 3, reply 2, view change 3; of 7: checkpoint 5",
+        "quorums, in replicas: of 3: read 2, write 2; of 5: read 3, write 3",
+        "quorums, in replicas: none\n",
     ];
     for line in expected {
         assert!(listed.contains(line), "{line}\n{listed}");

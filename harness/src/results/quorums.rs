@@ -1,7 +1,6 @@
 //! How many replicas each step of a protocol takes, in one size of cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use protocol_core::{Descriptor, Settings};
 use schemars::JsonSchema;
@@ -35,21 +34,17 @@ impl ClusterQuorums {
     }
 }
 
-/// `commit 2, election 2 of 3`.
-impl fmt::Display for ClusterQuorums {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let steps: Vec<String> =
-            self.steps.iter().map(|(step, size)| format!("{} {size}", step.replace('_', " "))).collect();
-        match steps.is_empty() {
-            true => write!(f, "none of {}", self.replicas),
-            false => write!(f, "{} of {}", steps.join(", "), self.replicas),
-        }
-    }
-}
-
-/// Several sizes of cluster in one line: `commit 2, election 2 of 3; commit 3, election 3 of 5`.
+/// Several sizes of cluster in one line: `of 3: commit 2, election 2; of 5: commit 3, election 3`. A protocol
+/// without quorums has none in any size.
 pub fn quorums_in_words(quorums: &[ClusterQuorums]) -> String {
-    quorums.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    if quorums.iter().all(|quorum| quorum.steps.is_empty()) {
+        return "none".into();
+    }
+    let words = |quorum: &ClusterQuorums| {
+        let steps = quorum.steps.iter().map(|(step, size)| format!("{} {size}", step.replace('_', " ")));
+        format!("of {}: {}", quorum.replicas, steps.collect::<Vec<_>>().join(", "))
+    };
+    quorums.iter().map(words).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]
@@ -62,7 +57,8 @@ mod tests {
             let steps = steps.iter().map(|&(step, size)| (step.to_string(), size)).collect();
             ClusterQuorums { replicas, steps }
         };
-        let sizes = [of(4, &[("view_change", 3), ("commit", 3)]), of(7, &[("commit", 5)]), of(3, &[])];
-        assert_eq!(quorums_in_words(&sizes), "commit 3, view change 3 of 4; commit 5 of 7; none of 3");
+        let sizes = [of(4, &[("view_change", 3), ("commit", 3)]), of(7, &[("commit", 5)])];
+        assert_eq!(quorums_in_words(&sizes), "of 4: commit 3, view change 3; of 7: commit 5");
+        assert_eq!(quorums_in_words(&[of(3, &[]), of(5, &[])]), "none");
     }
 }

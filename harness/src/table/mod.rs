@@ -441,11 +441,11 @@ mod tests {
         assert_eq!(said(&rows), [""; 0], "older results have none");
         rows.push(rows[0].clone());
         rows.iter_mut().for_each(|result| result.quorums = quorums(2));
-        assert_eq!(said(&rows), ["Quorums of raft-rs, openraft, in replicas: commit 2 of 3"]);
+        assert_eq!(said(&rows), ["Quorums of raft-rs, openraft, in replicas: of 3: commit 2"]);
         rows[1].quorums = quorums(3);
         let apart = [
-            "Quorums of raft-rs, in replicas: commit 2 of 3",
-            "Quorums of openraft, in replicas: commit 3 of 3",
+            "Quorums of raft-rs, in replicas: of 3: commit 2",
+            "Quorums of openraft, in replicas: of 3: commit 3",
         ];
         assert_eq!(said(&rows), apart);
         assert!(scenario_table(&rows).contains(&apart.join("\n")));
