@@ -28,12 +28,12 @@ use crate::interrupt;
 use crate::machine;
 use crate::output::say;
 use crate::progress::Verbosity;
-use crate::results::ScenarioResult;
+use crate::results::{ClusterQuorums, ScenarioResult, quorums_in_words};
 use crate::run::Limits;
 use crate::scenario::{self, Measure, Scenario, ScenarioError, StorageConfig, TransportKind};
 use crate::session::{Baselines, Report, Session, SessionError, SessionOptions, print_saved};
 use crate::store::{EXACT_BASELINE, Store, StoreError};
-use crate::suite::{Suite, SuiteError};
+use crate::suite::{Registration, Suite, SuiteError};
 use crate::table::scenario_table;
 use protocol_core::{Order, check_size};
 
@@ -392,6 +392,10 @@ fn print_list(suite: &Suite, scenarios: &[Scenario]) {
             (protocol.tolerates)(3),
             (protocol.tolerates)(5)
         );
+        let quorums = listed_quorums(registration);
+        if !quorums.is_empty() {
+            say!("      quorums, in replicas: {}", quorums_in_words(&quorums));
+        }
         for tunable in protocol.tunables {
             let (low, high) = tunable.range;
             say!("      --set {}={} ({low} to {high}): {}", tunable.name, tunable.default, tunable.about);
@@ -401,6 +405,12 @@ fn print_list(suite: &Suite, scenarios: &[Scenario]) {
     for scenario in scenarios {
         say!("  {} ({}): {}", scenario.name, scenario.measure.name(), scenario.about);
     }
+}
+
+/// The quorums of clusters of 3 and 5 replicas, or of the next sizes that the protocol can have.
+fn listed_quorums(registration: &Registration) -> Vec<ClusterQuorums> {
+    let protocol = registration.protocol.descriptor();
+    ClusterQuorums::of(&protocol, &registration.settings, [3, 5].map(|replicas| protocol.size_for(replicas)))
 }
 
 fn list_json(suite: &Suite, scenarios: &[Scenario]) -> serde_json::Value {
@@ -423,6 +433,7 @@ fn list_json(suite: &Suite, scenarios: &[Scenario]) -> serde_json::Value {
                 "name": registration.name, "family": protocol.family.name(),
                 "implementation": protocol.implementation, "commit_means": protocol.commit_means,
                 "closed_loop": protocol.order != Order::Set,
+                "quorums": listed_quorums(registration),
                 "smallest": protocol.cluster_sizes.0, "largest": protocol.cluster_sizes.1,
                 "tunables": tunables,
             })

@@ -4,6 +4,7 @@
 
 mod exact;
 mod faults;
+mod quorums;
 mod ranking;
 mod registers;
 mod resources;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use exact::{ExactCell, ExactResult, GrowthFit};
 pub use faults::{FaultCycle, FaultResult};
+pub use quorums::{ClusterQuorums, quorums_in_words};
 pub use ranking::{
     Analysis, Basis, Cost, Costs, Crossing, CurveComparison, CurveOutcome, NotRanked, Place, Ranking, Ratio,
 };
@@ -100,6 +102,10 @@ pub struct ScenarioResult {
     pub promise: String,
     /// What a commit means for this protocol.
     pub commit_means: String,
+    /// How many replicas its steps take, in each size of the scenario's clusters; empty in results of before
+    /// these were told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quorums: Vec<ClusterQuorums>,
     /// The scenario as it ran, complete.
     pub scenario: Scenario,
     /// Settings that differ from the protocol's defaults.

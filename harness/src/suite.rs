@@ -213,7 +213,7 @@ fn with_sizes_for(protocol: &Descriptor, mut scenario: Scenario) -> Scenario {
 }
 
 /// Sizes of all clusters that a scenario launches.
-fn sizes(scenario: &Scenario) -> Vec<usize> {
+pub(crate) fn sizes(scenario: &Scenario) -> Vec<usize> {
     match &scenario.measure {
         Measure::Scalability(sweep) => sweep.replicas.clone(),
         Measure::Exact(plan) => plan.replicas.clone(),

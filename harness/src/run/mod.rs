@@ -35,9 +35,10 @@ use crate::histogram_log::LogError;
 use crate::host::HostError;
 use crate::load::ClosedLoopError;
 use crate::progress::Progress;
-use crate::results::{Outcome, Safety, ScenarioResult, TimingUsed};
+use crate::results::{ClusterQuorums, Outcome, Safety, ScenarioResult, TimingUsed};
 use crate::safety::Registers;
 use crate::scenario::{Measure, Scenario, StorageConfig};
+use crate::suite::sizes;
 use crate::topology::TopologyError;
 
 /// How long a cluster may go without a sign of life.
@@ -213,6 +214,7 @@ impl Pair {
             family: family.name().into(),
             promise: descriptor.promise().into(),
             commit_means: commit_means.into(),
+            quorums: ClusterQuorums::of(&descriptor, &self.settings, sizes(&self.scenario)),
             scenario: self.scenario.clone(),
             settings: self.settings.clone(),
             timing: TimingUsed {

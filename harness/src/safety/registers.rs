@@ -141,6 +141,7 @@ mod tests {
                 _ => Operation::Read { key: 7 },
             },
             commit_means: "nothing",
+            quorums: protocol_core::no_quorums,
             floors: |_| Floors::without_cryptography(0.0, 0.0),
             tunables: &[],
             particulars: Default::default(),

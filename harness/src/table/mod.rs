@@ -3,7 +3,7 @@
 
 use comfy_table::{Cell, CellAlignment, Table, TableComponent, presets};
 
-use crate::results::{Metric, Outcome, RegisterCheck, ScenarioResult};
+use crate::results::{Metric, Outcome, RegisterCheck, ScenarioResult, quorums_in_words};
 use crate::scenario::{Arrivals, Measure, Scenario};
 
 mod dissemination;
@@ -309,6 +309,9 @@ fn notes(rows: &[&ScenarioResult]) -> String {
             note(format!("{name}: settings: {}", settings.join(", ")));
         }
     }
+    for line in quorum_notes(rows) {
+        note(line);
+    }
     if rows.iter().any(|result| result.commit_means != rows[0].commit_means) {
         note("These rows do not promise the same; a commit means".into());
         for result in rows {
@@ -316,6 +319,22 @@ fn notes(rows: &[&ScenarioResult]) -> String {
         }
     }
     notes
+}
+
+/// How many replicas each step takes: one line for all protocols of which the same is to be said.
+fn quorum_notes(rows: &[&ScenarioResult]) -> Vec<String> {
+    let mut said: Vec<(String, Vec<&str>)> = Vec::new();
+    for result in rows.iter().filter(|result| !result.quorums.is_empty()) {
+        let words = quorums_in_words(&result.quorums);
+        match said.iter_mut().find(|(known, _)| *known == words) {
+            Some((_, names)) if names.contains(&&*result.protocol) => {}
+            Some((_, names)) => names.push(&result.protocol),
+            None => said.push((words, vec![&result.protocol])),
+        }
+    }
+    said.into_iter()
+        .map(|(words, names)| format!("Quorums of {}, in replicas: {words}", names.join(", ")))
+        .collect()
 }
 
 /// What the reads and writes of registers showed.
@@ -348,6 +367,7 @@ mod tests {
 
     use super::*;
     use crate::files;
+    use crate::results::ClusterQuorums;
     use crate::scenario::StorageConfig;
 
     fn sample() -> Vec<ScenarioResult> {
@@ -408,6 +428,27 @@ mod tests {
         unchecked.safety.checked = false;
 
         insta::assert_snapshot!(scenario_table(&[disturbed, interrupted, broken, failed, unchecked]));
+    }
+
+    #[test]
+    fn protocols_of_the_same_quorums_share_a_line() {
+        let quorums = |commit| {
+            let steps = [("commit".to_string(), commit)].into();
+            vec![ClusterQuorums { replicas: 3, steps }]
+        };
+        let said = |rows: &[ScenarioResult]| quorum_notes(&rows.iter().collect::<Vec<_>>());
+        let mut rows = sample();
+        assert_eq!(said(&rows), [""; 0], "older results have none");
+        rows.push(rows[0].clone());
+        rows.iter_mut().for_each(|result| result.quorums = quorums(2));
+        assert_eq!(said(&rows), ["Quorums of raft-rs, openraft, in replicas: of 3: commit 2"]);
+        rows[1].quorums = quorums(3);
+        let apart = [
+            "Quorums of raft-rs, in replicas: of 3: commit 2",
+            "Quorums of openraft, in replicas: of 3: commit 3",
+        ];
+        assert_eq!(said(&rows), apart);
+        assert!(scenario_table(&rows).contains(&apart.join("\n")));
     }
 
     #[test]

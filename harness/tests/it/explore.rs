@@ -30,6 +30,7 @@ impl Protocol for Toy {
             order: protocol_core::Order::Total,
             operation: protocol_core::Operation::append,
             commit_means: "nothing",
+            quorums: protocol_core::no_quorums,
             floors: |_| Floors::without_cryptography(4.0, 2.0),
             tunables: &[],
             particulars: Default::default(),

@@ -121,6 +121,7 @@ mod network;
 mod operation;
 mod phases;
 mod protocol;
+mod quorums;
 mod replica;
 mod replica_cluster;
 pub mod simulation;
@@ -148,6 +149,7 @@ pub use protocol::{
     Descriptor, Family, FaultModel, Floors, LaunchError, LaunchSpec, Particulars, Protocol, Scale, Settings,
     SizeRule, Timing, Tunable, check_payload, check_size,
 };
+pub use quorums::{Quorums, no_quorums};
 pub use replica::{
     Delivery, EffectQueues, Effects, Input, Misbehaviour, Rejection, Replica, ReplicaId, Slot, SyncToken,
     Time, TimerChange, TimerId, View,

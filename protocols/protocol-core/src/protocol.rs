@@ -15,6 +15,7 @@ use crate::cluster::Cluster;
 use crate::command::CommandId;
 use crate::network::NetworkSpec;
 use crate::operation::Operation;
+use crate::quorums::Quorums;
 use crate::simulation::{Simulation, SimulationSpec};
 use crate::storage::StorageSpec;
 
@@ -136,6 +137,9 @@ pub struct Descriptor {
     pub operation: fn(CommandId, &Settings) -> Operation,
     /// What "committed" means here, in words.
     pub commit_means: &'static str,
+    /// How many replicas its steps take in a cluster of n under these settings, by what the replicas
+    /// themselves count with; an error where such a cluster would not be launched.
+    pub quorums: fn(n: usize, &Settings) -> Result<Quorums, LaunchError>,
     /// Floors in a cluster of n.
     pub floors: fn(n: usize) -> Floors,
     /// Settings.

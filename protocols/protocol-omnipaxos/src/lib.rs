@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use omnipaxos::util::FlexibleQuorum;
 use protocol_core::{
     Cluster, Descriptor, DriverOptions, Family, FaultModel, Floors, LaunchError, LaunchSpec, Operation,
-    Order, Particulars, Protocol, Replica, ReplicaCluster, Scale, Settings, SimulatedCluster, Simulation,
-    SimulationSpec, StorageSpec, Tunable, check_size,
+    Order, Particulars, Protocol, Quorums, Replica, ReplicaCluster, Scale, Settings, SimulatedCluster,
+    Simulation, SimulationSpec, StorageSpec, Tunable, check_size,
 };
 
 pub use messages::{Change, OmniMessage, Proposal, Record, State};
@@ -95,6 +95,10 @@ impl Protocol for Omnipaxos {
             operation: Operation::append,
             commit_means: "in the log of a write quorum (a majority unless set otherwise), durably when the \
                            storage is, and applied by the leader",
+            quorums: |replicas, settings| {
+                let (read, write) = quorum_sizes(flexible_quorum(settings, replicas)?, replicas);
+                Ok(Quorums::from([("commit", write), ("election", read)]))
+            },
             floors: |replicas| Floors::without_cryptography(2.0 * replicas.saturating_sub(1) as f64, 2.0),
             tunables: &[
                 READ_QUORUM,
@@ -137,6 +141,12 @@ impl Protocol for Omnipaxos {
 fn driver_options(settings: &Settings) -> DriverOptions {
     let largest_proposal = settings.get(&LARGEST_PROPOSAL) as usize;
     DriverOptions { largest_proposal, ..DriverOptions::of(&Omnipaxos.descriptor()) }
+}
+
+/// Replicas of a read quorum and of a write quorum.
+fn quorum_sizes(quorum: Option<FlexibleQuorum>, replicas: usize) -> (usize, usize) {
+    let majority = replicas / 2 + 1;
+    quorum.map_or((majority, majority), |quorum| (quorum.read_quorum_size, quorum.write_quorum_size))
 }
 
 /// The quorums that the settings ask for; none when both are majorities. The rules are the library's.

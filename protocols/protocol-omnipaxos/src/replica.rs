@@ -120,7 +120,7 @@ impl OmniReplica {
             tick,
             round: (round, 0),
             deaf_rounds: 0,
-            write_quorum: quorum.map_or(replicas / 2 + 1, |quorum| quorum.write_quorum_size),
+            write_quorum: crate::quorum_sizes(quorum, replicas).1,
             promises: Promises::default(),
             stranded: Stranded::default(),
             outgoing: Vec::new(),

@@ -29,8 +29,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use openraft::{Config, SnapshotPolicy};
 use protocol_core::{
-    Cluster, Descriptor, Family, FaultModel, Floors, LaunchError, LaunchSpec, Particulars, Protocol, Scale,
-    Settings, Simulation, SimulationSpec, Timing, Tunable, check_size,
+    Cluster, Descriptor, Family, FaultModel, Floors, LaunchError, LaunchSpec, Particulars, Protocol, Quorums,
+    Scale, Settings, Simulation, SimulationSpec, Timing, Tunable, check_size,
 };
 
 use network::Carriage;
@@ -110,6 +110,9 @@ impl Protocol for Openraft {
             order: protocol_core::Order::Total,
             operation: protocol_core::Operation::append,
             commit_means: "in the log of a majority, durably when the storage is, and applied by the leader",
+            // The library keeps its quorum sets to itself, and only tells who votes: all replicas. Of those
+            // each step takes a majority.
+            quorums: |n, _| Ok(Quorums::from([("commit", n / 2 + 1), ("election", n / 2 + 1)])),
             floors: |n| Floors::without_cryptography(2.0 * n.saturating_sub(1) as f64, 2.0),
             tunables: &[
                 MAX_PAYLOAD_ENTRIES,

@@ -125,6 +125,9 @@ impl Protocol for Pbft {
             order: Order::Total,
             operation: Operation::append,
             commit_means: "2f + 1 replicas said that they prepared it, and f + 1 that they applied it",
+            quorums: |replicas, settings| {
+                Ok(quorums::Quorums::of(replicas).sizes(settings.get(&setup::TENTATIVE) != 0.0))
+            },
             floors: match self.authentication {
                 Authentication::Mac => floors_with_codes,
                 Authentication::Signature => floors_with_signatures,

@@ -51,6 +51,23 @@ impl Quorums {
         }
     }
 
+    /// Equal answers that a client waits for: one of them honest, or with tentative answers so many that
+    /// they are final (TOCS 2002 §5.1.2).
+    pub(crate) fn answers(&self, tentative: bool) -> usize {
+        if tentative { self.certificate() } else { self.honest() }
+    }
+
+    /// All of them, for the descriptor. A batch's PRE-PREPARE counts among those that prepare it.
+    pub(crate) fn sizes(&self, tentative: bool) -> protocol_core::Quorums {
+        protocol_core::Quorums::from([
+            ("prepare", self.prepares() + 1),
+            ("commit", self.commits()),
+            ("view_change", self.certificate()),
+            ("checkpoint", self.certificate()),
+            ("reply", self.answers(tentative)),
+        ])
+    }
+
     pub(crate) fn believes_everything(&self) -> bool {
         self.flaw == Some(Flaw::ForgedCertificates)
     }

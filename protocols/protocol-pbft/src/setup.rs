@@ -120,10 +120,9 @@ impl Setup {
         Ok(Setup { options, quorums: Quorums::of(keys.replicas()), keys, client_authentication })
     }
 
-    /// Equal answers that a client waits for: one of them honest, or with tentative answers so many that
-    /// they are final.
+    /// Equal answers that a client waits for.
     pub(crate) fn answers(&self) -> usize {
-        if self.options.tentative { self.quorums.certificate() } else { self.quorums.honest() }
+        self.quorums.answers(self.options.tentative)
     }
 
     /// The same setup with a fault planted.

@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use protocol_core::{
     ClientRule, Cluster, Descriptor, DriverOptions, Family, FaultModel, Floors, LaunchError, LaunchSpec,
     Operation, Order, Particulars, Protocol, ReplicaCluster, Scale, SimulatedCluster, Simulation,
-    SimulationSpec, Tunable, check_size,
+    SimulationSpec, Tunable, check_size, no_quorums,
 };
 
 pub use messages::GossipMessage;
@@ -76,6 +76,7 @@ impl Protocol for Plumtree {
             operation: Operation::append,
             commit_means: "delivered by every replica that lives and lived when it was sent; in memory, and in \
                            no order",
+            quorums: no_quorums,
             floors: |replicas| {
                 let depth = tree_depth(replicas, ACTIVE_VIEW.default as usize);
                 Floors::without_cryptography(replicas.saturating_sub(1) as f64, depth)

@@ -13,7 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use protocol_core::{
     Application, Boot, Cluster, Command, Descriptor, DriverOptions, Effects, Family, FaultModel, Floors,
-    Input, LaunchError, LaunchSpec, Operation, Order, Protocol, Rejection, Replica, ReplicaCluster,
+    Input, LaunchError, LaunchSpec, Operation, Order, Protocol, Quorums, Rejection, Replica, ReplicaCluster,
     ReplicaId, Scale, Settings, SimulatedCluster, Simulation, SimulationSpec, Slot, StorageSpec, SyncToken,
     Time, TimerId, Timing, Tunable, View, check_size,
 };
@@ -90,6 +90,10 @@ impl Protocol for RaftRs {
             order: Order::Total,
             operation: Operation::append,
             commit_means: "in the log of a majority, durably when the storage is, and applied by the leader",
+            quorums: |replicas, _| {
+                let majority = raft::majority(replicas);
+                Ok(Quorums::from([("commit", majority), ("election", majority)]))
+            },
             floors: |replicas| {
                 let delays = if replicas > 1 { 2.0 } else { 0.0 };
                 Floors::without_cryptography(2.0 * replicas.saturating_sub(1) as f64, delays)

@@ -141,6 +141,7 @@ impl Protocol for Abd {
             operation: Operation::on_register,
             commit_means: "a write: stored by a write quorum, durably when the storage is; a read: its value \
                            is. Linearizable per key, no order across keys",
+            quorums: |replicas, settings| Ok(Abd::rules(settings, replicas)?.quorums()),
             floors: one_round_trip,
             tunables: &[READ_QUORUM, WRITE_QUORUM, ONE_ROUND_READ, Operation::KEYS, Operation::READ_PERCENT],
             particulars: Default::default(),
@@ -172,6 +173,7 @@ impl Protocol for Dynamo {
             operation: Operation::on_register,
             commit_means: "a write: stored by W replicas; a read: R answered. Not linearizable: a write can \
                            lose against an older one, and a read can be stale",
+            quorums: |replicas, settings| Ok(Dynamo::rules(settings, replicas)?.quorums()),
             floors: one_round_trip,
             tunables: &[READ_QUORUM, WRITE_QUORUM, READ_REPAIR, Operation::KEYS, Operation::READ_PERCENT],
             particulars: Default::default(),

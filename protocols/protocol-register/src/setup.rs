@@ -1,6 +1,6 @@
 //! What a replica is told when it is made.
 
-use protocol_core::{Settings, Timing};
+use protocol_core::{Quorums, Settings, Timing};
 
 /// How a register is read and written. The protocols of this crate allow only some combinations; others
 /// are for tests that must see them fail.
@@ -18,6 +18,13 @@ pub struct Rules {
     pub one_round_reads: bool,
     /// Whether replicas that answered a read with an old value are sent the new one.
     pub read_repair: bool,
+}
+
+impl Rules {
+    /// Their quorums, for the descriptor. The query of a write takes a read quorum.
+    pub(crate) fn quorums(&self) -> Quorums {
+        Quorums::from([("read", self.read_quorum), ("write", self.write_quorum)])
+    }
 }
 
 /// What every replica of a cluster is made with.

@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use protocol_core::{
     ClientRule, Cluster, Descriptor, DriverOptions, Family, FaultModel, Floors, LaunchError, LaunchSpec,
     Operation, Order, Particulars, Protocol, ReplicaCluster, Scale, SimulatedCluster, Simulation,
-    SimulationSpec, Tunable, check_size,
+    SimulationSpec, Tunable, check_size, no_quorums,
 };
 
 pub use packet::Packet;
@@ -77,6 +77,7 @@ impl Protocol for Swim {
             operation: Operation::append,
             commit_means: "delivered by every replica that lives and lived when it was sent; in memory, and in \
                            no order",
+            quorums: no_quorums,
             // Updates of all clients share packets, so there is no least number of them for one.
             floors: |replicas| Floors::without_cryptography(0.0, if replicas > 1 { 1.0 } else { 0.0 }),
             tunables: &[FANOUT, PUSH, PACKET, SUSPICION],

@@ -24,10 +24,11 @@ mod timers;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use malachitebft_core_types::{ThresholdParam, ThresholdParams, VotingPower};
 use protocol_core::{
     Behaviour, ClientRule, Cluster, Descriptor, DriverOptions, Family, FaultModel, Floors, LaunchError,
-    LaunchSpec, Operation, Order, Particulars, Protocol, ReplicaCluster, Scale, SimulatedCluster, Simulation,
-    SimulationSpec, SizeRule, StorageSpec, Tunable, check_size,
+    LaunchSpec, Operation, Order, Particulars, Protocol, Quorums, ReplicaCluster, Scale, SimulatedCluster,
+    Simulation, SimulationSpec, SizeRule, StorageSpec, Tunable, check_size,
 };
 
 pub use context::{
@@ -92,7 +93,7 @@ impl Tendermint {
     fn driver_options(&self, setup: &TendermintSetup, replicas: usize) -> DriverOptions {
         DriverOptions {
             largest_proposal: host::MOST_COMMANDS,
-            clients: ClientRule::Everyone { matching: tolerated(replicas) + 1 },
+            clients: ClientRule::Everyone { matching: answers(replicas) },
             seal: Some(client_seal(setup.authentication, replicas, setup.seed)),
             ..DriverOptions::of(&self.descriptor())
         }
@@ -107,6 +108,11 @@ fn logical_floors(replicas: usize) -> Floors {
 
 fn tolerated(replicas: usize) -> usize {
     replicas.saturating_sub(1) / 3
+}
+
+/// Equal answers that a client waits for: one of them is honest.
+fn answers(replicas: usize) -> usize {
+    tolerated(replicas) + 1
 }
 
 #[async_trait]
@@ -130,6 +136,16 @@ impl Protocol for Tendermint {
             order: Order::Total,
             operation: Operation::append,
             commit_means: "precommitted by +2/3, durably when the storage is, and applied by f + 1 that say so",
+            quorums: |replicas, _| {
+                // The library's own, by which its core counts votes.
+                let ThresholdParams { quorum, honest } = ThresholdParams::default();
+                let least = |part: ThresholdParam| part.min_expected(replicas as VotingPower) as usize;
+                Ok(Quorums::from([
+                    ("commit", least(quorum)),
+                    ("next_round", least(honest)),
+                    ("reply", answers(replicas)),
+                ]))
+            },
             floors: match self.authentication {
                 Authentication::Signatures | Authentication::IdealSignatures => |replicas| Floors {
                     signatures_per_batch: 2.0 * replicas as f64,

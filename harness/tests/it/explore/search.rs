@@ -38,6 +38,7 @@ impl Protocol for Quarry {
             order: protocol_core::Order::Total,
             operation: protocol_core::Operation::append,
             commit_means: "durable on a majority",
+            quorums: protocol_core::no_quorums,
             floors: |_| Floors::without_cryptography(4.0, 2.0),
             tunables: &[],
             particulars: Default::default(),
