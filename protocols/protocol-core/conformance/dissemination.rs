@@ -175,7 +175,7 @@ pub fn a_replica_cut_off_is_waited_for_in_vain(protocol: &dyn Protocol) {
 /// Replicas that came to know each other, and lost each other, over links that lose most messages become one
 /// cluster once the links are good, without a link that comes up or a replica that starts again to tell them.
 pub fn bad_links_leave_no_split(protocol: &dyn Protocol) {
-    for seed in 0..30 {
+    for seed in 0..10 {
         let mut simulation = launch(protocol, 5, seed);
         let pairs = ReplicaId::all(5).flat_map(|from| ReplicaId::all(5).map(move |to| (from, to)));
         for (from, to) in pairs.filter(|(from, to)| from != to) {

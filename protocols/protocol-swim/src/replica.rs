@@ -156,11 +156,19 @@ impl SwimReplica {
             // Until all have joined only those before this one are there.
             return if self.accepted { Vec::new() } else { (0..self.id.0).collect() };
         }
-        let heard_of: BTreeSet<u32> = match self.accepted {
-            true => self.node.iter_membership_state().map(|member| member.id().replica).collect(),
-            false => BTreeSet::new(),
-        };
         let others = (0..self.replicas as u32).filter(|&replica| replica != self.id.0);
+        if !self.accepted {
+            return others.collect();
+        }
+        // The library keeps one entry per replica, held to be down or not.
+        let heard_of = || {
+            let members = self.node.iter_membership_state().map(|member| member.id().replica);
+            members.filter(|&replica| replica != self.id.0)
+        };
+        if heard_of().count() == self.replicas - 1 {
+            return Vec::new();
+        }
+        let heard_of: BTreeSet<u32> = heard_of().collect();
         others.filter(|replica| !heard_of.contains(replica)).collect()
     }
 
