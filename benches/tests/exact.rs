@@ -42,6 +42,6 @@ fn exact_counts_repeat_themselves_and_are_as_committed() {
     found.rows_gone.retain(|row| row.starts_with(FOR_ALL) || row.ends_with(&format!("/{ONE}")));
     assert!(
         found.is_same(),
-        "{found}\nIf the change is meant, refresh them with\n    ci/exact --update\nand say why in the commit."
+        "{found}\nIf the change is meant, refresh them with\n    cargo consensus-bench baseline exact\nand say why in the commit."
     );
 }

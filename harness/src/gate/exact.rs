@@ -18,7 +18,7 @@ use crate::store::reason_not_to_compare;
 use crate::suite::{Suite, SuiteError};
 
 /// How the committed counts are made what was counted.
-const COMMIT_THEM: &str = "ci/exact --update";
+const COMMIT_THEM: &str = "cargo consensus-bench baseline exact";
 
 /// What was counted.
 #[derive(Clone, Debug, Default)]

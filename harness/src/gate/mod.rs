@@ -11,6 +11,7 @@
 //! | 3 targets | `targets` | thresholds of real runs |
 
 mod exact;
+pub mod output;
 mod paired;
 pub mod policy;
 pub mod report;
@@ -22,7 +23,7 @@ mod values;
 
 pub use exact::{Counted, count, judge_counts, scenarios_of};
 pub use paired::{CLIENTS, Contest, PAIRED_METRICS, judge_contest, row};
-pub use run::{GateError, GateOptions, run_gate};
+pub use run::{GateError, GateOptions, Programs, run_gate, run_pair};
 pub use safety::judge_safety;
 pub use targets::judge_targets;
 pub use values::{Known, Reference, judge_values};

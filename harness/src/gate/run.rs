@@ -154,6 +154,51 @@ pub fn run_gate(
     })
 }
 
+/// Two builds that are there already.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    /// To compare with.
+    pub base: PathBuf,
+    /// Changed.
+    pub head: PathBuf,
+}
+
+/// Runs the paired tier alone, on programs that someone else built.
+pub fn run_pair(
+    suite: &Suite,
+    store: &Store,
+    options: &GateOptions,
+    programs: &Programs,
+    progress: impl Fn(&str),
+) -> Result<GateReport, GateError> {
+    let folder = tempfile::tempdir().map_err(|source| io("folder for programs", source))?;
+    let copy = |from: &Path, name: &str| {
+        let to = folder.path().join(name);
+        std::fs::copy(from, &to).map(|_| to).map_err(|source| io(from, source))
+    };
+    let built = Built {
+        base: copy(&programs.base, BASE)?,
+        copy: copy(&programs.base, "copy")?,
+        head: copy(&programs.head, HEAD)?,
+        _trees: None,
+    };
+    let side = |path: &Path| Side { name: path.display().to_string(), commit: None };
+    let gate = Gate { suite, store, options, base: None, built: Some(built), notes: Vec::new() };
+    let started = Instant::now();
+    let paired = gate.contest(&progress)?;
+    let tiers = vec![TierReport { seconds: started.elapsed().as_secs_f64(), ..paired }];
+    Ok(GateReport {
+        schema_version: GATE_SCHEMA_VERSION,
+        verdict: GateVerdict::of(&tiers),
+        base: Some(side(&programs.base)),
+        head: side(&programs.head),
+        machine: machine::describe(),
+        tiers,
+        notes: gate.notes,
+        reproduce: options.reproduce.clone(),
+    })
+}
+
 /// What the head is compared with.
 struct Base {
     repository: Repository,
@@ -167,7 +212,7 @@ struct Built {
     base: PathBuf,
     copy: PathBuf,
     head: PathBuf,
-    _trees: [Worktree; 2],
+    _trees: Option<[Worktree; 2]>,
 }
 
 struct Gate<'a> {
@@ -259,6 +304,10 @@ impl Gate<'_> {
             return Ok(not_run(Tier::Paired, "there is no base: give one with `--base`".into(), false));
         }
         self.build(progress)?;
+        self.contest(progress)
+    }
+
+    fn contest(&self, progress: &impl Fn(&str)) -> Result<TierReport, GateError> {
         let Some(built) = &self.built else { return Ok(ran(Tier::Paired)) };
         let policy = &self.options.policy;
         let noise = Noise::read(&self.store.machine_file(NOISE_FILE), &self.store.fingerprint)?;
@@ -349,7 +398,7 @@ impl Gate<'_> {
         let copy = programs.join("copy");
         std::fs::copy(&built[0], &copy).map_err(|source| io(&copy, source))?;
         let [base, head] = [built[0].clone(), built[1].clone()];
-        self.built = Some(Built { base, copy, head, _trees: trees });
+        self.built = Some(Built { base, copy, head, _trees: Some(trees) });
         Ok(())
     }
 }

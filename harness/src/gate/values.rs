@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn nothing_that_differs_from_what_is_committed_passes() {
         use FindingVerdict::{Changed, Missing, Regressed};
-        let found = verdicts(Reference::Committed("ci/exact --update"), "");
+        let found = verdicts(Reference::Committed("cargo consensus-bench baseline exact"), "");
         let expected = [
             ("cost/b", Missing),
             ("cost/a gone", Missing),

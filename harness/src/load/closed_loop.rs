@@ -240,7 +240,7 @@ impl Answers for Shared {
 }
 
 /// Iterations that the compiler can neither shorten nor leave out.
-fn burn(iterations: u64) {
+pub fn burn(iterations: u64) {
     for iteration in 0..iterations {
         std::hint::black_box(iteration);
     }

@@ -15,7 +15,7 @@ mod parts;
 
 pub use arrivals::Schedule;
 pub use book::{Book, Ended, Recorder, Window};
-pub use closed_loop::{ClosedLoop, ClosedLoopError};
+pub use closed_loop::{ClosedLoop, ClosedLoopError, burn};
 pub use open_loop::{IntervalRecord, OpenLoop, PhaseRecord, run_phase};
 pub use pacer::Pacer;
 pub use parts::{Part, PartTimes};

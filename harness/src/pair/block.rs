@@ -1,11 +1,12 @@
 //! One block: what a process measures of one protocol before it ends.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use protocol_core::Order;
 use serde::{Deserialize, Serialize};
 
+use crate::load::burn;
 use crate::machine::{CpuTimes, run_delay_ns};
 use crate::run::{ClosedStage, Limits, RunError};
 use crate::scenario::Scenario;
@@ -105,4 +106,16 @@ pub fn measure_block(
         response_ns_p50: stats::median(&mut single).unwrap_or_default(),
         run_delay: waited.map(|waited| waited / lasted.as_nanos().max(1) as f64),
     })
+}
+
+/// Nanoseconds that an iteration of the loop takes by which blocks are slowed down on purpose: the fastest of a
+/// few tries.
+pub fn burn_ns() -> f64 {
+    const ITERATIONS: u64 = 2_000_000;
+    let timed = |_| {
+        let started = Instant::now();
+        burn(ITERATIONS);
+        started.elapsed().as_nanos() as f64 / ITERATIONS as f64
+    };
+    (0..5).map(timed).fold(f64::INFINITY, f64::min)
 }

@@ -95,13 +95,24 @@ pub fn run_round(arms: &Arms, round: u64, spec: &BlockSpec) -> Result<Round, Pai
     arms.order(round).into_iter().map(run).collect()
 }
 
-/// How many commits take so much CPU time, measured with an arm; as many for every arm, so that all do the
-/// same work.
-pub fn calibrate_commits(arm: &Arm, protocol: &str, clients: usize, block_ms: f64) -> Result<u64, PairError> {
+/// What a commit of a protocol costs an arm, in nanoseconds of CPU time, or of wall-clock time where the system
+/// does not tell the other.
+pub fn cost_of(arm: &Arm, protocol: &str, clients: usize) -> Result<f64, PairError> {
     let pilot = BlockSpec { protocol: protocol.into(), clients, commits: PILOT_COMMITS, burn: arm.burn };
     let block = run_block(arm, &pilot)?;
     let wall_ns = 1e9 / block.throughput_per_s.max(f64::MIN_POSITIVE);
-    let commits = block_ms * 1e6 / block.cpu_ns_per_commit.unwrap_or(wall_ns).max(1.0);
+    Ok(block.cpu_ns_per_commit.unwrap_or(wall_ns).max(1.0))
+}
+
+/// How many commits take so much CPU time, measured with an arm; as many for every arm, so that all do the
+/// same work.
+pub fn calibrate_commits(
+    arm: &Arm,
+    protocol: &str,
+    clients: usize,
+    block_ms: f64,
+) -> Result<u64, PairError> {
+    let commits = block_ms * 1e6 / cost_of(arm, protocol, clients)?;
     Ok((commits as u64).max(FEWEST_COMMITS))
 }
 

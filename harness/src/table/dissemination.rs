@@ -56,24 +56,56 @@ fn row(protocol: &str, cell: &ExactCell) -> Vec<String> {
         time("spread_100_ns_p50"),
         time("spread_100_ns_p99"),
         format!("{}, {}", count("payload_messages_per_delivery"), count("control_messages_per_delivery")),
-        shown(value("completeness_ratio").map(complete)),
-        format!("{}, {}", time("detection_ns"), count("false_suspicions")),
+        shown(value("completeness_ratio").map(quantity::share)),
+        format!(
+            "{}, {}",
+            time("detection_ns"),
+            shown(value("false_suspicions").map(|held| held.to_string()))
+        ),
         time("convergence_ns"),
     ]
 }
 
-/// In per cent, and 100 only if it is.
-fn complete(ratio: f64) -> String {
-    format!("{} %", (ratio * 1e4).floor() / 100.0)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::complete;
+    use super::*;
+    use crate::results::{Better, Class, Metric};
+
+    fn cell(metrics: &[(&str, &str, f64)]) -> ExactCell {
+        let metric = |&(name, unit, value): &(&str, &str, f64)| Metric {
+            name: name.into(),
+            value,
+            lower: None,
+            upper: None,
+            unit: unit.into(),
+            better: Better::Neither,
+            class: Class::Exact,
+            n: 1,
+        };
+        let (topology, metrics) = ("lan".into(), metrics.iter().map(metric).collect());
+        ExactCell { topology, replicas: 5, clients: 1, offered_per_s: None, commits: 9, metrics }
+    }
 
     #[test]
-    fn what_is_nearly_complete_is_not_complete() {
-        let shown = [1.0, 0.99999, 0.9999, 0.5, 0.0].map(complete);
-        assert_eq!(shown, ["100 %", "99.99 %", "99.99 %", "50 %", "0 %"]);
+    fn a_row_shows_each_metric_in_its_unit_and_nothing_that_was_not_measured() {
+        let spread = [
+            ("spread_50_ns_p50", "ns", 25e6),
+            ("spread_90_ns_p50", "ns", 50e6),
+            ("spread_99_ns_p50", "ns", 75e6),
+            ("spread_100_ns_p50", "ns", 100e6),
+            ("spread_100_ns_p99", "ns", 1.5e9),
+            ("completeness_ratio", "1", 0.999_99),
+            ("payload_messages_per_delivery", "1", 1.02),
+            ("control_messages_per_delivery", "1", 2.4),
+        ];
+        let start = ["p", "lan", "5", "1", "25.0 ms", "50.0 ms", "75.0 ms", "100 ms", "1.50 s", "1.02, 2.40"];
+        let shown = row("p", &cell(&spread));
+        assert_eq!(shown[..10], start);
+        assert_eq!(shown[10..], ["99.99 %", "-, -", "-"]);
+        let churn =
+            [("detection_ns", "ns", 3.9e9), ("false_suspicions", "1", 2.0), ("convergence_ns", "ns", 5e4)];
+        let shown = row("p", &cell(&[&spread[..], &churn].concat()));
+        assert_eq!(shown[..10], start);
+        assert_eq!(shown[10..], ["99.99 %", "3.90 s, 2", "50.0 µs"]);
     }
 }

@@ -8,7 +8,7 @@ const TIMES: [(f64, &str); 4] = [(1.0, " ns"), (1e3, " µs"), (1e6, " ms"), (1e9
 const COUNTS: [(f64, &str); 4] = [(1.0, ""), (1e3, "k"), (1e6, "M"), (1e9, "G")];
 
 /// Metrics that are parts of a whole.
-const SHARES: [&str; 3] = ["success_ratio", "achieved_over_offered", "run_delay_ratio"];
+const SHARES: [&str; 4] = ["success_ratio", "completeness_ratio", "achieved_over_offered", "run_delay_ratio"];
 
 /// What a cell shows where there is no number.
 pub const NOTHING: &str = "-";
@@ -33,14 +33,16 @@ pub fn in_unit(value: f64, unit: &str) -> String {
 
 /// A metric's value as people read it: shares in per cent, everything else in its unit.
 pub fn of_metric(name: &str, value: f64, unit: &str) -> String {
-    let is_share = SHARES.contains(&name) || name.ends_with("_share");
+    // Metrics of a combination have it in front of their name.
+    let is_share = SHARES.iter().any(|share| name.ends_with(share)) || name.ends_with("_share");
     if is_share { share(value) } else { in_unit(value, unit) }
 }
 
 /// A share as `99.99 %`. It is cut and not rounded: 100 % means that nothing failed.
 pub fn share(value: f64) -> String {
     // The little more keeps 0.57, which has no exact binary form, from becoming 56.99 %.
-    let hundredths = (value * 1e4 + 1e-6).floor();
+    let cut = (value * 1e4 + 1e-6).floor();
+    let hundredths = if value < 1.0 { cut.min(9_999.0) } else { cut };
     if value > 0.0 && hundredths < 1.0 {
         "<0.01 %".into()
     } else if hundredths % 100.0 == 0.0 {
@@ -134,9 +136,14 @@ mod tests {
 
     #[test]
     fn a_share_is_only_whole_when_it_is() {
-        for (value, expected) in
-            [(1.0, "100 %"), (0.999_999, "99.99 %"), (0.57, "57 %"), (0.0, "0 %"), (0.000_01, "<0.01 %")]
-        {
+        for (value, expected) in [
+            (1.0, "100 %"),
+            (0.999_999, "99.99 %"),
+            (1.0 - 1e-12, "99.99 %"),
+            (0.57, "57 %"),
+            (0.0, "0 %"),
+            (0.000_01, "<0.01 %"),
+        ] {
             assert_eq!(share(value), expected);
         }
     }
@@ -144,6 +151,7 @@ mod tests {
     #[test]
     fn a_name_tells_a_share() {
         assert_eq!(of_metric("success_ratio", 0.5, "1"), "50 %");
+        assert_eq!(of_metric("lan_replicas_5_clients_1_completeness_ratio", 0.999_99, "1"), "99.99 %");
         assert_eq!(of_metric("io_pressure_share", 0.125, "1"), "12.50 %");
         assert_eq!(of_metric("messages_per_commit", 0.5, "1"), "0.500");
     }

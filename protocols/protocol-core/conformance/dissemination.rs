@@ -172,6 +172,23 @@ pub fn a_replica_cut_off_is_waited_for_in_vain(protocol: &dyn Protocol) {
     assert_sound(&*simulation);
 }
 
+/// Replicas that came to know each other, and lost each other, over links that lose most messages become one
+/// cluster once the links are good, without a link that comes up or a replica that starts again to tell them.
+pub fn bad_links_leave_no_split(protocol: &dyn Protocol) {
+    for seed in 0..10 {
+        let mut simulation = launch(protocol, 5, seed);
+        let pairs = ReplicaId::all(5).flat_map(|from| ReplicaId::all(5).map(move |to| (from, to)));
+        for (from, to) in pairs.filter(|(from, to)| from != to) {
+            let (extra_delay, loss) = (Duration::ZERO, 0.8);
+            simulation.inject(Fault::Degrade { from, to, extra_delay, loss }).unwrap();
+        }
+        simulation.run_until(Time(30 * SECOND));
+        simulation.inject(Fault::Heal).unwrap();
+        until_mended(&mut *simulation, 0);
+        assert_sound(&*simulation);
+    }
+}
+
 /// An update whose first replica dies reaches all the others, or none and is late; and no one twice.
 pub fn an_origin_that_dies_leaves_one_update_or_none(protocol: &dyn Protocol) {
     let mut simulation = launch(protocol, 5, 2);

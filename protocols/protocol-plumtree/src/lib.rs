@@ -14,7 +14,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use protocol_core::{
     ClientRule, Cluster, Descriptor, DriverOptions, Family, FaultModel, Floors, LaunchError, LaunchSpec,
-    Operation, Order, Particulars, Protocol, ReplicaCluster, Scale, SimulatedCluster, Simulation,
+    Operation, Order, Particulars, Protocol, Replica, ReplicaCluster, Scale, SimulatedCluster, Simulation,
     SimulationSpec, Tunable, check_size, no_quorums,
 };
 
@@ -83,6 +83,7 @@ impl Protocol for Plumtree {
             },
             tunables: &[ACTIVE_VIEW, PASSIVE_VIEW, DISPATCH_DELAY, OPTIMIZATION_THRESHOLD],
             particulars: Particulars {
+                fifo: GossipReplica::FIFO,
                 largest_payload_bytes: Some(LARGEST_PAYLOAD_BYTES),
                 forgets_safely: true,
                 heap_varies: true,

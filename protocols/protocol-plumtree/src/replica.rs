@@ -143,10 +143,12 @@ impl GossipReplica {
         self.state.has_active_peers(&TopicId::from(TOPIC))
     }
 
-    /// Links that come back join what was split, or no view would ever hear of the other side again. Where
-    /// views are smaller than the cluster, each link does so with the chance that has a replica joined by
-    /// as many as its view holds.
+    /// A link that comes up is a new connection: what the library held over an old one is gone, also at the
+    /// end that was not told of a cut in one direction. Then both ends join what may be split, or no view
+    /// would ever hear of the other side again. Where views are smaller than the cluster, each link does so
+    /// with the chance that has a replica joined by as many as its view holds.
     fn link_is_up(&mut self, now: Time, peer: ReplicaId, effects: &mut Effects<Self>) {
+        self.handle(now, InEvent::PeerDisconnected(peer.0), effects);
         let chance = self.view as f64 / self.replicas.saturating_sub(1).max(1) as f64;
         if self.rng.random_bool(chance.min(1.0)) {
             self.command(now, Order::Join(vec![peer.0]), effects);
@@ -216,6 +218,9 @@ impl Replica for GossipReplica {
     type Message = GossipMessage;
     /// Nothing is written: no one promises anything of an earlier life.
     type Record = Command;
+    /// The library's own network is QUIC. Its overlay asks once for a place in a view, and is told of a
+    /// connection's end by both ends: a message lost on the way leaves a neighbour on one side only.
+    const FIFO: bool = true;
 
     fn step(&mut self, now: Time, input: Input<GossipMessage>, effects: &mut Effects<Self>) {
         match input {

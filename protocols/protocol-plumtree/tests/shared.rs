@@ -32,6 +32,11 @@ fn a_replica_cut_off_is_waited_for_in_vain() {
 }
 
 #[test]
+fn bad_links_leave_no_split() {
+    dissemination::bad_links_leave_no_split(&Plumtree);
+}
+
+#[test]
 fn an_origin_that_dies_leaves_one_update_or_none() {
     dissemination::an_origin_that_dies_leaves_one_update_or_none(&Plumtree);
 }

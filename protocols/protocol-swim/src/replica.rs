@@ -1,5 +1,6 @@
 //! One member of the library's cluster as a [`Replica`].
 
+use std::collections::BTreeSet;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
@@ -60,7 +61,7 @@ impl SwimSetup {
 enum Alarm {
     /// A timer of the library.
     Library(Timer<Member>),
-    /// Whoever knows no one by now asks someone for members.
+    /// Whoever was not accepted by now, or does not know of all, asks someone for members.
     Join,
     /// Members had the time to get to know each other.
     Formed,
@@ -81,6 +82,9 @@ pub struct SwimReplica {
     push: bool,
     timers: Timers<Alarm>,
     formed: bool,
+    /// Whether some member has accepted this one under the identity it has now. The library keeps the members
+    /// it knew when it takes a new identity, so how many it knows does not tell.
+    accepted: bool,
     /// Commands that came before there was anyone to send them to.
     queue: Vec<Command>,
     deliveries: u64,
@@ -106,6 +110,7 @@ impl SwimReplica {
             push: setup.settings.get(&PUSH) != 0.0,
             timers: Timers::default(),
             formed: false,
+            accepted: false,
             queue: Vec::new(),
             deliveries: 0,
         }
@@ -133,16 +138,38 @@ impl SwimReplica {
         self.timers.set(formed, Alarm::Formed);
     }
 
-    /// Asks a replica whom it knows, and looks later whether anyone is known.
+    /// Asks a replica for the members it knows, and looks later whether that has to be done again.
     fn join_anyone(&mut self, now: Time) {
         self.timers.set(now + self.timing.heartbeat * 10, Alarm::Join);
-        if self.node.num_members() > 0 || self.replicas == 1 {
-            return;
+        let missing = self.missing();
+        if !missing.is_empty() {
+            let chosen = self.rng.random_range(0..missing.len());
+            self.announce(missing[chosen]);
         }
-        // Until all have joined only those before this one are there.
-        let first = !self.formed && self.id.0 > 0;
-        let chosen = self.rng.random_range(0..if first { self.id.0 } else { self.replicas as u32 - 1 });
-        self.announce(if chosen >= self.id.0 { chosen + 1 } else { chosen });
+    }
+
+    /// The configured replicas that this one has reason to ask, ascending. The library does none of this by
+    /// itself: until a member was accepted it neither probes nor gossips, and it tells three others at most,
+    /// once, of a new identity; and those it never heard of it can't announce itself to.
+    fn missing(&self) -> Vec<u32> {
+        if !self.formed && self.id.0 > 0 {
+            // Until all have joined only those before this one are there.
+            return if self.accepted { Vec::new() } else { (0..self.id.0).collect() };
+        }
+        let others = (0..self.replicas as u32).filter(|&replica| replica != self.id.0);
+        if !self.accepted {
+            return others.collect();
+        }
+        // The library keeps one entry per replica, held to be down or not.
+        let heard_of = || {
+            let members = self.node.iter_membership_state().map(|member| member.id().replica);
+            members.filter(|&replica| replica != self.id.0)
+        };
+        if heard_of().count() == self.replicas - 1 {
+            return Vec::new();
+        }
+        let heard_of: BTreeSet<u32> = heard_of().collect();
+        others.filter(|replica| !heard_of.contains(replica)).collect()
     }
 
     /// Asks a replica for the members it knows. The life it is in is not known and does not matter.
@@ -161,7 +188,7 @@ impl SwimReplica {
 
     /// Hands the library what clients gave, once it knows someone to send it to.
     fn broadcast_queue(&mut self, effects: &mut Effects<Self>) {
-        if self.queue.is_empty() || !self.formed || (self.node.num_members() == 0 && self.replicas > 1) {
+        if self.queue.is_empty() || !self.formed || !(self.accepted || self.replicas == 1) {
             return;
         }
         for command in std::mem::take(&mut self.queue) {
@@ -207,7 +234,11 @@ impl SwimReplica {
             match notification {
                 OwnedNotification::MemberDown(member) => effects.suspect(ReplicaId(member.replica)),
                 OwnedNotification::MemberUp(member) => effects.clear(ReplicaId(member.replica)),
-                _ => {}
+                OwnedNotification::Active => self.accepted = true,
+                OwnedNotification::Idle | OwnedNotification::Defunct | OwnedNotification::Rejoin(_) => {
+                    self.accepted = false;
+                }
+                OwnedNotification::Rename(..) => {}
             }
         }
         if let Some(due) = self.timers.to_ask() {

@@ -1,0 +1,106 @@
+//! `consensus-bench baseline`: results kept under a name.
+
+use clap::Subcommand;
+
+use super::{CliError, step_line, store};
+use crate::compare::{ExactValues, row_of};
+use crate::exit::EXIT_OK;
+use crate::gate::Counted;
+use crate::gate::policy::Policy;
+use crate::output::say;
+use crate::results::Outcome;
+use crate::session::print_saved;
+use crate::store::Store;
+use crate::suite::Suite;
+use crate::table::scenario_table;
+
+#[derive(Subcommand)]
+pub(super) enum BaselineCommand {
+    /// Lists local and committed baselines
+    List,
+    /// Saves a finished run as a baseline
+    Save {
+        /// Name to save under
+        name: String,
+        /// A run's id, `latest`, or a path
+        #[arg(default_value = "latest")]
+        run: String,
+    },
+    /// Prints the tables of a baseline
+    Show {
+        /// Which baseline
+        name: String,
+    },
+    /// Copies a local baseline to the committed folder `baselines/`
+    Promote {
+        /// Which baseline
+        name: String,
+    },
+    /// Counts everything in virtual time and commits it: what `gate --tier exact` compares with
+    Exact {
+        /// Protocols to count, by name; the rows of others stay. All when none is given, and then rows of what
+        /// there is no more go
+        #[arg(long, value_delimiter = ',')]
+        protocol: Vec<String>,
+    },
+    /// Removes a local baseline
+    Rm {
+        /// Which baseline
+        name: String,
+    },
+}
+
+pub(super) fn baseline(suite: &Suite, command: BaselineCommand) -> Result<u8, CliError> {
+    let store = store();
+    match command {
+        BaselineCommand::List => {
+            let entries = store.list_baselines()?;
+            if entries.is_empty() {
+                say!("no baselines; `cargo bench -- --save-baseline NAME` makes one");
+            }
+            for entry in entries {
+                say!(
+                    "{} ({}, {} rows): {}",
+                    entry.name,
+                    entry.place.name(),
+                    entry.rows,
+                    entry.path.display()
+                );
+            }
+        }
+        BaselineCommand::Save { name, run } => {
+            for results in &store.load(&run)?.runs {
+                print_saved(&name, &store.save_baseline(&name, results)?);
+            }
+        }
+        BaselineCommand::Show { name } => {
+            let rows: Vec<_> =
+                store.load_baseline(&name)?.runs.into_iter().flat_map(|run| run.results).collect();
+            say!("{}", scenario_table(&rows));
+        }
+        BaselineCommand::Promote { name } => {
+            store.promote(&name)?.iter().for_each(|path| say!("{}", path.display()));
+        }
+        BaselineCommand::Exact { protocol } => return commit_counts(suite, &store, &protocol),
+        BaselineCommand::Rm { name } => store.remove(&name)?,
+    }
+    Ok(EXIT_OK)
+}
+
+
+fn commit_counts(suite: &Suite, store: &Store, protocols: &[String]) -> Result<u8, CliError> {
+    let line = step_line();
+    let progress = |what: &str| line.set_message(what.to_string());
+    let counted = Counted::all(&suite.select(protocols)?, &Policy::shipped()?, progress)?;
+    line.finish_and_clear();
+    // Half of the counts would look like the loss of the other half.
+    if let Some(broken) = counted.results.iter().find(|result| result.outcome != Outcome::Completed) {
+        let reason = format!("{:?}", broken.outcome);
+        return Err(CliError::NotToCommit { row: row_of(broken), reason });
+    }
+    let others = if protocols.is_empty() { ExactValues::default() } else { store.exact_baseline()? };
+    let path = store.write_exact_baseline(&others.with(counted.values()))?;
+    counted.not_simulated().iter().for_each(|why| say!("not counted: {why}"));
+    say!("{}", path.display());
+    Ok(EXIT_OK)
+}
