@@ -6,6 +6,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use thiserror::Error;
 
@@ -54,7 +55,7 @@ pub enum FileError {
     },
     /// The writer knew a schema that this version doesn't.
     #[error(
-        "{}: written by a later version (schema {found}, this one reads up to {SCHEMA_VERSION}): \
+        "{}: written by a later version (schema {found}, this one reads up to {known}): \
          update consensus-bench",
         path.display()
     )]
@@ -63,12 +64,16 @@ pub enum FileError {
         path: PathBuf,
         /// Schema of the file.
         found: u64,
+        /// The last schema that this version knows.
+        known: u32,
     },
-    /// JSON, but not a run's results.
-    #[error("{}: no results of a run: {reason}", path.display())]
+    /// JSON, but not what was expected.
+    #[error("{}: no {expected}: {reason}", path.display())]
     WrongShape {
         /// File.
         path: PathBuf,
+        /// What it was to hold, in words.
+        expected: &'static str,
         /// What and where, on one line.
         reason: String,
     },
@@ -144,35 +149,51 @@ pub fn write_results(path: &Path, results: &RunResults) -> Result<(), FileError>
 
 /// Reads the results of a run.
 pub fn read_results(path: &Path) -> Result<RunResults, FileError> {
-    let text = std::fs::read(path).map_err(|source| match source.kind() {
-        ErrorKind::NotFound => FileError::Missing { path: path.into() },
-        _ => FileError::Unreadable { path: path.into(), source },
-    })?;
-    parse_results(path, &text)
+    parse_results(path, &bytes_of(path)?)
 }
 
 /// Reads the results of a run from text; `path` names it in errors.
 pub fn parse_results(path: &Path, text: &[u8]) -> Result<RunResults, FileError> {
+    parse_versioned(path, text, SCHEMA_VERSION, "results of a run")
+}
+
+/// All bytes of a file.
+pub(crate) fn bytes_of(path: &Path) -> Result<Vec<u8>, FileError> {
+    std::fs::read(path).map_err(|source| match source.kind() {
+        ErrorKind::NotFound => FileError::Missing { path: path.into() },
+        _ => FileError::Unreadable { path: path.into(), source },
+    })
+}
+
+/// Reads a file of JSON with a `schema_version`, of which this version knows those up to `known`.
+/// `expected` says in words what the file is to hold.
+pub(crate) fn parse_versioned<T: DeserializeOwned>(
+    path: &Path,
+    text: &[u8],
+    known: u32,
+    expected: &'static str,
+) -> Result<T, FileError> {
     /// The one field that every version has, so that a later version is told from a broken file.
     #[derive(Deserialize)]
     struct Version {
         schema_version: u64,
     }
-    let version: Version = serde_json::from_slice(text).map_err(|error| unread(path, &error))?;
-    if version.schema_version > u64::from(SCHEMA_VERSION) {
-        return Err(FileError::LaterVersion { path: path.into(), found: version.schema_version });
+    let unread = |error: serde_json::Error| unread(path, expected, &error);
+    let version: Version = serde_json::from_slice(text).map_err(unread)?;
+    if version.schema_version > u64::from(known) {
+        return Err(FileError::LaterVersion { path: path.into(), found: version.schema_version, known });
     }
-    serde_json::from_slice(text).map_err(|error| unread(path, &error))
+    serde_json::from_slice(text).map_err(unread)
 }
 
-fn unread(path: &Path, error: &serde_json::Error) -> FileError {
+fn unread(path: &Path, expected: &'static str, error: &serde_json::Error) -> FileError {
     let path = path.to_path_buf();
     // The message may quote the file, line breaks included.
     let reason = error.to_string().replace(['\n', '\r'], " ");
     match error.classify() {
         Category::Eof => FileError::CutOff { path, reason },
         Category::Syntax | Category::Io => FileError::NotJson { path, reason },
-        Category::Data => FileError::WrongShape { path, reason },
+        Category::Data => FileError::WrongShape { path, expected, reason },
     }
 }
 
