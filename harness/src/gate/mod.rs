@@ -1,6 +1,6 @@
 //! The gate: whether a change may get in. Every metric is judged by the test that its class allows, in
 //! tiers from what must never happen to what is only noted; [`policy`] says which of it blocks,
-//! and [`report`] is what was found, as plain data.
+//! [`report`] is what was found, as plain data, and [`output`] that for people and for other tools.
 //!
 //! | tier | module | judges |
 //! |---|---|---|
@@ -10,5 +10,6 @@
 //! | 2 paired | `paired` | CPU and wall-clock time of base and head, interleaved |
 //! | 3 targets | `targets` | thresholds of real runs |
 
+pub mod output;
 pub mod policy;
 pub mod report;
