@@ -2,6 +2,7 @@
 
 mod calibrate;
 mod explore;
+mod export;
 mod history;
 mod validate;
 
@@ -17,6 +18,7 @@ use thiserror::Error;
 
 use calibrate::{CalibrateError, exit_code_of_calibration};
 use explore::ExploreCommandError;
+use export::ExportCommandError;
 use history::HistoryCommandError;
 use validate::ValidateError;
 
@@ -83,6 +85,9 @@ enum Subcommands {
     /// Results of earlier runs: a list, a metric over time, an export
     #[command(subcommand, after_help = "Example: consensus-bench history list")]
     History(history::HistoryCommand),
+    /// Writes the numbers of a run for other tools: Bencher, github-action-benchmark, critcmp
+    #[command(after_help = "Example: consensus-bench export latest --format bencher --output numbers.json")]
+    Export(export::Export),
     /// Searches seeded schedules of faults for broken promises, in virtual time
     #[command(after_help = "Example: consensus-bench explore --protocol raft-rs --seeds 10000")]
     Explore(explore::Explore),
@@ -224,6 +229,8 @@ enum CliError {
     History(#[from] HistoryCommandError),
     #[error(transparent)]
     Explore(#[from] ExploreCommandError),
+    #[error(transparent)]
+    Export(#[from] ExportCommandError),
     #[error("`--update` commits exact counts: `compare exact RUN --update`, not `compare {a} …`")]
     UpdateWhat {
         /// What was to be compared.
@@ -258,6 +265,7 @@ impl CliError {
             CliError::Session(SessionError::Baseline(error)) | CliError::Store(error) => exit_code_of(error),
             CliError::History(error) => error.exit_code(),
             CliError::Explore(error) => error.exit_code(),
+            CliError::Export(error) => error.exit_code(),
             CliError::Calibrate(error) => error.exit_code(),
             CliError::Validate(error) => error.exit_code(),
             CliError::Costs(error) => exit_code_of_calibration(error),
@@ -274,6 +282,7 @@ pub fn main(suite: &Suite) -> ExitCode {
         Subcommands::Compare { a, b, format, update } => compare_two(suite, &a, &b, format, update),
         Subcommands::Baseline(command) => baseline(command),
         Subcommands::History(command) => history::run(command).map_err(CliError::from),
+        Subcommands::Export(export) => export.run().map_err(CliError::from),
         Subcommands::Explore(explore) => explore.run(suite).map_err(CliError::from),
         Subcommands::Calibrate(calibrate) => calibrate.run(suite).map_err(CliError::from),
         Subcommands::Validate(validate) => validate.run(suite).map_err(CliError::from),
