@@ -244,6 +244,40 @@ fn a_run_is_saved_compared_and_listed() {
 }
 
 #[test]
+fn a_run_is_exported_for_other_tools() {
+    let place = Place::new();
+    let run = place.run("run -q --file scenarios.toml --scenario brief --protocol raft-rs");
+    assert_eq!(run.status.code(), Some(0), "{}", text(&run.stderr));
+    let read = |name: &str| -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(place.path().join(name)).unwrap()).unwrap()
+    };
+    for format in ["bencher", "action-benchmark", "critcmp"] {
+        let output = place.run(&format!("export latest --format {format} --output {format}.json"));
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    }
+    let own = place.results();
+    let metric = own["results"][0]["metrics"].as_array().unwrap().iter();
+    let median = metric.clone().find(|metric| metric["name"] == "response_ns_p50").unwrap();
+    assert_eq!(read("bencher.json")["brief/raft-rs"]["response_ns_p50"]["value"], median["value"]);
+    let better = |way: &str| metric.clone().filter(|metric| metric["better"] == way).count();
+    assert_eq!(read("action-benchmark.smaller.json").as_array().unwrap().len(), better("lower"));
+    assert_eq!(read("action-benchmark.bigger.json").as_array().unwrap().len(), better("higher"));
+    let estimates = &read("critcmp.json")["benchmarks"]["brief/raft-rs/response_ns_p50"];
+    assert_eq!(estimates["criterion_estimates_v1"]["mean"]["point_estimate"], median["value"]);
+
+    for (arguments, code, expected) in [
+        ("export nothing --format bencher --output x.json", 5, "`nothing` is no results file"),
+        ("export latest --format bencher --output ..", 2, "--output .. names no file"),
+        ("export latest --format bencher --output no/x.json", 1, "no/x.json: can't be written"),
+    ] {
+        let output = place.run(arguments);
+        assert_eq!(output.status.code(), Some(code), "{}", text(&output.stderr));
+        let told = text(&output.stderr);
+        assert!(told.starts_with(&format!("error: {expected}")) && told.lines().count() == 1, "{told}");
+    }
+}
+
+#[test]
 fn a_run_in_virtual_time_is_compared_with_the_committed_counts() {
     let place = Place::new();
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();

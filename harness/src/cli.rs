@@ -6,6 +6,7 @@ mod calibrate;
 mod calibrate_gate;
 mod compare;
 mod explore;
+mod export;
 mod gate;
 mod history;
 mod list;
@@ -25,6 +26,7 @@ use baseline::BaselineCommand;
 use calibrate::{CalibrateError, exit_code_of_calibration};
 use calibrate_gate::CalibrateGateError;
 use explore::ExploreCommandError;
+use export::ExportCommandError;
 use gate::GateCommandError;
 use history::HistoryCommandError;
 use validate::ValidateError;
@@ -82,6 +84,9 @@ enum Subcommands {
     /// Results of earlier runs: a list, a metric over time, an export
     #[command(subcommand, after_help = "Example: consensus-bench history list")]
     History(history::HistoryCommand),
+    /// Writes the numbers of a run for other tools: Bencher, github-action-benchmark, critcmp
+    #[command(after_help = "Example: consensus-bench export latest --format bencher --output numbers.json")]
+    Export(export::Export),
     /// Searches seeded schedules of faults for broken promises, in virtual time
     #[command(after_help = "Example: consensus-bench explore --protocol raft-rs --seeds 10000")]
     Explore(explore::Explore),
@@ -149,6 +154,8 @@ enum CliError {
     History(#[from] HistoryCommandError),
     #[error(transparent)]
     Explore(#[from] ExploreCommandError),
+    #[error(transparent)]
+    Export(#[from] ExportCommandError),
     #[error("{row} is not to be committed: {reason}")]
     NotToCommit {
         /// Scenario and protocol.
@@ -186,6 +193,7 @@ impl CliError {
             CliError::Session(SessionError::Baseline(error)) | CliError::Store(error) => exit_code_of(error),
             CliError::History(error) => error.exit_code(),
             CliError::Explore(error) => error.exit_code(),
+            CliError::Export(error) => error.exit_code(),
             CliError::Calibrate(error) => error.exit_code(),
             CliError::Validate(error) => error.exit_code(),
             CliError::Costs(error) => exit_code_of_calibration(error),
@@ -207,6 +215,7 @@ pub fn main(suite: &Suite) -> ExitCode {
         Subcommands::Compare { a, b, format } => compare::compare_two(suite, &a, &b, format),
         Subcommands::Baseline(command) => baseline::baseline(suite, command),
         Subcommands::History(command) => history::run(command).map_err(CliError::from),
+        Subcommands::Export(export) => export.run().map_err(CliError::from),
         Subcommands::Explore(explore) => explore.run(suite).map_err(CliError::from),
         Subcommands::Calibrate(calibrate) => calibrate.run(suite).map_err(CliError::from),
         Subcommands::Validate(validate) => validate.run(suite).map_err(CliError::from),

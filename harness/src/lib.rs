@@ -22,6 +22,7 @@ pub mod cli;
 pub mod compare;
 pub mod exit;
 pub mod explore;
+pub mod export;
 pub mod files;
 pub mod gate;
 pub mod histogram_log;

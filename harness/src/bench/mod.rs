@@ -275,3 +275,6 @@ fn failed(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
     eprintln!("error: {error}");
     ExitCode::from(code)
 }
+
+#[cfg(test)]
+mod tests;

@@ -213,16 +213,16 @@ fn slower(by: f64) -> String {
 }
 
 fn table(noise: &Noise, protocols: &[String]) -> String {
-    let mut table =
-        empty_table(&["benchmark", "metric", "windows", "false alarms", "detectable", "detected of", "may block"], false);
+    let mut table = empty_table(
+        &["benchmark", "metric", "windows", "false alarms", "detectable", "detected of", "may block"],
+        false,
+    );
     for protocol in protocols {
         for (metric, found) in noise.benches.get(&row(protocol)).into_iter().flatten() {
             let effects: Vec<String> = found
                 .effects
                 .iter()
-                .map(|effect| {
-                    format!("+{:.0} %: {}", 100.0 * effect.asked, quantity::share(effect.detected))
-                })
+                .map(|effect| format!("+{:.0} %: {}", 100.0 * effect.asked, quantity::share(effect.detected)))
                 .collect();
             table.add_row(vec![
                 row(protocol),

@@ -27,12 +27,7 @@ pub(super) fn compare_two(suite: &Suite, a: &str, b: &str, format: Format) -> Re
 }
 
 /// The committed counts are those of the quick profile.
-fn compare_with_exact(
-    suite: &Suite,
-    store: &Store,
-    run: &str,
-    format: Format,
-) -> Result<u8, CliError> {
+fn compare_with_exact(suite: &Suite, store: &Store, run: &str, format: Format) -> Result<u8, CliError> {
     let recorded = store.load(run)?;
     let results: Vec<&ScenarioResult> = recorded.runs.iter().flat_map(|run| &run.results).collect();
     let (committed, scenarios) = (store.exact_baseline()?, scenario::profile("quick")?);
@@ -54,4 +49,3 @@ fn compare_with_exact(
     }
     Ok(if comparison.compared == 0 { EXIT_BASELINE } else { EXIT_OK })
 }
-

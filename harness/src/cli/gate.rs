@@ -169,7 +169,8 @@ impl Judging {
         let report = judge(&|what| line.set_message(what.to_string()));
         line.finish_and_clear();
         let report = report?;
-        let text = |format| render(&report, format).map_err(|error| GateCommandError::Render(error.to_string()));
+        let text =
+            |format| render(&report, format).map_err(|error| GateCommandError::Render(error.to_string()));
         for output in &self.write {
             write_atomically(&output.path, text(output.format)?.as_bytes())?;
         }

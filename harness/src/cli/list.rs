@@ -5,10 +5,9 @@ use protocol_core::Order;
 use super::{CliError, Format, Source};
 use crate::exit::EXIT_OK;
 use crate::output::say;
-use crate::results::ClusterQuorums;
+use crate::results::{ClusterQuorums, quorums_in_words};
 use crate::scenario::Scenario;
 use crate::suite::{Registration, Suite};
-use crate::table::quorums_in_words;
 
 pub(super) fn list(suite: &Suite, source: &Source, format: Format) -> Result<u8, CliError> {
     let scenarios = source.scenarios()?;
@@ -80,4 +79,3 @@ fn list_json(suite: &Suite, scenarios: &[Scenario]) -> serde_json::Value {
         .collect();
     serde_json::json!({ "protocols": protocols, "scenarios": scenarios })
 }
-

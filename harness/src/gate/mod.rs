@@ -1,6 +1,6 @@
 //! The gate: whether a change may get in. Every metric is judged by the test that its class allows, in
 //! tiers from what must never happen to what is only noted; [`policy`] says which of it blocks,
-//! and [`report`] is what was found, as plain data.
+//! [`report`] is what was found, as plain data, and [`output`] that for people and for other tools.
 //!
 //! | tier | module | judges |
 //! |---|---|---|

@@ -106,12 +106,7 @@ pub fn cost_of(arm: &Arm, protocol: &str, clients: usize) -> Result<f64, PairErr
 
 /// How many commits take so much CPU time, measured with an arm; as many for every arm, so that all do the
 /// same work.
-pub fn calibrate_commits(
-    arm: &Arm,
-    protocol: &str,
-    clients: usize,
-    block_ms: f64,
-) -> Result<u64, PairError> {
+pub fn calibrate_commits(arm: &Arm, protocol: &str, clients: usize, block_ms: f64) -> Result<u64, PairError> {
     let commits = block_ms * 1e6 / cost_of(arm, protocol, clients)?;
     Ok((commits as u64).max(FEWEST_COMMITS))
 }

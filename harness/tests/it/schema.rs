@@ -1,42 +1,81 @@
-//! The committed JSON Schema: what it says is what the types say, and real files agree with it.
+//! The committed JSON Schemas: what they say is what the types say, and real files agree with them.
 
 use std::path::Path;
 
 use consensus_bench::files;
+use consensus_bench::gate::report::{GateReport, GateVerdict};
 use consensus_bench::results::RunResults;
 use serde_json::{Value, json};
 
 /// A run of schema version 1. It is not refreshed: later versions must go on reading it.
 const STORED_RUN: &str = include_str!("results-v1.json");
 
-/// Refreshes the schema, and compares with what it finds otherwise.
+/// A report of schema version 1, likewise.
+const STORED_GATE: &str = include_str!("gate-v1.json");
+
+/// Refreshes the schemas, and compares with what it finds otherwise.
 const UPDATE: &str = "UPDATE_SCHEMA";
 
 fn schema() -> Value {
     schemars::schema_for!(RunResults).to_value()
 }
 
+fn gate_schema() -> Value {
+    schemars::schema_for!(GateReport).to_value()
+}
+
 fn errors_in(results: &Value) -> Vec<String> {
-    match jsonschema::validator_for(&schema()) {
-        Ok(validator) => validator.iter_errors(results).map(|error| error.to_string()).collect(),
+    errors(&schema(), results)
+}
+
+fn errors(schema: &Value, instance: &Value) -> Vec<String> {
+    match jsonschema::validator_for(schema) {
+        Ok(validator) => validator.iter_errors(instance).map(|error| error.to_string()).collect(),
         Err(error) => vec![format!("no usable schema: {error}")],
     }
 }
 
 #[test]
-fn the_committed_schema_is_that_of_the_types() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("results.schema.json");
-    let expected = serde_json::to_string_pretty(&schema()).unwrap() + "\n";
-    if std::env::var_os(UPDATE).is_some() {
-        files::write_atomically(&path, expected.as_bytes()).unwrap();
+fn the_committed_schemas_are_those_of_the_types() {
+    for (file, schema, version) in [
+        ("results.schema.json", schema(), "SCHEMA_VERSION"),
+        ("gate.schema.json", gate_schema(), "GATE_SCHEMA_VERSION"),
+    ] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+        let expected = serde_json::to_string_pretty(&schema).unwrap() + "\n";
+        if std::env::var_os(UPDATE).is_some() {
+            files::write_atomically(&path, expected.as_bytes()).unwrap();
+        }
+        let committed = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            committed == expected,
+            "{file} is not what the types say. If the change is meant, refresh it with\n    \
+             {UPDATE}=1 cargo test -p consensus-bench --test it schema\nand raise {version} if older versions \
+             can't read the new files."
+        );
     }
-    let committed = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        committed == expected,
-        "results.schema.json is not what the types say. If the change is meant, refresh it with\n    \
-         {UPDATE}=1 cargo test -p consensus-bench --test it schema\nand raise SCHEMA_VERSION if \
-         older versions can't read the new files."
-    );
+}
+
+#[test]
+fn a_report_of_the_gate_validates_and_what_is_none_does_not() {
+    let stored: Value = serde_json::from_str(STORED_GATE).unwrap();
+    assert_eq!(errors(&gate_schema(), &stored), Vec::<String>::new());
+    let report = GateReport::parse(Path::new("gate-v1.json"), STORED_GATE.as_bytes()).unwrap();
+    assert_eq!(report.verdict, GateVerdict::of(&report.tiers));
+    let written = serde_json::to_value(&report).unwrap();
+    assert_eq!(errors(&gate_schema(), &written), Vec::<String>::new());
+    assert_eq!(lacking(&stored, &written, ""), Vec::<String>::new());
+    for (pointer, wrong) in [
+        ("/verdict", json!("splendid")),
+        ("/tiers/0/tier", json!("attic")),
+        ("/tiers/0/status", json!({ "status": "not_run" })),
+        ("/tiers/0/findings/0/effect", json!(null)),
+        ("/head", json!(null)),
+    ] {
+        let mut broken = stored.clone();
+        *broken.pointer_mut(pointer).unwrap() = wrong;
+        assert!(!errors(&gate_schema(), &broken).is_empty(), "{pointer}");
+    }
 }
 
 #[test]
