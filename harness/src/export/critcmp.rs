@@ -76,10 +76,11 @@ struct Time {
 }
 
 pub(super) fn files(
-    name: &str,
     numbers: &[Number<'_>],
     output: &Path,
 ) -> Result<(Vec<ExportedFile>, Vec<Remark>), ExportError> {
+    // Of files with one name critcmp shows the last alone; those of one folder have different ones.
+    let name = &*output.file_stem().unwrap_or_default().to_string_lossy();
     let mut benchmarks = BTreeMap::new();
     let mut left_out = Vec::new();
     for number in numbers {

@@ -1,6 +1,6 @@
 //! critcmp as it is installed here, for the tests: the one reader whose word on its files counts.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::process::Command;
 
@@ -9,7 +9,12 @@ pub(crate) fn critcmp(arguments: &[&Path], here: &Path) -> Option<String> {
     let output = match Command::new("critcmp").args(arguments).current_dir(here).output() {
         Ok(output) => output,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            eprintln!("critcmp was not asked: `cargo install critcmp --locked` installs it");
+            // Not through `eprintln`, which the test runner keeps to itself when a test passes.
+            writeln!(
+                std::io::stderr(),
+                "critcmp was not asked: `cargo install critcmp --locked` installs it"
+            )
+            .ok();
             return None;
         }
         Err(error) => panic!("critcmp does not start: {error}"),

@@ -116,7 +116,7 @@ pub fn export(recorded: &Recorded, format: ToolFormat, output: &Path) -> Result<
     let (files, unfit) = match format {
         ToolFormat::Bencher => bencher::files(&numbers, output)?,
         ToolFormat::ActionBenchmark => action_benchmark::files(&numbers, output)?,
-        ToolFormat::Critcmp => critcmp::files(&label(recorded), &numbers, output)?,
+        ToolFormat::Critcmp => critcmp::files(&numbers, output)?,
     };
     left_out.extend(unfit);
     if files.iter().all(|file| file.numbers == 0) {
@@ -154,14 +154,6 @@ fn numbers(recorded: &Recorded) -> Result<Numbers<'_>, ExportError> {
         }
     }
     Ok((numbers, left_out, disturbed))
-}
-
-/// What numbers are called together: a path says less than the run in it.
-fn label(recorded: &Recorded) -> String {
-    match recorded.runs.as_slice() {
-        [run] if recorded.name.contains(['/', '\\']) => run.run_id.clone(),
-        _ => recorded.name.clone(),
-    }
 }
 
 #[cfg(test)]

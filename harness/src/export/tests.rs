@@ -131,15 +131,6 @@ fn rows_of_one_name_are_refused() {
     assert!(error.starts_with("`main` has high_load/raft-rs twice"), "{error}");
 }
 
-#[test]
-fn a_path_is_called_after_the_run_in_it() {
-    let mut recorded = samples::recorded();
-    recorded.name = "runs/one/results.json".into();
-    let text = &exported(&recorded, ToolFormat::Critcmp).files[0].text;
-    let read: Value = serde_json::from_str(text).unwrap();
-    assert_eq!(read["name"], "20261121T114500.123Z-quick");
-}
-
 proptest! {
     #[test]
     fn no_text_breaks_a_file(

@@ -14,7 +14,7 @@ pub const LONGEST_COMMENT: usize = 60_000;
 const MOST_ROWS: usize = 100;
 
 /// The longest cell or note, in characters.
-const LONGEST_TEXT: usize = 300;
+const LONGEST_TEXT: usize = 400;
 
 /// The longest command, in bytes: half of one reproduces nothing.
 const LONGEST_COMMAND: usize = 4_000;
@@ -148,7 +148,7 @@ fn changes(page: &mut Page, tier: &TierReport) {
         page.table(&heading, &COUNTED, counted.iter().map(|finding| counted_row(tier, finding)));
     let next = if is_headed { "" } else { &heading };
     is_headed |= page.table(next, &MEASURED, measured.iter().map(|finding| measured_row(tier, finding)));
-    let control = tier.control.as_ref().map(wording::control);
+    let control = tier.control.as_ref().map(|control| text(&wording::control(control)));
     let notes = tier.notes.iter().map(|note| format!("Note: {}", text(note)));
     page.list(if is_headed { "" } else { &heading }, control.into_iter().chain(notes));
 }

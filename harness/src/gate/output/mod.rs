@@ -1,5 +1,5 @@
 //! A report of the gate for people and for other tools: a terminal, a comment on a pull request, a program, a
-//! CI system. All of them say the same in the same words, which [`wording`] has.
+//! CI system. All of them say the same in the same words, which `wording` has.
 
 mod json;
 mod junit;

@@ -6,6 +6,9 @@ use crate::gate::report::{
 };
 use crate::table::quantity::{self, NOTHING};
 
+/// How many metrics are named that came out different, though nothing differs.
+const ALARMS_NAMED: usize = 5;
+
 /// Text on one line, without what moves a cursor or turns the direction of writing: names and reasons may
 /// hold anything, and XML forbids most control characters altogether.
 pub(super) fn clean(text: &str) -> String {
@@ -217,19 +220,24 @@ pub(super) fn change_in_full(finding: &Finding) -> Option<String> {
 
 /// What the base against itself showed.
 pub(super) fn control(control: &Control) -> String {
-    let largest = share(control.largest_shift);
-    match control.alarms.len() {
-        0 => format!(
-            "base against itself (A/A): none of {} metrics came out different, the largest shift was \
-             {largest}",
-            control.judged
-        ),
-        alarms => format!(
-            "base against itself (A/A): {alarms} of {} metrics came out different, though nothing \
-             differs, by up to {largest}: no paired verdict holds",
-            control.judged
-        ),
+    let (judged, largest) = (control.judged, share(control.largest_shift));
+    if control.alarms.is_empty() {
+        return format!(
+            "base against itself (A/A): none of {judged} metrics came out different, the largest shift was \
+             {largest}"
+        );
     }
+    let mut names: Vec<String> = control.alarms.iter().take(ALARMS_NAMED).map(name).collect();
+    let others = control.alarms.len() - names.len();
+    if others > 0 {
+        names.push(format!("{others} more"));
+    }
+    format!(
+        "base against itself (A/A): {} of {judged} metrics came out different, though nothing differs, by up \
+         to {largest}, so no paired verdict holds: {}",
+        control.alarms.len(),
+        names.join(", ")
+    )
 }
 
 #[cfg(test)]
@@ -257,6 +265,20 @@ mod tests {
             "safety violation: 1251 metrics judged, 5 keep the change out, 1 only told, 2 can't be told"
         );
         assert_eq!(headline(&samples::pass()), "pass: 1186 metrics judged");
+    }
+
+    #[test]
+    fn alarms_of_the_control_are_named() {
+        let found = samples::everything().tiers.remove(3).findings;
+        let alarms = [found.clone(), found].concat();
+        let told = control(&Control { judged: 32, alarms, largest_shift: 0.131 });
+        assert_eq!(
+            told,
+            "base against itself (A/A): 10 of 32 metrics came out different, though nothing differs, by up to \
+             13 %, so no paired verdict holds: commit/raft-rs cpu_ns_per_commit, commit/openraft \
+             cpu_ns_per_commit, commit/pbft cpu_ns_per_commit, commit/abd cpu_ns_per_commit, commit/abd \
+             response_ns_p99, 5 more"
+        );
     }
 
     proptest! {
