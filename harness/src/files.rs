@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::error::Category;
 use thiserror::Error;
 
+use crate::output::printable;
 use crate::results::{RunResults, SCHEMA_VERSION};
 
 /// Why a file was not written or not understood. One line that names the file.
@@ -67,6 +68,14 @@ pub enum FileError {
     /// JSON, but not a run's results.
     #[error("{}: no results of a run: {reason}", path.display())]
     WrongShape {
+        /// File.
+        path: PathBuf,
+        /// What and where, on one line.
+        reason: String,
+    },
+    /// JSON, but not the exact values of rows.
+    #[error("{}: no exact values: {reason}", path.display())]
+    NoExactValues {
         /// File.
         path: PathBuf,
         /// What and where, on one line.
@@ -165,10 +174,10 @@ pub fn parse_results(path: &Path, text: &[u8]) -> Result<RunResults, FileError> 
     serde_json::from_slice(text).map_err(|error| unread(path, &error))
 }
 
-fn unread(path: &Path, error: &serde_json::Error) -> FileError {
+/// What an error of the parser means for the file's user.
+pub(crate) fn unread(path: &Path, error: &serde_json::Error) -> FileError {
     let path = path.to_path_buf();
-    // The message may quote the file, line breaks included.
-    let reason = error.to_string().replace(['\n', '\r'], " ");
+    let reason = printable(&error.to_string());
     match error.classify() {
         Category::Eof => FileError::CutOff { path, reason },
         Category::Syntax | Category::Io => FileError::NotJson { path, reason },

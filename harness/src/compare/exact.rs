@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{RefusedRow, refusal};
-use crate::files::FileError;
+use crate::files::{self, FileError};
 use crate::results::{Class, ScenarioResult};
 use crate::scenario::Scenario;
 use crate::stats;
@@ -51,8 +51,15 @@ impl ExactValues {
             std::io::ErrorKind::NotFound => FileError::Missing { path: path.into() },
             _ => FileError::Unreadable { path: path.into(), source },
         })?;
-        serde_json::from_slice(&text)
-            .map_err(|error| FileError::NotJson { path: path.into(), reason: error.to_string() })
+        ExactValues::parse(path, &text)
+    }
+
+    /// Reads them from text; `path` names it in errors.
+    pub fn parse(path: &Path, text: &[u8]) -> Result<Self, FileError> {
+        serde_json::from_slice(text).map_err(|error| match files::unread(path, &error) {
+            FileError::WrongShape { path, reason } => FileError::NoExactValues { path, reason },
+            other => other,
+        })
     }
 
     /// The text of their file.

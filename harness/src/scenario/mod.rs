@@ -15,6 +15,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::output::printable;
+
 pub use costs::{CostsConfig, NamedCosts};
 pub use measure::{
     ExactPlan, FaultConfig, FaultKind, FaultPlan, FaultTarget, Hooks, KneeSearch, Measure, Sweep, Target,
@@ -374,7 +376,7 @@ pub(crate) fn one_line(error: &toml::de::Error, text: &str) -> String {
         None => message,
     };
     // A key of the file may hold any character, and the parser repeats it.
-    reason.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    printable(&reason)
 }
 
 impl Phase {
