@@ -3,6 +3,8 @@
 //!
 //! Each function says whether there was a value.
 
+#![allow(clippy::expect_used)]
+
 use std::fmt::{Debug, Display};
 use std::path::Path;
 
