@@ -168,7 +168,7 @@ fn looked_at(trends: &Trends) -> String {
     if *judged > 0 {
         let by_chance = quantity::count(trends.significance * *judged as f64);
         lines.push(format!(
-            "{changed} of {judged} series with enough runs changed; chance alone would make it {by_chance} at most"
+            "{changed} of {judged} series with enough runs changed; by chance alone at most {by_chance} would"
         ));
     }
     if *too_few > 0 {
