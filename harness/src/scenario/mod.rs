@@ -505,6 +505,9 @@ mod tests {
             ("duration_s = 1", "duration_s = 0", "phase 1 (steady): duration_s = 0 is outside 0.01 to 86400"),
             ("name = \"a\"", "name = \"a\"\nreplicas = 0", "replicas = 0 is outside 1 to 1000"),
             ("name = \"a\"", "name = \"a/b\"", "name = a/b is outside letters"),
+            ("name = \"a\"", "name = \"a\\nb\"", "scenario `a\\nb`: name = a\\nb is outside letters"),
+            ("rate_per_s = 10", "rate_per_s = 1e300", "rate_per_s = 1e300 is outside 1 to 10000000"),
+            ("rate_per_s = 10", "rate_per_s = nan", "rate_per_s = NaN is outside 1 to 10000000"),
             (
                 "name = \"a\"",
                 "name = \"a\"\nreplicas = \"many\"",
