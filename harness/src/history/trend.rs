@@ -145,10 +145,9 @@ impl Trend {
     }
 
     fn worst_first(a: &Trend, b: &Trend) -> Ordering {
-        // None sorts before all numbers, and so last here.
-        let order = |badness: Option<f64>| badness.map_or(f64::NEG_INFINITY, |badness| badness);
-        let unchanged = a.changes.is_empty().cmp(&b.changes.is_empty());
-        unchanged.then_with(|| order(b.badness()).total_cmp(&order(a.badness())))
+        // What did not change comes after what became better.
+        let order = |trend: &Trend| trend.badness().unwrap_or(f64::NEG_INFINITY);
+        order(b).total_cmp(&order(a))
     }
 }
 
