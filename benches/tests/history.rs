@@ -84,7 +84,9 @@ fn without_a_run_there_is_nothing_and_it_is_said_how_to_make_one() {
     assert!(place.says("list").contains(expected));
     assert!(place.says("list").contains("`consensus-bench run` records one"));
     assert_eq!(place.says("list --format json"), "[]\n");
-    for arguments in ["show 1", "query --metric response_ns_p99", "prune", "pin 1", "unpin 1", "export"] {
+    for arguments in
+        ["show 1", "query --metric response_ns_p99", "trend", "prune", "pin 1", "unpin 1", "export"]
+    {
         assert!(place.refuses(arguments, 2).contains(expected), "{arguments}");
     }
     assert!(!place.path().join("home").exists(), "looking made something");
@@ -106,6 +108,15 @@ fn bad_input_gets_one_line_and_its_exit_code() {
         ),
         ("query --metric latency", 2, "no metric `latency`; there are: achieved_over_offered, "),
         ("query --metric response_ns_p99 --since 7", 2, "`--since 7` is no age"),
+        ("trend --metric latency", 2, "no metric `latency`; there are: achieved_over_offered, "),
+        (
+            "trend --protocol paxos",
+            2,
+            "no entry matches; there are: namespaces default; protocols openraft, raft-rs",
+        ),
+        ("trend --significance 2", 2, "`--significance 2` is outside 0.001 to 0.1"),
+        ("trend --significance NaN", 2, "`--significance NaN` is outside 0.001 to 0.1"),
+        ("trend --since 7", 2, "`--since 7` is no age"),
         ("list --namespace a/b", 2, "`a/b` is no name for a namespace"),
         ("prune --older-than week", 2, "`--older-than week` is no age"),
         ("export --output nowhere/history.json", 1, "nowhere/history.json: can't be written"),
@@ -121,6 +132,24 @@ fn bad_input_gets_one_line_and_its_exit_code() {
         assert!(error.contains("history.sqlite: no database; move this file away, and"), "{error}");
     }
     assert_eq!(text(&std::fs::read(other.database()).unwrap()), "These are not the bytes of a database.");
+}
+
+#[test]
+fn a_trend_says_how_many_runs_it_needs() {
+    let place = Place::recorded();
+    let shown = place.says("trend");
+    assert!(
+        shown.contains("series with less than the 12 runs that are needed; the longest has 1"),
+        "{shown}"
+    );
+    let shown = place.says("trend --metric response_ns_p99 --protocol raft-rs");
+    assert!(shown.contains("\n1 run; 12 are needed to find a change\n"), "{shown}");
+    let trends = place.json("trend --metric response_ns_p99 --format json");
+    assert_eq!(
+        (&trends["judged"], &trends["too_few"], &trends["entries"]),
+        (&0.into(), &2.into(), &2.into())
+    );
+    assert_eq!(trends["trends"][0]["changes"], serde_json::json!([]));
 }
 
 #[test]

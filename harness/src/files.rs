@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use thiserror::Error;
 
+use crate::output::printable;
 use crate::results::{RunResults, SCHEMA_VERSION};
 
 /// Why a file was not written or not understood. One line that names the file.
@@ -191,8 +192,8 @@ impl Document {
     }
 
     fn unread(self, path: &Path, error: &serde_json::Error) -> FileError {
-        // The message may quote the file, line breaks included.
-        let reason = error.to_string().replace(['\n', '\r'], " ");
+        // The message may quote the file, control characters included.
+        let reason = printable(&error.to_string());
         match error.classify() {
             Category::Eof => FileError::CutOff { path: path.into(), reason },
             Category::Syntax | Category::Io => FileError::NotJson { path: path.into(), reason },

@@ -1,6 +1,7 @@
 //! `consensus-bench history`: what earlier runs measured.
 
 mod text;
+mod trend;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -56,6 +57,10 @@ pub(super) enum HistoryCommand {
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
+    /// Shows where metrics changed their level over many runs, the worst change first
+    #[command(after_help = "Examples: consensus-bench history trend, consensus-bench history trend \
+                            --metric response_ns_p99 --protocol raft-rs --scenario high_load")]
+    Trend(trend::TrendArguments),
     /// Removes entries that have expired, or that are older than an age; never pinned ones
     #[command(after_help = "Example: consensus-bench history prune --older-than 30d --dry-run")]
     Prune {
@@ -123,6 +128,10 @@ pub(super) enum HistoryCommandError {
     Age { flag: &'static str, text: String },
     #[error("no run was recorded yet ({} is not there); `consensus-bench run` records one", path.display())]
     NothingRecorded { path: PathBuf },
+    #[error("{0}")]
+    NoMatch(String),
+    #[error("`--significance {0}` is outside 0.001 to 0.1")]
+    Significance(f64),
     #[error(transparent)]
     File(#[from] FileError),
     #[error("history as JSON: {0}")]
@@ -153,6 +162,7 @@ pub(super) fn run(command: HistoryCommand) -> Result<u8, HistoryCommandError> {
         HistoryCommand::Query { metric, filters, limit, format } => {
             query(&metric, &filters.filter(limit)?, format)?;
         }
+        HistoryCommand::Trend(arguments) => trend::run(&arguments)?,
         HistoryCommand::Prune { older_than, dry_run } => prune(older_than.as_deref(), dry_run)?,
         HistoryCommand::Pin { id } => {
             let id: EntryId = id.parse()?;

@@ -15,6 +15,7 @@ mod refusal;
 mod text;
 
 pub use exact::{ExactChange, ExactComparison, ExactValues, compare_exact, compare_run_exact, row_of};
+pub(crate) use refusal::same_scenario;
 
 /// What [`compare`] found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

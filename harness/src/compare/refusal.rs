@@ -24,7 +24,7 @@ pub(super) fn check(a: Row, b: Row) -> Result<(), String> {
 }
 
 /// An error says what differs. What a scenario says about itself changes nothing that is measured.
-pub(super) fn same_scenario(a: &Scenario, b: &Scenario) -> Result<(), String> {
+pub(crate) fn same_scenario(a: &Scenario, b: &Scenario) -> Result<(), String> {
     let silent = |scenario: &Scenario| Scenario { about: String::new(), ..scenario.clone() };
     same("scenario", &silent(a), &silent(b))
 }

@@ -10,6 +10,7 @@ use thiserror::Error;
 use toml::{Table, Value};
 
 use super::report::{Effect, Tier};
+use crate::output::printable;
 use crate::scenario::one_line;
 
 /// The policy that ships with the harness, for workspaces without one of their own.
@@ -240,7 +241,7 @@ impl Policy {
         }
         let policy: Policy = whole.try_into().map_err(|error: toml::de::Error| {
             // Without a place in the text, which is not whole; it names the key instead.
-            not_understood(error.to_string().split_whitespace().collect::<Vec<_>>().join(" "))
+            not_understood(printable(&error.to_string()).split_whitespace().collect::<Vec<_>>().join(" "))
         })?;
         policy.check(path)?;
         Ok(policy)
@@ -322,6 +323,9 @@ impl Rule {
         let is_target = self.at_most.is_some() || self.at_least.is_some();
         if is_target && self.tier != Some(Tier::Targets) {
             return Err("`at_most` and `at_least` go with tier = \"targets\"".into());
+        }
+        if [self.at_most, self.at_least].into_iter().flatten().any(|target| !target.is_finite()) {
+            return Err("`at_most` and `at_least` are finite numbers".into());
         }
         if !is_target && self.effect.is_none() && self.tolerance.is_none() && self.owner.is_none() {
             return Err("it says nothing: give it an effect, a tolerance, an owner or a target".into());
@@ -412,6 +416,7 @@ mod tests {
                 "[paired\n",
                 "[[rule]]\nmetric = \"x\"",
                 "[[rule]]\nmetric = \"x\"\nat_most = 3",
+                "[[rule]]\ntier = \"targets\"\nat_most = nan",
                 "[[rule]]\neffect = \"warn\"",
                 "[[rule]]\nmetrik = \"x\"",
                 "rule = 3",

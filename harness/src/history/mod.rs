@@ -22,10 +22,14 @@ mod error;
 mod export;
 mod query;
 mod schema;
+mod series;
+mod trend;
 
 pub use error::HistoryError;
 pub use export::{ExportFormat, timestamp};
 pub use query::{Entry, Filter, Point, Summary};
+pub use series::{AllSeries, Observation, Series, SeriesOptions};
+pub use trend::{Change, DEFAULT_SIGNIFICANCE, Direction, MOST_OBSERVATIONS, Trend, Trends};
 
 /// How long an entry is kept unless something else is asked for.
 pub const DEFAULT_RETENTION: Duration = Duration::from_secs(7 * 24 * 60 * 60);

@@ -6,6 +6,7 @@ use rusqlite::{Row, ToSql, named_params};
 use serde::Serialize;
 
 use super::{EntryId, History, HistoryError};
+use crate::output::printable;
 use crate::results::{SCHEMA_VERSION, ScenarioResult};
 
 /// Which entries are meant; by default all.
@@ -87,7 +88,7 @@ pub struct Point {
 }
 
 /// The columns of a [`Summary`], in the order of [`summary`].
-const SUMMARY: &str = "entries.id, namespace, key, scenario, protocol, run_id, recorded_unix_ms, \
+pub(super) const SUMMARY: &str = "entries.id, namespace, key, scenario, protocol, run_id, recorded_unix_ms, \
     expires_unix_ms, pinned, commit_id, fingerprint, outcome, disturbed, \
     (SELECT value FROM metrics WHERE entry = entries.id AND name = 'throughput_per_s'), \
     (SELECT value FROM metrics WHERE entry = entries.id AND name = 'response_ns_p99')";
@@ -96,7 +97,7 @@ const SUMMARY: &str = "entries.id, namespace, key, scenario, protocol, run_id, r
 const SUMMARY_COLUMNS: usize = 15;
 
 /// What a [`Filter`] means, newest first. No limit is a negative one.
-const FILTERED: &str = "(:namespace IS NULL OR namespace = :namespace) \
+pub(super) const FILTERED: &str = "(:namespace IS NULL OR namespace = :namespace) \
     AND (:protocol IS NULL OR protocol = :protocol) \
     AND (:scenario IS NULL OR scenario = :scenario) \
     AND (:since IS NULL OR recorded_unix_ms >= :since) \
@@ -161,7 +162,7 @@ impl History {
         self.names("SELECT DISTINCT scenario FROM entries ORDER BY scenario")
     }
 
-    fn check_metric(&self, metric: &str) -> Result<(), HistoryError> {
+    pub(super) fn check_metric(&self, metric: &str) -> Result<(), HistoryError> {
         let names = self.metric_names()?;
         if names.iter().any(|name| name == metric) {
             return Ok(());
@@ -184,7 +185,7 @@ impl History {
         read().map_err(|source| self.failed(source))
     }
 
-    fn select<T>(
+    pub(super) fn select<T>(
         &self,
         sql: &str,
         filter: &Filter,
@@ -230,7 +231,7 @@ fn summary(row: &Row<'_>) -> rusqlite::Result<Summary> {
     })
 }
 
-fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
+pub(super) fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
     Ok((summary(row)?, row.get(SUMMARY_COLUMNS)?, row.get(SUMMARY_COLUMNS + 1)?))
 }
 
@@ -245,15 +246,13 @@ fn point(row: &Row<'_>) -> rusqlite::Result<Point> {
     })
 }
 
-fn entry((summary, schema, result): Stored) -> Result<Entry, HistoryError> {
+pub(super) fn entry((summary, schema, result): Stored) -> Result<Entry, HistoryError> {
     let id = summary.id;
     if schema > SCHEMA_VERSION {
         return Err(HistoryError::LaterResult { id, found: schema });
     }
-    // The message may quote the text, line breaks included.
-    let one_line = |error: serde_json::Error| error.to_string().replace(['\n', '\r'], " ");
     let result = serde_json::from_str(&result)
-        .map_err(|error| HistoryError::BadResult { id, reason: one_line(error) })?;
+        .map_err(|error| HistoryError::BadResult { id, reason: printable(&error.to_string()) })?;
     Ok(Entry { summary, result })
 }
 

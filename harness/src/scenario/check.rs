@@ -6,6 +6,7 @@ use super::{
     VirtualFaultPlan,
 };
 
+use crate::output::{printable, shown};
 use crate::topology;
 
 /// Intervals of one phase, at most.
@@ -13,7 +14,7 @@ const MOST_INTERVALS: f64 = 500.0;
 
 /// Checks a scenario; `file` names it in errors.
 pub(super) fn check(file: &str, scenario: &Scenario) -> Result<(), ScenarioError> {
-    Checker { file, scenario: &scenario.name }.check(scenario)
+    Checker { file, scenario: &shown(&scenario.name) }.check(scenario)
 }
 
 struct Checker<'a> {
@@ -151,7 +152,7 @@ impl Checker<'_> {
             file: self.file.into(),
             scenario: self.scenario.into(),
             key,
-            reason: error.to_string(),
+            reason: printable(&error.to_string()),
         })
     }
 
@@ -266,7 +267,9 @@ impl Checker<'_> {
         high: f64,
         allowed: &'static str,
     ) -> Result<(), ScenarioError> {
-        self.require((low..=high).contains(&value), key, value, allowed)
+        // The exponent keeps 1e300 short.
+        let text = if value.abs() < 1e15 { value.to_string() } else { format!("{value:e}") };
+        self.require((low..=high).contains(&value), key, text, allowed)
     }
 
     fn require(
@@ -283,7 +286,7 @@ impl Checker<'_> {
             file: self.file.into(),
             scenario: self.scenario.into(),
             key: key.into(),
-            value: value.to_string(),
+            value: shown(&value.to_string()),
             allowed,
         })
     }

@@ -15,6 +15,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::output::printable;
+
 pub use costs::{CostsConfig, NamedCosts};
 pub use measure::{
     ExactPlan, FaultConfig, FaultKind, FaultPlan, FaultTarget, Hooks, KneeSearch, Measure, Sweep, Target,
@@ -377,7 +379,7 @@ pub(crate) fn one_line(error: &toml::de::Error, text: &str) -> String {
         None => message,
     };
     // A key of the file may hold any character, and the parser repeats it.
-    reason.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    printable(&reason)
 }
 
 impl Phase {
@@ -506,6 +508,9 @@ mod tests {
             ("duration_s = 1", "duration_s = 0", "phase 1 (steady): duration_s = 0 is outside 0.01 to 86400"),
             ("name = \"a\"", "name = \"a\"\nreplicas = 0", "replicas = 0 is outside 1 to 1000"),
             ("name = \"a\"", "name = \"a/b\"", "name = a/b is outside letters"),
+            ("name = \"a\"", "name = \"a\\nb\"", "scenario `a\\nb`: name = a\\nb is outside letters"),
+            ("rate_per_s = 10", "rate_per_s = 1e300", "rate_per_s = 1e300 is outside 1 to 10000000"),
+            ("rate_per_s = 10", "rate_per_s = nan", "rate_per_s = NaN is outside 1 to 10000000"),
             (
                 "name = \"a\"",
                 "name = \"a\"\nreplicas = \"many\"",

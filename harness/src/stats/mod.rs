@@ -1,6 +1,7 @@
 //! Statistics: pure functions over samples, in one place.
 
 mod bootstrap;
+mod change_points;
 mod harmonic;
 mod hodges_lehmann;
 mod holm;
@@ -14,6 +15,7 @@ mod theil_sen;
 mod usl;
 
 pub use bootstrap::{INTERVAL_LEVEL, bootstrap_interval};
+pub use change_points::{ChangePoint, FEWEST_BETWEEN, FEWEST_VALUES, PERMUTATIONS, change_points};
 pub use harmonic::harmonic_mean;
 pub use hodges_lehmann::hodges_lehmann;
 pub use holm::holm;

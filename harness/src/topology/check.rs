@@ -1,9 +1,7 @@
 //! Shapes and ranges of a topology, with errors that name file, key and mend on one line.
 
 use super::{PerLink, Topology, TopologyError};
-
-/// Characters of a faulty name that an error shows.
-const SHOWN_CHARACTERS: usize = 40;
+use crate::output::shown;
 
 /// What names of topologies and regions are made of: they stand in file names and in tables.
 const NAME: &str = "letters, digits, `_` and `-`";
@@ -137,9 +135,4 @@ impl Checker<'_> {
 
 fn is_name(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
-}
-
-/// A name as far as an error shows it, on one line whatever it is made of.
-fn shown(name: &str) -> String {
-    name.chars().take(SHOWN_CHARACTERS).flat_map(char::escape_debug).collect()
 }

@@ -4,6 +4,7 @@
 mod explore;
 mod heap;
 mod history;
+mod parsers;
 mod run;
 mod schema;
 mod suite;

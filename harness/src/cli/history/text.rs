@@ -81,7 +81,7 @@ pub(super) fn entry(Entry { summary, result }: &Entry, now_ms: i64) -> String {
 }
 
 /// A table of words, with the given columns of numbers.
-fn left_table(heads: &[&str], numbers: &[usize]) -> Table {
+pub(super) fn left_table(heads: &[&str], numbers: &[usize]) -> Table {
     let mut table = empty_table(heads, false);
     for column in table.column_iter_mut() {
         let is_number = numbers.contains(&column.index);
@@ -92,7 +92,12 @@ fn left_table(heads: &[&str], numbers: &[usize]) -> Table {
 
 /// To the second: `2026-11-21T11:45:00Z`.
 fn when(entry: &Summary) -> String {
-    let exact = timestamp(entry.recorded_unix_ms);
+    seconds(entry.recorded_unix_ms)
+}
+
+/// A time to the second.
+pub(super) fn seconds(unix_ms: i64) -> String {
+    let exact = timestamp(unix_ms);
     exact.split_once('.').map_or(exact.clone(), |(seconds, _)| format!("{seconds}Z"))
 }
 
@@ -140,7 +145,7 @@ fn interval(name: &str, lower: Option<f64>, upper: Option<f64>, unit: &str) -> S
 }
 
 /// The name without the fault it belongs to.
-fn base(name: &str) -> &str {
+pub(super) fn base(name: &str) -> &str {
     name.rsplit('/').next().unwrap_or(name)
 }
 

@@ -1,0 +1,9 @@
+//! The committed exact values.
+#![no_main]
+
+use consensus_bench_fuzz::promise;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    promise::exact(bytes);
+});

@@ -1,0 +1,9 @@
+//! Results of a run, and so baselines and what the history holds.
+#![no_main]
+
+use consensus_bench_fuzz::promise;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    promise::results(bytes);
+});
