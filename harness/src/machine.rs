@@ -53,6 +53,14 @@ impl CpuTimes {
     }
 }
 
+impl CpuTimes {
+    /// By all threads but the calling one. The two clocks are read one after the other, so what others spent
+    /// may come out a little too small, and never below nothing.
+    pub fn others_ns(self) -> u64 {
+        self.process_ns.saturating_sub(self.thread_ns)
+    }
+}
+
 impl Sub for CpuTimes {
     type Output = CpuTimes;
 

@@ -131,7 +131,7 @@ fn measure_cell(closed: &ClosedStage, cell: FittedCell, design: &Design) -> Resu
         // The calling thread only waits. Where the system counts no CPU time, wall time stands for it:
         // in a closed loop in memory the cluster's thread never sleeps.
         let spent = CpuTimes::now().zip(started).map(|(now, before)| now - before);
-        let spent_ns = spent.map_or(took.as_nanos() as u64, |spent| spent.process_ns - spent.thread_ns);
+        let spent_ns = spent.map_or(took.as_nanos() as u64, |spent| spent.others_ns());
         per_commit.push(spent_ns as f64 / commands as f64);
     }
     let after = closed.stage().observe()?;

@@ -2,10 +2,10 @@
 
 use clap::Subcommand;
 
+use super::gate::workspace_policy;
 use super::{CliError, step_line, store};
 use crate::compare::{ExactValues, row_of};
 use crate::exit::EXIT_OK;
-use crate::gate::policy::Policy;
 use crate::gate::{Counted, GateError};
 use crate::output::say;
 use crate::results::Outcome;
@@ -90,8 +90,8 @@ pub(super) fn baseline(suite: &Suite, command: BaselineCommand) -> Result<u8, Cl
 fn commit_counts(suite: &Suite, store: &Store, protocols: &[String]) -> Result<u8, CliError> {
     let line = step_line();
     let progress = |what: &str| line.set_message(what.to_string());
-    let counted =
-        Counted::all(&suite.select(protocols)?, &Policy::shipped().map_err(GateError::from)?, progress)?;
+    let (policy, _) = workspace_policy(store, None).map_err(GateError::from)?;
+    let counted = Counted::all(&suite.select(protocols)?, &policy, progress)?;
     line.finish_and_clear();
     // Half of the counts would look like the loss of the other half.
     if let Some(broken) = counted.results.iter().find(|result| result.outcome != Outcome::Completed) {

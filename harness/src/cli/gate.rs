@@ -8,8 +8,7 @@ use thiserror::Error;
 
 use super::step_line;
 use crate::exit::{EXIT_TOOL, EXIT_USAGE};
-use crate::files::{FileError, write_atomically};
-use crate::gate::output::{OutputFormat, render};
+use crate::gate::output::{OutputError, OutputFormat, render, write};
 use crate::gate::policy::{Policy, PolicyError};
 use crate::gate::report::{GateReport, Tier};
 use crate::gate::{GateError, GateOptions, Programs, run_gate, run_pair};
@@ -94,17 +93,19 @@ pub(super) enum GateCommandError {
     #[error(transparent)]
     Gate(#[from] GateError),
     #[error(transparent)]
-    File(#[from] FileError),
-    #[error("the report as text: {0}")]
-    Render(String),
+    Output(#[from] OutputError),
+    #[error("--write: {}: {source}", path.display())]
+    Folder { path: PathBuf, source: std::io::Error },
 }
 
 impl GateCommandError {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
-            GateCommandError::Suite(_) | GateCommandError::Policy(_) => EXIT_USAGE,
+            GateCommandError::Suite(_) | GateCommandError::Policy(_) | GateCommandError::Folder { .. } => {
+                EXIT_USAGE
+            }
             GateCommandError::Gate(error) => error.exit_code(),
-            GateCommandError::File(_) | GateCommandError::Render(_) => EXIT_TOOL,
+            GateCommandError::Output(_) => EXIT_TOOL,
         }
     }
 }
@@ -113,7 +114,7 @@ impl Gate {
     pub(super) fn run(&self, suite: &Suite) -> Result<u8, GateCommandError> {
         let suite = suite.select(&self.judging.protocol)?;
         let store = Store::from_environment(&machine::describe().fingerprint);
-        let (policy, policy_path) = self.judging.policy(&store)?;
+        let (policy, policy_path) = workspace_policy(&store, self.judging.policy.as_deref())?;
         let tiers = if self.tier.is_empty() { Tier::ALL.to_vec() } else { self.tier.clone() };
         let options = GateOptions {
             tiers,
@@ -132,7 +133,7 @@ impl PairPrograms {
     pub(super) fn run(&self, suite: &Suite) -> Result<u8, GateCommandError> {
         let suite = suite.select(&self.judging.protocol)?;
         let store = Store::from_environment(&machine::describe().fingerprint);
-        let (policy, policy_path) = self.judging.policy(&store)?;
+        let (policy, policy_path) = workspace_policy(&store, self.judging.policy.as_deref())?;
         let options = GateOptions {
             tiers: vec![Tier::Paired],
             protocols: self.judging.protocol.clone(),
@@ -148,20 +149,15 @@ impl PairPrograms {
 }
 
 impl Judging {
-    /// The policy, and how to call it in an error.
-    fn policy(&self, store: &Store) -> Result<(Policy, PathBuf), PolicyError> {
-        let workspace = store.committed.as_deref().and_then(Path::parent);
-        let own = workspace.map(|root| root.join(POLICY_PATH)).filter(|path| path.is_file());
-        match self.policy.clone().or(own) {
-            Some(path) => Ok((Policy::read(&path)?, path)),
-            None => Ok((Policy::shipped()?, "policy.toml".into())),
-        }
-    }
-
     fn report(
         &self,
         judge: impl FnOnce(&(dyn Fn(&str) + Sync)) -> Result<GateReport, GateError>,
     ) -> Result<u8, GateCommandError> {
+        // Minutes of judging must not end in a report that has nowhere to go.
+        for folder in self.write.iter().filter_map(|output| output.path.parent()) {
+            std::fs::create_dir_all(folder)
+                .map_err(|source| GateCommandError::Folder { path: folder.into(), source })?;
+        }
         if let Err(error) = interrupt::listen() {
             eprintln!("Ctrl-C will leave worktrees behind: {error}");
         }
@@ -169,13 +165,24 @@ impl Judging {
         let report = judge(&|what| line.set_message(what.to_string()));
         line.finish_and_clear();
         let report = report?;
-        let text =
-            |format| render(&report, format).map_err(|error| GateCommandError::Render(error.to_string()));
         for output in &self.write {
-            write_atomically(&output.path, text(output.format)?.as_bytes())?;
+            write(&report, output.format, &output.path)?;
         }
-        say!("{}", text(self.format)?.trim_end());
+        say!("{}", render(&report, self.format)?.trim_end());
         Ok(report.verdict.exit_code(self.strict))
+    }
+}
+
+/// The policy that is given, that of the workspace, or the one that ships; and how to call it in an error.
+pub(super) fn workspace_policy(
+    store: &Store,
+    given: Option<&Path>,
+) -> Result<(Policy, PathBuf), PolicyError> {
+    let workspace = store.committed.as_deref().and_then(Path::parent);
+    let own = workspace.map(|root| root.join(POLICY_PATH)).filter(|path| path.is_file());
+    match given.map(Path::to_path_buf).or(own) {
+        Some(path) => Ok((Policy::read(&path)?, path)),
+        None => Ok((Policy::shipped()?, "policy.toml".into())),
     }
 }
 

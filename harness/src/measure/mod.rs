@@ -92,7 +92,7 @@ pub fn interval(record: &IntervalRecord, phase_start_ns: u64) -> Interval {
         p95_ns: recorder.response.value_at_quantile(0.95),
         p99_ns: recorder.response.value_at_quantile(0.99),
         p50_ns: recorder.response.value_at_quantile(0.5),
-        cpu_ns: record.cpu.map(|cpu| cpu.process_ns.saturating_sub(cpu.thread_ns)),
+        cpu_ns: record.cpu.map(|cpu| cpu.others_ns()),
         messages: protocol.messages,
         bytes: protocol.bytes,
         syncs: spent.syncs,
@@ -239,7 +239,7 @@ impl PhaseTotals<'_> {
                 "cpu_ns_per_commit",
                 "ns",
                 (Better::Lower, Class::Cpu),
-                |block| cpu(block, |cpu| cpu.process_ns.saturating_sub(cpu.thread_ns)),
+                |block| cpu(block, |cpu| cpu.others_ns()),
                 commits,
             ),
             self.ratio(

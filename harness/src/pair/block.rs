@@ -88,7 +88,7 @@ pub fn measure_block(
         let took = closed.round(spec.clients, per_part, LIMIT)?;
         let spent = CpuTimes::now().zip(before).map(|(now, before)| now - before);
         // The calling thread only waits.
-        cpu.extend(spent.map(|spent| (spent.process_ns - spent.thread_ns) as f64 / per_part as f64));
+        cpu.extend(spent.map(|spent| spent.others_ns() as f64 / per_part as f64));
         throughput.push(per_part as f64 / took.as_secs_f64().max(f64::MIN_POSITIVE));
         lasted += took;
     }

@@ -120,7 +120,9 @@ fn run_block(arm: &Arm, spec: &BlockSpec) -> Result<Block, PairError> {
         .map_err(|source| PairError::NotStarted { program: arm.program.clone(), source })?;
     let last_line = |bytes: &[u8]| {
         let text = String::from_utf8_lossy(bytes);
-        text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it printed nothing").to_string()
+        // What a panic ends in says nothing about it.
+        let told = |line: &&str| !line.trim().is_empty() && !line.starts_with("note: ");
+        text.lines().rev().find(told).unwrap_or("it printed nothing").to_string()
     };
     if !output.status.success() {
         let reason = last_line(&output.stderr);

@@ -122,7 +122,7 @@ fn closed_block(
     }
     let mut values = vec![(Quantity::Throughput, commands as f64 / took.as_secs_f64())];
     // The calling thread only waits.
-    let spent_ns = cpu.map(|cpu| cpu.process_ns.saturating_sub(cpu.thread_ns) as f64);
+    let spent_ns = cpu.map(|cpu| cpu.others_ns() as f64);
     values.extend(spent_ns.map(|spent_ns| (Quantity::PerCpuSecond, commands as f64 * 1e9 / spent_ns)));
     Ok(Block {
         values,
