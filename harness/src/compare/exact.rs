@@ -70,6 +70,27 @@ impl ExactValues {
     pub fn rows(&self) -> impl Iterator<Item = &str> {
         self.rows.keys().map(String::as_str)
     }
+
+    /// Names and values of a row's metrics, in order; nothing of a row that there is not.
+    pub fn metrics(&self, row: &str) -> impl Iterator<Item = (&str, f64)> {
+        self.rows.get(row).into_iter().flatten().map(|(metric, value)| (metric.as_str(), *value))
+    }
+
+    /// The value of a metric of a row.
+    pub fn get(&self, row: &str, metric: &str) -> Option<f64> {
+        self.rows.get(row)?.get(metric).copied()
+    }
+}
+
+/// From row, metric and value.
+impl FromIterator<(String, String, f64)> for ExactValues {
+    fn from_iter<I: IntoIterator<Item = (String, String, f64)>>(values: I) -> Self {
+        let mut rows: BTreeMap<String, BTreeMap<String, f64>> = BTreeMap::new();
+        for (row, metric, value) in values {
+            rows.entry(row).or_default().insert(metric, value);
+        }
+        ExactValues { rows }
+    }
 }
 
 fn row_of(result: &ScenarioResult) -> String {

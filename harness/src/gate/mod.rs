@@ -10,5 +10,6 @@
 //! | 2 paired | `paired` | CPU and wall-clock time of base and head, interleaved |
 //! | 3 targets | `targets` | thresholds of real runs |
 
+pub mod instructions;
 pub mod policy;
 pub mod report;

@@ -25,6 +25,8 @@ const HISTORY_FILE: &str = "history.sqlite";
 
 /// Exact metrics, within the committed baselines.
 const EXACT_FILE: &str = "exact.json";
+/// Instructions and allocations, within the committed baselines of a machine.
+const INSTRUCTIONS_FILE: &str = "instructions.json";
 /// What the committed exact metrics are called on the command line.
 pub const EXACT_BASELINE: &str = "exact";
 
@@ -186,10 +188,27 @@ impl Store {
     pub fn write_exact_baseline(&self, values: &ExactValues) -> Result<PathBuf, StoreError> {
         let folder = self.committed.as_ref().ok_or(StoreError::NoExactBaseline)?;
         let path = folder.join(EXACT_FILE);
-        let text = values
-            .to_text()
-            .map_err(|error| FileError::NotJson { path: path.clone(), reason: error.to_string() })?;
-        files::write_atomically(&path, text.as_bytes())?;
+        write_values(&path, values)?;
+        Ok(path)
+    }
+
+    /// The committed counts of instructions and allocations of this machine: the compiler decides them, so
+    /// others have their own. None when there are none yet.
+    pub fn instructions_baseline(&self) -> Result<Option<ExactValues>, StoreError> {
+        let path = self.committed_baselines().ok_or(StoreError::NoWorkspace)?.join(INSTRUCTIONS_FILE);
+        match ExactValues::read(&path) {
+            Ok(values) => Ok(Some(values)),
+            Err(FileError::Missing { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Replaces the committed counts of instructions and allocations of this machine.
+    pub fn write_instructions_baseline(&self, values: &ExactValues) -> Result<PathBuf, StoreError> {
+        let folder = self.committed_baselines().ok_or(StoreError::NoWorkspace)?;
+        std::fs::create_dir_all(&folder).map_err(|source| folder_error("make", &folder, source))?;
+        let path = folder.join(INSTRUCTIONS_FILE);
+        write_values(&path, values)?;
         Ok(path)
     }
 
@@ -272,6 +291,13 @@ fn workspace_above(start: &Path) -> Option<PathBuf> {
 fn is_plain(name: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     !name.is_empty() && name.len() <= 100 && !name.starts_with('.') && name.chars().all(allowed)
+}
+
+fn write_values(path: &Path, values: &ExactValues) -> Result<(), FileError> {
+    let text = values
+        .to_text()
+        .map_err(|error| FileError::NotJson { path: path.into(), reason: error.to_string() })?;
+    files::write_atomically(path, text.as_bytes())
 }
 
 fn folder_error(doing: &'static str, path: &Path, source: std::io::Error) -> StoreError {
