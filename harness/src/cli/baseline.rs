@@ -6,6 +6,8 @@ use super::gate::workspace_policy;
 use super::{CliError, step_line, store};
 use crate::compare::{ExactValues, row_of};
 use crate::exit::EXIT_OK;
+use crate::gate::instructions::measure;
+use crate::gate::source::Repository;
 use crate::gate::{Counted, GateError};
 use crate::output::say;
 use crate::results::Outcome;
@@ -43,6 +45,8 @@ pub(super) enum BaselineCommand {
         #[arg(long, value_delimiter = ',')]
         protocol: Vec<String>,
     },
+    /// Counts instructions and allocations of this workspace and commits them for this machine
+    Instructions,
     /// Removes a local baseline
     Rm {
         /// Which baseline
@@ -82,6 +86,14 @@ pub(super) fn baseline(suite: &Suite, command: BaselineCommand) -> Result<u8, Cl
             store.promote(&name)?.iter().for_each(|path| say!("{}", path.display()));
         }
         BaselineCommand::Exact { protocol } => return commit_counts(suite, &store, &protocol),
+        BaselineCommand::Instructions => {
+            let line = step_line();
+            line.set_message("instructions");
+            let root = Repository::here().map_err(GateError::from)?.root;
+            let counted = measure(&root, &store.home.join("instructions-target")).map_err(GateError::from)?;
+            line.finish_and_clear();
+            say!("{}", store.write_instructions_baseline(&counted)?.display());
+        }
         BaselineCommand::Rm { name } => store.remove(&name)?,
     }
     Ok(EXIT_OK)

@@ -120,6 +120,16 @@ impl ExactValues {
     }
 }
 
+impl FromIterator<(String, String, f64)> for ExactValues {
+    fn from_iter<I: IntoIterator<Item = (String, String, f64)>>(values: I) -> Self {
+        let mut rows: BTreeMap<String, BTreeMap<String, f64>> = BTreeMap::new();
+        for (row, metric, value) in values {
+            rows.entry(row).or_default().insert(metric, value);
+        }
+        ExactValues::from(rows)
+    }
+}
+
 /// The name of a result's row.
 pub fn row_of(result: &ScenarioResult) -> String {
     let (scenario, protocol) = (&result.scenario, &result.protocol);

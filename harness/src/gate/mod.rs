@@ -11,6 +11,7 @@
 //! | 3 targets | `targets` | thresholds of real runs |
 
 mod exact;
+pub mod instructions;
 pub mod output;
 mod paired;
 pub mod policy;

@@ -8,6 +8,7 @@ use std::time::Instant;
 use thiserror::Error;
 
 use super::exact::{Counted, count, judge_counts, scenarios_of};
+use super::instructions::{self, InstructionsError};
 use super::paired::{Contest, judge_contest};
 use super::policy::{Policy, PolicyError};
 use super::report::{
@@ -17,6 +18,7 @@ use super::report::{
 use super::safety::judge_safety;
 use super::source::{Repository, SourceError, Worktree};
 use super::targets::judge_targets;
+use super::values::Reference;
 use crate::compare::ExactValues;
 use crate::exit::{EXIT_BASELINE, EXIT_TOOL, EXIT_USAGE, exit_code_of, exit_code_of_file};
 use crate::explore::ExploreError;
@@ -84,6 +86,9 @@ pub enum GateError {
     /// There are no blocks.
     #[error(transparent)]
     Pair(#[from] PairError),
+    /// Instructions can't be counted.
+    #[error(transparent)]
+    Instructions(#[from] InstructionsError),
     /// The base can't count.
     #[error("the base's binary can't count: {0}")]
     BaseCounts(String),
@@ -123,12 +128,12 @@ pub fn run_gate(
     options: &GateOptions,
     progress: impl Fn(&str) + Sync,
 ) -> Result<GateReport, GateError> {
-    let mut gate = Gate { suite, store, options, base: None, built: None, notes: Vec::new() };
+    let mut gate = Gate { suite, store, options, base: None, trees: None, built: None, notes: Vec::new() };
     if let Some(name) = &options.base {
         let repository = Repository::here()?;
         let commit = repository.commit(name)?;
-        let needs_build = options.tiers.contains(&Tier::Paired) && options.policy.runs(Tier::Paired);
-        if needs_build {
+        let of_commits = [Tier::Instructions, Tier::Paired];
+        if options.tiers.iter().any(|tier| of_commits.contains(tier) && options.policy.runs(*tier)) {
             repository.check_clean()?;
         }
         let head = repository.commit("HEAD")?;
@@ -180,10 +185,9 @@ pub fn run_pair(
         base: copy(&programs.base, BASE)?,
         copy: copy(&programs.base, "copy")?,
         head: copy(&programs.head, HEAD)?,
-        _trees: None,
     };
     let side = |path: &Path| Side { name: path.display().to_string(), commit: None };
-    let gate = Gate { suite, store, options, base: None, built: Some(built), notes: Vec::new() };
+    let gate = Gate { suite, store, options, base: None, trees: None, built: Some(built), notes: Vec::new() };
     let started = Instant::now();
     let paired = gate.contest(&progress)?;
     let tiers = vec![TierReport { seconds: started.elapsed().as_secs_f64(), ..paired }];
@@ -207,12 +211,11 @@ struct Base {
     head: String,
 }
 
-/// Programs of both commits, and their source, which goes with this.
+/// Programs of both commits.
 struct Built {
     base: PathBuf,
     copy: PathBuf,
     head: PathBuf,
-    _trees: Option<[Worktree; 2]>,
 }
 
 struct Gate<'a> {
@@ -220,6 +223,8 @@ struct Gate<'a> {
     store: &'a Store,
     options: &'a GateOptions,
     base: Option<Base>,
+    /// The sources of base and head, which go with this.
+    trees: Option<[Worktree; 2]>,
     built: Option<Built>,
     notes: Vec<String>,
 }
@@ -229,7 +234,7 @@ impl Gate<'_> {
         match tier {
             Tier::Safety => self.safety(progress),
             Tier::Exact => self.exact(progress),
-            Tier::Instructions => Ok(not_run(tier, "not built yet".into(), false)),
+            Tier::Instructions => self.instructions(progress),
             Tier::Paired => self.paired(progress),
             Tier::Targets => self.targets(progress),
         }
@@ -299,6 +304,47 @@ impl Gate<'_> {
         Ok(self.of_this_suite(ExactValues::of(&results)))
     }
 
+    fn instructions(&mut self, progress: &impl Fn(&str)) -> Result<TierReport, GateError> {
+        let policy = &self.options.policy;
+        if !instructions::has_valgrind() {
+            return Ok(TierReport { status: instructions::not_run(policy), ..ran(Tier::Instructions) });
+        }
+        let Ok(repository) = Repository::here() else {
+            let reason = "the sources are not here: it counts what is built from a repository of git".into();
+            return Ok(not_run(Tier::Instructions, reason, policy.instructions.required));
+        };
+        let folder = self.folder();
+        let target = |side: &str| folder.join(format!("{side}-target"));
+        let (old, reference) = if self.base.is_some() {
+            self.check_out()?;
+            let Some([base, _]) = &self.trees else { return Ok(ran(Tier::Instructions)) };
+            progress("instructions of the base");
+            match instructions::measure(&base.folder, &target(BASE)) {
+                Err(error @ InstructionsError::NoBenches { .. }) => {
+                    return Ok(not_run(Tier::Instructions, error.to_string(), policy.instructions.required));
+                }
+                counted => (counted?, Reference::Base),
+            }
+        } else {
+            let command = "cargo consensus-bench baseline instructions";
+            let Some(committed) = self.store.instructions_baseline()? else {
+                let reason =
+                    format!("no counts of this machine are committed: give a `--base`, or `{command}`");
+                return Ok(not_run(Tier::Instructions, reason, policy.instructions.required));
+            };
+            (committed, Reference::Committed(command))
+        };
+        progress("instructions");
+        let new = match &self.trees {
+            Some([_, head]) => instructions::measure(&head.folder, &target(HEAD))?,
+            None => instructions::measure(&repository.root, &target(HEAD))?,
+        };
+        let (old, new) = (self.of_this_suite(old), self.of_this_suite(new));
+        policy.check_names(&self.options.policy_path, Tier::Instructions, old.metrics())?;
+        let (judged, findings) = instructions::judge(&old, &new, reference, policy);
+        Ok(TierReport { judged, findings, ..ran(Tier::Instructions) })
+    }
+
     fn paired(&mut self, progress: &impl Fn(&str)) -> Result<TierReport, GateError> {
         if self.base.is_none() {
             return Ok(not_run(Tier::Paired, "there is no base: give one with `--base`".into(), false));
@@ -365,16 +411,18 @@ impl Gate<'_> {
         Ok(TierReport { judged, findings, ..ran(Tier::Targets) })
     }
 
-    /// Builds both commits, each in its own worktree and target folder, whose names are equally long: even the
-    /// length of a path can move code. The target folders stay for the next time.
-    fn build(&mut self, progress: &impl Fn(&str)) -> Result<(), GateError> {
+    fn folder(&self) -> PathBuf {
+        self.store.home.join(FOLDER)
+    }
+
+    /// Puts both commits into worktrees, whose names are equally long: even the length of a path can move code.
+    fn check_out(&mut self) -> Result<(), GateError> {
         let Some(base) = &self.base else { return Ok(()) };
-        if self.built.is_some() {
+        if self.trees.is_some() {
             return Ok(());
         }
-        let folder = self.store.home.join(FOLDER);
-        let programs = folder.join("programs");
-        std::fs::create_dir_all(&programs).map_err(|source| io(&programs, source))?;
+        let folder = self.folder();
+        std::fs::create_dir_all(&folder).map_err(|source| io(&folder, source))?;
         let tree = |side: &str, commit: &str| base.repository.worktree(commit, &folder.join(side));
         let trees = [tree(BASE, &base.commit)?, tree(HEAD, &base.head)?];
         trees[0].lend_lock_file(&trees[1])?;
@@ -384,8 +432,23 @@ impl Gate<'_> {
                     .into(),
             );
         }
+        self.trees = Some(trees);
+        Ok(())
+    }
+
+    /// Builds the program of both commits, each in a target folder of its own, which stays for the next time.
+    fn build(&mut self, progress: &impl Fn(&str)) -> Result<(), GateError> {
+        let Some(base) = &self.base else { return Ok(()) };
+        if self.built.is_some() {
+            return Ok(());
+        }
+        let folder = self.folder();
+        let programs = folder.join("programs");
+        std::fs::create_dir_all(&programs).map_err(|source| io(&programs, source))?;
+        let names = [format!("{BASE} {}", base.name), HEAD.to_string()];
+        self.check_out()?;
+        let Some(trees) = &self.trees else { return Ok(()) };
         let build = &self.options.policy.build;
-        let names = [format!("base {}", base.name), HEAD.to_string()];
         let mut built = Vec::new();
         for ((tree, name), side) in trees.iter().zip(&names).zip([BASE, HEAD]) {
             progress(&format!("building {name}"));
@@ -398,7 +461,7 @@ impl Gate<'_> {
         let copy = programs.join("copy");
         std::fs::copy(&built[0], &copy).map_err(|source| io(&copy, source))?;
         let [base, head] = [built[0].clone(), built[1].clone()];
-        self.built = Some(Built { base, copy, head, _trees: Some(trees) });
+        self.built = Some(Built { base, copy, head });
         Ok(())
     }
 }

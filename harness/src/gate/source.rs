@@ -28,7 +28,7 @@ pub enum SourceError {
     },
     /// The working tree is not what is committed.
     #[error(
-        "the working tree has changes ({file}, …): a paired run judges commits, so commit them or stash them"
+        "the working tree has changes ({file}, …): with a base, commits are judged: commit or stash them"
     )]
     Dirty {
         /// One of them.

@@ -6,6 +6,9 @@ use super::report::{Effect, Finding, FindingVerdict, Tier};
 use crate::compare::ExactValues;
 use crate::results::Better;
 
+/// Room for the rounding of a relative change, far below one in any count.
+const ROUNDING: f64 = 1e-12;
+
 /// What is known about a metric beside its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known {
@@ -90,9 +93,8 @@ fn judge_value(finding: Finding, reference: Reference<'_>) -> Option<Finding> {
         let reason = Some("this metric is gone".to_string());
         return Some(Finding { verdict: FindingVerdict::Missing, reason, ..finding });
     };
-    // Values of zero are not kept, so what comes from zero is new and what goes to it is gone.
-    let relative = (new - old) / old.abs();
-    if new == old || relative.abs() <= finding.tolerance {
+    // Of nothing, anything is too much.
+    if new == old || (new - old).abs() <= old.abs() * (finding.tolerance + ROUNDING) {
         return None;
     }
     let worse = match finding.better {
@@ -175,6 +177,27 @@ mod tests {
             ("cost/c", New),
         ];
         assert_eq!(found, expected.map(|(name, verdict)| (name.to_string(), verdict)));
+    }
+
+    #[test]
+    fn a_change_is_judged_from_just_beyond_the_tolerance_on() {
+        let one = |before, now, tolerance: &str| {
+            let side = |value| values(&[("cost/a", &[("m", value)])]);
+            let policy = Policy::parse(Path::new("p"), &format!("[exact]\ntolerance = {tolerance}")).unwrap();
+            let known = |_: &str, _: &str| Some(Known { unit: "1".into(), better: Better::Lower });
+            let judge = judge_values(Tier::Exact, &side(before), &side(now), Reference::Base, known, &policy);
+            judge.1.first().map(|finding| finding.verdict)
+        };
+        assert_eq!(one(1000.0, 1000.0, "0.01"), None);
+        assert_eq!(one(1000.0, 1010.0, "0.01"), None);
+        assert_eq!(one(1000.0, 1010.001, "0.01"), Some(FindingVerdict::Regressed));
+        assert_eq!(one(1000.0, 990.0, "0.01"), None);
+        assert_eq!(one(1000.0, 989.999, "0.01"), Some(FindingVerdict::Improved));
+        assert_eq!(one(0.0, 0.001, "0.01"), Some(FindingVerdict::Regressed));
+        assert_eq!(one(0.0, 0.0, "0.01"), None);
+        // A product that is not exact in binary: 0.07 · 1.01.
+        assert_eq!(one(0.07, 0.0707, "0.01"), None);
+        assert_eq!(one(3.0, 3.0 + 1.0 / 1024.0, "0.0"), Some(FindingVerdict::Regressed));
     }
 
     #[test]

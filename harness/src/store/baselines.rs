@@ -194,7 +194,7 @@ impl Store {
         self.home.join("baselines")
     }
 
-    fn committed_baselines(&self) -> Option<PathBuf> {
+    pub(super) fn committed_baselines(&self) -> Option<PathBuf> {
         let folder = self.committed.as_ref()?;
         is_plain(&self.fingerprint).then(|| folder.join(&self.fingerprint))
     }

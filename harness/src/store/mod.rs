@@ -25,6 +25,8 @@ const HISTORY_FILE: &str = "history.sqlite";
 
 /// Exact metrics, within the committed baselines.
 const EXACT_FILE: &str = "exact.json";
+/// Instructions and allocations, within the committed baselines of a machine.
+const INSTRUCTIONS_FILE: &str = "instructions.json";
 /// What the committed exact metrics are called on the command line.
 pub const EXACT_BASELINE: &str = "exact";
 
@@ -186,6 +188,26 @@ impl Store {
     pub fn write_exact_baseline(&self, values: &ExactValues) -> Result<PathBuf, StoreError> {
         let folder = self.committed.as_ref().ok_or(StoreError::NoExactBaseline)?;
         let path = folder.join(EXACT_FILE);
+        values.write(&path)?;
+        Ok(path)
+    }
+
+    /// The committed counts of instructions and allocations of this machine: the compiler decides them, so
+    /// others have their own. None when there are none yet.
+    pub fn instructions_baseline(&self) -> Result<Option<ExactValues>, StoreError> {
+        match ExactValues::read(&self.machine_file(INSTRUCTIONS_FILE)) {
+            Ok(values) => Ok(Some(values)),
+            Err(FileError::Missing { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Replaces the committed counts of instructions and allocations of this machine.
+    pub fn write_instructions_baseline(&self, values: &ExactValues) -> Result<PathBuf, StoreError> {
+        let path = self.machine_file(INSTRUCTIONS_FILE);
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(|source| folder_error("make", folder, source))?;
+        }
         values.write(&path)?;
         Ok(path)
     }

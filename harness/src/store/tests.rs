@@ -248,3 +248,25 @@ proptest! {
         store.remove(&reference).ok();
     }
 }
+
+#[test]
+fn counts_of_instructions_are_kept_by_machine_and_are_no_baseline_of_rows() {
+    let folder = scratch();
+    let store = store(&folder);
+    assert_eq!(store.instructions_baseline().unwrap(), None);
+    let row = |value| ("instructions/a".to_string(), "instructions_per_commit".to_string(), value);
+    let values: ExactValues = [row(0.1 + 0.2)].into_iter().collect();
+    let path = store.write_instructions_baseline(&values).unwrap();
+    assert_eq!(path, folder.path().join("baselines/0f3a9c21d4e7/instructions.json"));
+    assert_eq!(store.instructions_baseline().unwrap(), Some(values));
+    assert_eq!(store.list_baselines().unwrap(), []);
+    let elsewhere = Store { fingerprint: "000000000000".into(), ..store.clone() };
+    assert_eq!(elsewhere.instructions_baseline().unwrap(), None);
+
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, &text[..text.len() / 2]).unwrap();
+    let error = store.instructions_baseline().unwrap_err().to_string();
+    assert!(error.contains("instructions.json: not JSON: EOF"), "{error}");
+    let nowhere = Store { committed: None, ..store };
+    assert!(matches!(nowhere.instructions_baseline(), Err(StoreError::NoWorkspace)));
+}
