@@ -141,7 +141,7 @@ fn tiers(page: &mut Page, report: &GateReport) {
 
 fn changes(page: &mut Page, tier: &TierReport) {
     let (measured, counted): (Vec<&Finding>, Vec<&Finding>) =
-        wording::changes(tier).into_iter().partition(|finding| finding.shift.is_some());
+        wording::told(tier).into_iter().partition(|finding| finding.shift.is_some());
     // What comes first of these has the heading.
     let heading = format!("Tier {}", wording::tier_name(tier.tier));
     let mut is_headed =
@@ -319,7 +319,7 @@ mod tests {
         let mut expected = Vec::new();
         for tier in &report.tiers {
             let (measured, counted): (Vec<&Finding>, Vec<&Finding>) =
-                wording::changes(tier).into_iter().partition(|finding| finding.shift.is_some());
+                wording::told(tier).into_iter().partition(|finding| finding.shift.is_some());
             expected.extend(
                 counted
                     .iter()

@@ -49,20 +49,22 @@ fn tiers(report: &GateReport) -> String {
     lines.join("\n")
 }
 
-/// A table for each row in which something changed.
+/// A table of what was measured in pairs, and one for each other row in which something changed.
 fn changes(tier: &TierReport) -> Option<String> {
-    let found = wording::changes(tier);
+    let (measured, counted): (Vec<&Finding>, Vec<&Finding>) =
+        wording::told(tier).into_iter().partition(|finding| finding.shift.is_some());
     let mut rows: Vec<&str> = Vec::new();
-    for finding in &found {
+    for finding in &counted {
         if !rows.contains(&finding.row.as_str()) {
             rows.push(&finding.row);
         }
     }
     let of_row = |row: &&str| {
-        let own: Vec<&Finding> = found.iter().copied().filter(|finding| finding.row == **row).collect();
+        let own: Vec<&Finding> = counted.iter().copied().filter(|finding| finding.row == **row).collect();
         format!("{}: {}\n{}", tier.tier, wording::clean(row), of_row(tier, &own))
     };
-    let shown: Vec<String> = rows.iter().map(of_row).collect();
+    let pairs = (!measured.is_empty()).then(|| of_pairs(tier, &measured));
+    let shown: Vec<String> = pairs.into_iter().chain(rows.iter().map(of_row)).collect();
     (!shown.is_empty()).then(|| shown.join("\n\n"))
 }
 
@@ -71,33 +73,45 @@ fn of_row(tier: &TierReport, found: &[&Finding]) -> String {
         found.iter().partition(|finding| finding.metric.is_empty());
     let mut lines: Vec<String> =
         whole.iter().map(|finding| wrapped(&wording::sentence(tier.tier, finding), "  ")).collect();
-    let (measured, counted): (Vec<&Finding>, Vec<&Finding>) =
-        metrics.iter().partition(|finding| finding.shift.is_some());
-    if !counted.is_empty() {
+    if !metrics.is_empty() {
         let heads = ["metric", "base", "head", "change", "verdict"];
-        lines.push(table(&heads, counted.iter().map(|finding| counted_row(tier, finding))));
+        lines.push(table(&heads, metrics.iter().map(|finding| counted_row(tier, finding))));
     }
-    if !measured.is_empty() {
-        let heads = [
-            "metric",
-            "base",
-            "head",
-            "change",
-            "95 % interval",
-            "toler-\nance",
-            "pairs",
-            "detect-\nable",
-            "verdict",
-        ];
-        lines.push(table(&heads, measured.iter().map(|finding| measured_row(tier, finding))));
-    }
-    for finding in metrics {
+    lines.extend(remarks(&metrics, |finding| wording::clean(&finding.metric)));
+    lines.join("\n")
+}
+
+fn of_pairs(tier: &TierReport, found: &[&Finding]) -> String {
+    let heads = [
+        "benchmark",
+        "base",
+        "head",
+        "change",
+        "95 % interval",
+        "toler-\nance",
+        "pairs",
+        "detect-\nable",
+        "verdict",
+    ];
+    let mut lines = vec![table(&heads, found.iter().map(|finding| measured_row(tier, finding)))];
+    lines.extend(remarks(found, wording::name));
+    lines.join("\n")
+}
+
+/// What else is to be said, once for all findings of which it is said.
+fn remarks(found: &[&Finding], name: impl Fn(&Finding) -> String) -> Vec<String> {
+    let mut of_findings: Vec<(String, Vec<String>)> = Vec::new();
+    for finding in found {
         let remark = wording::remark(finding);
-        if !remark.is_empty() {
-            lines.push(wrapped(&format!("{}: {remark}", wording::clean(&finding.metric)), "  "));
+        match of_findings.iter_mut().find(|(said, _)| *said == remark) {
+            Some((_, names)) => names.push(name(finding)),
+            None => of_findings.push((remark, vec![name(finding)])),
         }
     }
-    lines.join("\n")
+    of_findings.retain(|(remark, _)| !remark.is_empty());
+    let said =
+        |(remark, names): (String, Vec<String>)| wrapped(&format!("{}: {remark}", names.join(", ")), "  ");
+    of_findings.into_iter().map(said).collect()
 }
 
 fn table(heads: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
@@ -122,6 +136,7 @@ fn counted_row(tier: &TierReport, finding: &Finding) -> Vec<String> {
 
 fn measured_row(tier: &TierReport, finding: &Finding) -> Vec<String> {
     let mut row = counted_row(tier, finding);
+    row[0] = format!("{}\n{}", wording::clean(&finding.row), wording::clean(&finding.metric));
     let of_shift = finding.shift.iter().flat_map(|shift| {
         [
             wording::interval(shift),
@@ -195,7 +210,7 @@ mod tests {
         fn no_text_moves_the_cursor(report in samples::any_report()) {
             let shown = text(&report);
             prop_assert!(!shown.chars().any(|c| c.is_control() && c != '\n'), "{shown:?}");
-            for finding in report.tiers.iter().flat_map(wording::changes) {
+            for finding in report.tiers.iter().flat_map(wording::told) {
                 if let Some(reason) = &finding.reason {
                     let reason = wording::clean(reason);
                     let words = reason.split(' ').next().unwrap_or_default();

@@ -103,10 +103,14 @@ pub(super) fn seconds(tier: &TierReport) -> String {
     }
 }
 
-/// What is worth a row of a table: what is neither as before nor in doubt, the worst first.
-pub(super) fn changes(tier: &TierReport) -> Vec<&Finding> {
-    let is_told = |verdict| !matches!(verdict, FindingVerdict::Passed | FindingVerdict::Inconclusive);
-    let mut told: Vec<&Finding> = tier.findings.iter().filter(|finding| is_told(finding.verdict)).collect();
+/// What is worth a row of a table: what is neither as before nor in doubt, and everything that was measured in
+/// pairs, for how much could have been seen is part of its verdict. The worst first.
+pub(super) fn told(tier: &TierReport) -> Vec<&Finding> {
+    let is_told = |finding: &&Finding| {
+        finding.shift.is_some()
+            || !matches!(finding.verdict, FindingVerdict::Passed | FindingVerdict::Inconclusive)
+    };
+    let mut told: Vec<&Finding> = tier.findings.iter().filter(is_told).collect();
     told.sort_by_key(|finding| (!keeps_out(finding), severity(finding.verdict)));
     told
 }
