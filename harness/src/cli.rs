@@ -5,6 +5,7 @@ mod explore;
 mod history;
 mod validate;
 
+use protocol_core::Settings;
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -384,13 +385,15 @@ fn print_list(suite: &Suite, scenarios: &[Scenario]) {
     say!("Protocols");
     for registration in suite.all() {
         let protocol = registration.protocol.descriptor();
+        // They were checked when the protocol was registered.
+        let settings = Settings::checked(registration.settings.clone(), &protocol).unwrap_or_default();
         let (low, high) = protocol.cluster_sizes;
         say!("  {} ({}): {}", registration.name, protocol.family.name(), protocol.implementation);
         say!("      commit: {}", protocol.commit_means);
         say!(
             "      {low} to {high} replicas; 3 tolerate {}, 5 tolerate {}",
-            (protocol.tolerates)(3),
-            (protocol.tolerates)(5)
+            (protocol.tolerates)(3, &settings),
+            (protocol.tolerates)(5, &settings)
         );
         for tunable in protocol.tunables {
             let (low, high) = tunable.range;

@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use omnipaxos::util::FlexibleQuorum;
 use protocol_core::{
     Cluster, Descriptor, DriverOptions, Family, FaultModel, Floors, LaunchError, LaunchSpec, Operation,
-    Order, Particulars, Protocol, Replica, ReplicaCluster, Scale, Settings, SimulatedCluster, Simulation,
-    SimulationSpec, StorageSpec, Tunable, check_size,
+    Order, Protocol, ReplicaCluster, Scale, Settings, SimulatedCluster, Simulation, SimulationSpec,
+    StorageSpec, Tunable, check_size,
 };
 
 pub use messages::{Change, OmniMessage, Proposal, Record, State};
@@ -89,7 +89,7 @@ impl Protocol for Omnipaxos {
             family: Family::Paxos,
             implementation: "omnipaxos 0.2.4",
             fault_model: FaultModel::Crash,
-            tolerates: |replicas| (replicas.saturating_sub(1)) / 2,
+            tolerates,
             cluster_sizes: (2, 101),
             order: Order::Total,
             operation: Operation::append,
@@ -105,7 +105,7 @@ impl Protocol for Omnipaxos {
                 ELECTION_ROUNDS,
                 RESEND,
             ],
-            particulars: Particulars { fifo: OmniReplica::FIFO, ..Particulars::default() },
+            particulars: Default::default(),
         }
     }
 
@@ -137,6 +137,14 @@ impl Protocol for Omnipaxos {
 fn driver_options(settings: &Settings) -> DriverOptions {
     let largest_proposal = settings.get(&LARGEST_PROPOSAL) as usize;
     DriverOptions { largest_proposal, ..DriverOptions::of(&Omnipaxos.descriptor()) }
+}
+
+/// A leader needs its read quorum, which is no smaller than the write quorum.
+fn tolerates(replicas: usize, settings: &Settings) -> usize {
+    match settings.get(&READ_QUORUM) as usize {
+        0 => replicas.saturating_sub(1) / 2,
+        read => replicas.saturating_sub(read),
+    }
 }
 
 /// The quorums that the settings ask for; none when both are majorities. The rules are the library's.

@@ -70,7 +70,7 @@ impl Protocol for Plumtree {
             family: Family::Gossip,
             implementation: "iroh-gossip 0.101.0, its protocol without its network",
             fault_model: FaultModel::Crash,
-            tolerates: |replicas| replicas.saturating_sub(1),
+            tolerates: |replicas, _| replicas.saturating_sub(1),
             cluster_sizes: (1, 1_000),
             order: Order::Set,
             operation: Operation::append,
