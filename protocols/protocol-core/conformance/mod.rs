@@ -95,7 +95,10 @@ pub(crate) use tests;
 
 /// What a log in one order has to survive, whatever its replicas may do wrong.
 macro_rules! log {
-    ($protocol:expr, quiet_settings: $quiet:expr, busy_leader_gives_way: $gives_way:expr) => {
+    (
+        $protocol:expr, quiet_settings: $quiet:expr, values_tried: $tried:expr,
+        busy_leader_gives_way: $gives_way:expr
+    ) => {
         $crate::conformance::tests! {
             $protocol;
             real {
@@ -138,7 +141,7 @@ macro_rules! log {
 
         #[test]
         fn every_setting_takes_effect() {
-            $crate::conformance::tunables::every_setting_takes_effect(&$protocol, &$quiet);
+            $crate::conformance::tunables::every_setting_takes_effect(&$protocol, &$quiet, &$tried);
         }
 
         #[tokio::test]
@@ -151,14 +154,23 @@ pub(crate) use log;
 
 /// The suite of a protocol that agrees on one order of all commands while replicas crash.
 ///
-/// `quiet_settings` lists tunables that show in no run of [`tunables::every_setting_takes_effect`];
+/// `quiet_settings` lists tunables that show in no run of [`tunables::every_setting_takes_effect`], and
+/// `values_tried` says with which values it looks, beside the ends of their ranges and the size of the cluster;
 /// `busy_leader_gives_way: false` is of a library whose leader stays while it can send, though it hears no one.
 macro_rules! crash_tolerant_log {
     ($protocol:expr) => {
-        $crate::conformance::crash_tolerant_log!($protocol, quiet_settings: [], busy_leader_gives_way: true);
+        $crate::conformance::crash_tolerant_log!(
+            $protocol, quiet_settings: [], values_tried: $crate::conformance::tunables::TRIED,
+            busy_leader_gives_way: true
+        );
     };
-    ($protocol:expr, quiet_settings: $quiet:expr, busy_leader_gives_way: $gives_way:expr) => {
-        $crate::conformance::log!($protocol, quiet_settings: $quiet, busy_leader_gives_way: $gives_way);
+    (
+        $protocol:expr, quiet_settings: $quiet:expr, values_tried: $tried:expr,
+        busy_leader_gives_way: $gives_way:expr
+    ) => {
+        $crate::conformance::log!(
+            $protocol, quiet_settings: $quiet, values_tried: $tried, busy_leader_gives_way: $gives_way
+        );
         $crate::conformance::tests! {
             $protocol;
             real {
@@ -174,7 +186,10 @@ pub(crate) use crash_tolerant_log;
 /// replica, and in none of its clusters do replicas make a quorum that hear each other through a third one.
 macro_rules! byzantine_log {
     ($protocol:expr) => {
-        $crate::conformance::log!($protocol, quiet_settings: [], busy_leader_gives_way: true);
+        $crate::conformance::log!(
+            $protocol, quiet_settings: [], values_tried: $crate::conformance::tunables::TRIED,
+            busy_leader_gives_way: true
+        );
     };
 }
 pub(crate) use byzantine_log;
@@ -206,7 +221,11 @@ macro_rules! registers {
 
         #[test]
         fn every_setting_takes_effect() {
-            $crate::conformance::tunables::every_setting_takes_effect(&$protocol, &[]);
+            $crate::conformance::tunables::every_setting_takes_effect(
+                &$protocol,
+                &[],
+                &$crate::conformance::tunables::TRIED,
+            );
         }
     };
 }
