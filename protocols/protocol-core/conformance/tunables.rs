@@ -25,8 +25,8 @@ const SETTLED: Duration = Duration::from_secs(1);
 type Seen = (Vec<Answered>, Observation, u64);
 
 /// Each tunable has two values that runs tell apart, while the others are at what brings it out. Those that
-/// `quiet` lists have none, while the others are at their defaults or at their ends. A protocol whose virtual time
-/// is slow may have fewer values tried than [`TRIED`], as long as its tunables still show.
+/// `quiet` lists have none, while the others are at their defaults or at their ends. A protocol whose virtual
+/// time is slow may have fewer values tried than [`TRIED`], as long as its tunables still show.
 pub fn every_setting_takes_effect(protocol: &dyn Protocol, quiet: &[&str], tried: &[f64]) {
     let (descriptor, replicas) = (protocol.descriptor(), size(protocol) as f64);
     let shows = |tunable: &&Tunable| {

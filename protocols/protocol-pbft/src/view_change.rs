@@ -17,18 +17,18 @@ impl PbftReplica {
     /// Something took too long: the primary is to go. A replica that is proved to be behind has itself
     /// to blame, and catches up first.
     ///
-    /// A timer belongs to the view in which it was set: a replica that asks for view v + 1 gives it the time T,
-    /// counted from the 2f + 1st VIEW-CHANGE on (OSDI '99 §4.5.2). The last view's timer may still run out in the
-    /// round in which this replica followed others out of that view, and is void then. Otherwise the replica
-    /// would at once leave the view that it has just followed them into; where all timers run out together that
-    /// happens in every view, and with f replicas away none has a quorum.
+    /// A timer belongs to the view in which it was set: a replica that asks for view v + 1 gives it the time
+    /// T, counted from the 2f + 1st VIEW-CHANGE on (OSDI '99 §4.5.2). The last view's timer may still run out
+    /// in the round in which this replica followed others out of that view, and is void then. Otherwise the
+    /// replica would at once leave the view that it has just followed them into; where all timers run out
+    /// together that happens in every view, and with f replicas away none has a quorum.
     pub(crate) fn on_suspicion(&mut self, out: &mut Out) {
         if self.suspicion.take().is_some() && (!self.active || self.checkpoints.ahead.is_none()) {
             self.leave_view(self.view + 1, out);
         }
     }
 
-    /// The view changed: what the timer was set for is over, whether or not there is something new to wait for.
+    /// The view changed: what the timer was set for is over, whatever is waited for next.
     fn stop_suspecting(&mut self, out: &mut Out) {
         self.suspicion = None;
         out.cancel_timer(SUSPICION);

@@ -166,8 +166,8 @@ fn primaries_that_crash_one_after_the_other_are_replaced() {
     }
 }
 
-/// The primary is cut off, and all else waits for the others: who suspects it late, or does not get to it, must
-/// not leave the view for which the first ones ask before that had its time.
+/// The primary is cut off. The replicas `late` get the commands, and so suspect it, later than the others by
+/// so much; with `pause` they also stand still meanwhile. Yet all stay in the view that the first ask for.
 fn assert_that_the_next_view_is_given_its_time(replicas: usize, late: &[u32], late_by_ms: u64, pause: bool) {
     for protocol in BOTH {
         let mut spec = uniform(replicas, 5, 1);
