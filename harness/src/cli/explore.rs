@@ -116,7 +116,7 @@ impl Explore {
         let protocol = &*registration.protocol;
         let settings = Settings::checked(registration.settings.clone(), &protocol.descriptor())
             .map_err(|error| failed(error.into()))?;
-        let plan = self.plan(&protocol.descriptor())?;
+        let plan = self.plan(&protocol.descriptor(), &settings)?;
         let bar = progress_bar(&name, self.seeds);
         let sweep_options = Sweep { plan, seeds: self.seeds, shrink_budget: SHRINK_BUDGET };
         let swept = sweep(protocol, &settings, &sweep_options, || bar.inc(1));
@@ -138,11 +138,11 @@ impl Explore {
         }
     }
 
-    fn plan(&self, protocol: &Descriptor) -> Result<Plan, ExploreCommandError> {
+    fn plan(&self, protocol: &Descriptor, settings: &Settings) -> Result<Plan, ExploreCommandError> {
         let replicas = self.replicas.unwrap_or(Plan::default().replicas.max(protocol.cluster_sizes.0));
         let most = match protocol.particulars.behaviours {
             [] => 0,
-            _ => (protocol.tolerates)(replicas),
+            _ => (protocol.tolerates)(replicas, settings),
         };
         if self.liars > most {
             let why = format!("{} of {replicas} replicas survives {most} that lie", protocol.name);

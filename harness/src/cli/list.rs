@@ -1,6 +1,6 @@
 //! `consensus-bench list`: what there is to run.
 
-use protocol_core::Order;
+use protocol_core::{Order, Settings};
 
 use super::{CliError, Format, Source};
 use crate::exit::EXIT_OK;
@@ -25,11 +25,14 @@ fn print_list(suite: &Suite, scenarios: &[Scenario]) {
         let (low, high) = protocol.cluster_sizes;
         say!("  {} ({}): {}", registration.name, protocol.family.name(), protocol.implementation);
         say!("      commit: {}", protocol.commit_means);
-        say!(
-            "      {low} to {high} replicas; 3 tolerate {}, 5 tolerate {}",
-            (protocol.tolerates)(3),
-            (protocol.tolerates)(5)
-        );
+        // They were checked when the protocol was registered.
+        let settings = Settings::checked(registration.settings.clone(), &protocol).unwrap_or_default();
+        let mut sizes = [3, 5].map(|replicas| protocol.size_for(replicas)).to_vec();
+        sizes.dedup();
+        let tolerates =
+            sizes.iter().map(|&size| format!("{size} tolerate {}", (protocol.tolerates)(size, &settings)));
+        let tolerates: Vec<String> = tolerates.collect();
+        say!("      {low} to {high} replicas; {}", tolerates.join(", "));
         let quorums = listed_quorums(registration);
         if !quorums.is_empty() {
             say!("      quorums, in replicas: {}", quorums_in_words(&quorums));

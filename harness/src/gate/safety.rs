@@ -22,12 +22,14 @@ pub fn judge_safety(
     for registration in suite.all() {
         let protocol = registration.protocol.descriptor();
         let replicas = Plan::default().replicas.max(protocol.cluster_sizes.0);
-        let bears_liars = !protocol.particulars.behaviours.is_empty() && (protocol.tolerates)(replicas) > 0;
+        let settings = Settings::checked(registration.settings.clone(), &protocol)?;
+        let bears_liars =
+            !protocol.particulars.behaviours.is_empty() && (protocol.tolerates)(replicas, &settings) > 0;
         for liars in 0..=usize::from(bears_liars) {
             progress(&format!("safety/{} with {liars} liars", registration.name));
             let behaviours = protocol.particulars.behaviours;
             let plan = Plan { replicas, liars, behaviours, ..Plan::default() };
-            match explored(registration, plan, policy.schedules) {
+            match explored(registration, &settings, plan, policy.schedules) {
                 Ok(found) => {
                     judged += policy.schedules as usize;
                     findings.extend(found.iter().map(|found| finding(registration, &plan, found, policy)));
@@ -45,13 +47,13 @@ pub fn judge_safety(
 
 fn explored(
     registration: &Registration,
+    settings: &Settings,
     plan: Plan,
     schedules: u64,
 ) -> Result<Vec<explore::Finding>, ExploreError> {
     let protocol = &*registration.protocol;
-    let settings = Settings::checked(registration.settings.clone(), &protocol.descriptor())?;
     let options = Sweep { plan, seeds: schedules, shrink_budget: SHRINK_BUDGET };
-    Ok(sweep(protocol, &settings, &options, || {})?.findings)
+    Ok(sweep(protocol, settings, &options, || {})?.findings)
 }
 
 fn finding(

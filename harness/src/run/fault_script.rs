@@ -4,7 +4,7 @@
 use std::iter;
 use std::time::Duration;
 
-use protocol_core::{Behaviour, Descriptor, Fault, Order, ReplicaId};
+use protocol_core::{Behaviour, Descriptor, Fault, Order, ReplicaId, Settings};
 
 use crate::results::FaultCycle;
 use crate::scenario::{FaultConfig, FaultKind, FaultTarget};
@@ -24,9 +24,14 @@ pub(super) struct FaultScript<'a> {
 }
 
 impl<'a> FaultScript<'a> {
-    pub(super) fn new(fault: &'a FaultConfig, replicas: usize, protocol: &Descriptor) -> Self {
+    pub(super) fn new(
+        fault: &'a FaultConfig,
+        replicas: usize,
+        protocol: &Descriptor,
+        settings: &Settings,
+    ) -> Self {
         let (leaderless, spreads) = (!protocol.order.shows_in_logs(), protocol.order == Order::Set);
-        let tolerates = (protocol.tolerates)(replicas);
+        let tolerates = (protocol.tolerates)(replicas, settings);
         let behaviours = protocol.particulars.behaviours;
         FaultScript { leaderless, spreads, behaviours, ..FaultScript::led(fault, replicas, tolerates) }
     }

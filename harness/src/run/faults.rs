@@ -41,16 +41,16 @@ pub(super) fn run(
             result.outcome = Outcome::Interrupted;
             break;
         }
-        let script = Episode::of(pair, plan, fault).script;
-        let mut found = FaultResult::empty(fault.name(), script.tolerated());
-        if let Some(why) = script.means_nothing() {
+        let episode = Episode::of(pair, plan, fault)?;
+        let mut found = FaultResult::empty(fault.name(), episode.script.tolerated());
+        if let Some(why) = episode.script.means_nothing() {
             found.not_measured = Some(why.into());
             result.faults.push(found);
             // Nothing ran, and so nothing went wrong.
             result.safety.checked = true;
             continue;
         }
-        match Episode::of(pair, plan, fault).run(folder, progress, result) {
+        match episode.run(folder, progress, result) {
             Ok((cycles, safety)) => {
                 found.metrics = fault_metrics(&cycles, found.tolerated, pair.scenario.seed);
                 (found.lost, found.applied_twice) = (safety.lost, safety.applied_twice);
@@ -83,11 +83,12 @@ struct Episode<'a> {
 }
 
 impl<'a> Episode<'a> {
-    fn of(pair: &'a Pair, plan: &'a FaultPlan, fault: &'a FaultConfig) -> Self {
+    fn of(pair: &'a Pair, plan: &'a FaultPlan, fault: &'a FaultConfig) -> Result<Self, RunError> {
         let replicas = fault.replicas.unwrap_or(pair.scenario.replicas);
         let scenario = Scenario { replicas, ..pair.scenario.clone() };
-        let script = FaultScript::new(fault, replicas, &pair.protocol.descriptor());
-        Episode { pair, plan, fault, scenario, script }
+        let script =
+            FaultScript::new(fault, replicas, &pair.protocol.descriptor(), &pair.checked_settings()?);
+        Ok(Episode { pair, plan, fault, scenario, script })
     }
 
     fn run(

@@ -192,15 +192,19 @@ impl Pair {
             network: scenario.network_spec(),
             storage,
             timing: scenario.timing(),
-            settings: Settings::checked(self.settings.clone(), &self.protocol.descriptor())?,
+            settings: self.checked_settings()?,
             seed: scenario.seed,
         })
+    }
+
+    fn checked_settings(&self) -> Result<Settings, RunError> {
+        Ok(Settings::checked(self.settings.clone(), &self.protocol.descriptor())?)
     }
 
     /// The registers that the protocol's commands read and write; none when they do not.
     pub fn registers(&self) -> Result<Option<Registers>, RunError> {
         let descriptor = self.protocol.descriptor();
-        Ok(Registers::of(&descriptor, &Settings::checked(self.settings.clone(), &descriptor)?))
+        Ok(Registers::of(&descriptor, &self.checked_settings()?))
     }
 
     fn blank(&self) -> ScenarioResult {

@@ -1,6 +1,6 @@
 //! What every run in virtual time starts from.
 
-use protocol_core::{Settings, SimulationSpec, Timing};
+use protocol_core::{SimulationSpec, Timing};
 
 use super::{Pair, RunError};
 use crate::scenario::StorageConfig;
@@ -24,7 +24,7 @@ pub(super) fn spec(
     Ok(SimulationSpec {
         replicas,
         timing: scenario.timing.map_or_else(|| Timing::for_delay(slowest), |_| scenario.timing()),
-        settings: Settings::checked(pair.settings.clone(), &pair.protocol.descriptor())?,
+        settings: pair.checked_settings()?,
         seed,
         links: topology.links(replicas)?,
         client_delays: topology.client_delays(replicas),

@@ -41,7 +41,7 @@ pub(super) fn run(
         if interrupt::requested() {
             break;
         }
-        let episode = Episode::of(pair, plan, fault);
+        let episode = Episode::of(pair, plan, fault)?;
         if let Some(why) = episode.script.means_nothing() {
             result.faults.push(episode.not_measured(why));
             // Nothing ran, and so nothing went wrong.
@@ -83,10 +83,11 @@ struct Episode<'a> {
 }
 
 impl<'a> Episode<'a> {
-    fn of(pair: &'a Pair, plan: &'a VirtualFaultPlan, fault: &'a FaultConfig) -> Self {
+    fn of(pair: &'a Pair, plan: &'a VirtualFaultPlan, fault: &'a FaultConfig) -> Result<Self, RunError> {
         let replicas = fault.replicas.unwrap_or(pair.scenario.replicas);
-        let script = FaultScript::new(fault, replicas, &pair.protocol.descriptor());
-        Episode { pair, plan, fault, replicas, script }
+        let script =
+            FaultScript::new(fault, replicas, &pair.protocol.descriptor(), &pair.checked_settings()?);
+        Ok(Episode { pair, plan, fault, replicas, script })
     }
 
     fn not_measured(&self, why: &str) -> FaultResult {

@@ -133,7 +133,7 @@ mod tests {
             family: Family::Quorum,
             implementation: "tests",
             fault_model: FaultModel::Crash,
-            tolerates: |_| 0,
+            tolerates: |_, _| 0,
             cluster_sizes: (1, 1),
             order,
             operation: |id, _| match id.0 % 2 {

@@ -25,7 +25,7 @@ impl Protocol for Toy {
             family: Family::Raft,
             implementation: "tests",
             fault_model: FaultModel::Crash,
-            tolerates: |_| 0,
+            tolerates: |_, _| 0,
             cluster_sizes: (3, 3),
             order: protocol_core::Order::Total,
             operation: protocol_core::Operation::append,

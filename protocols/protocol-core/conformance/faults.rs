@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use protocol_core::{Fault, FaultError, Protocol, ReplicaId};
 
-use super::{Bench, size, spec};
+use super::bench::Bench;
+use super::{size, spec};
 
 pub async fn degraded_links_of_a_follower_hold_no_one_up(protocol: &dyn Protocol) {
     let bench = Bench::launch(protocol, spec(protocol)).await;

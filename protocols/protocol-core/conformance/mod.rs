@@ -1,31 +1,46 @@
-//! What every adapter's tests check in the same words: phases and faults. Not a part of the crate;
-//! an adapter's tests include it by its path and call each check with their protocol.
+//! What every adapter has to survive, in the same words for all. Not a part of the crate: an adapter's
+//! `tests/conformance.rs` includes it by its path, as `mod conformance` at its root, and calls the macro of its
+//! protocol's kind, which makes one test of each check:
+//!
+//! | macro | for |
+//! |---|---|
+//! | [`crash_tolerant_log`] | one order of all commands, while replicas crash |
+//! | [`byzantine_log`] | one order of all commands, while replicas lie; see also `liars.rs` |
+//! | [`registers`] | reads and writes of registers, without an order |
+//!
+//! Sizes of clusters, faults that are borne, tunables and floors come from the protocol's descriptor.
+//! Protocols that spread updates have a suite of their own, `dissemination.rs`.
+#![allow(
+    dead_code,
+    unused_macros,
+    unused_imports,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "tests fail by panicking, some look at the real clock, and each kind of protocol takes its own checks"
+)]
 
+pub mod bench;
+pub mod commits;
+pub mod counts;
+pub mod exactly_once;
 pub mod faults;
 pub mod partitions;
 pub mod phases;
+pub mod recovery;
+pub mod refusals;
+pub mod replay;
+pub mod sizes;
 pub mod soak;
+pub mod tolerance;
+pub mod tunables;
+pub mod virtual_time;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
-
-use protocol_core::{
-    Answers, AppliedLog, Cluster, Command, CommandId, Committed, Fault, FaultModel, IdSet, LaunchSpec,
-    Observation, Protocol, ReplicaId, Reply, Request, StorageSpec, SubmitError,
-};
-use tempfile::TempDir;
-
-/// A look at the cluster every so often, and this many looks before a check gives up.
-const LOOK_INTERVAL: Duration = Duration::from_millis(5);
-const LOOKS: usize = 6_000;
-
-/// Patience of a request: longer than any fault of these checks lasts.
-const PATIENCE: Duration = Duration::from_secs(60);
+use protocol_core::{FaultModel, LaunchSpec, Protocol, Simulation};
 
 /// Replicas of the clusters of most checks: the fewest that tolerate a fault.
 pub fn size(protocol: &dyn Protocol) -> usize {
-    protocol.descriptor().cluster_sizes.0.max(3)
+    protocol.descriptor().size_for(protocol.descriptor().cluster_sizes.0.max(3))
 }
 
 /// Such a cluster, in memory.
@@ -39,168 +54,179 @@ pub fn keeps_its_leader(protocol: &dyn Protocol) -> bool {
     protocol.descriptor().fault_model == FaultModel::Crash
 }
 
-type Outcome = Result<Committed, SubmitError>;
-
-/// What was answered, and when, by the clock of whoever was answered.
-#[derive(Default)]
-pub struct Answered {
-    outcomes: Mutex<BTreeMap<CommandId, (Instant, Outcome)>>,
+/// Whether the protocol looks for repetitions itself. Where replicas may lie every replica is asked, so each
+/// command comes to a leader several times.
+pub fn deduplicates(protocol: &dyn Protocol) -> bool {
+    protocol.descriptor().fault_model == FaultModel::Byzantine
 }
 
-impl Answers for Answered {
-    fn answer(&self, id: CommandId, outcome: Outcome) {
-        let now = Instant::now();
-        let twice = self.outcomes.lock().unwrap().insert(id, (now, outcome));
-        assert!(twice.is_none(), "{id:?} was answered twice");
+/// Waits until so many live replicas of a simulation applied the same, and so many commands, each once.
+pub fn agree(protocol: &dyn Protocol, simulation: &mut dyn Simulation, live: usize, commands: u64) {
+    virtual_time::settle(simulation, commands);
+    if deduplicates(protocol) {
+        virtual_time::assert_agree_once(simulation, live, commands);
+    } else {
+        virtual_time::assert_agree(simulation, live, commands);
     }
 }
 
-/// A cluster and its client, who gives every command an id of its own.
-pub struct Bench {
-    pub cluster: Arc<dyn Cluster>,
-    answered: Arc<Answered>,
-    sent: Mutex<Vec<Instant>>,
-    /// Whether any replica coordinates. The first one then stands for the leader.
-    leaderless: bool,
-    _folder: Option<TempDir>,
-}
-
-impl Bench {
-    pub async fn launch(protocol: &dyn Protocol, spec: LaunchSpec) -> Self {
-        let cluster = protocol.launch(spec).await.unwrap();
-        let leaderless = !protocol.descriptor().order.shows_in_logs();
-        Bench { cluster, answered: Arc::default(), sent: Mutex::default(), leaderless, _folder: None }
-    }
-
-    /// A cluster with its logs in a folder that lasts as long as the bench.
-    pub async fn launch_on_disk(protocol: &dyn Protocol, spec: LaunchSpec) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let storage = StorageSpec::Wal { folder: folder.path().into() };
-        let bench = Bench::launch(protocol, LaunchSpec { storage, ..spec }).await;
-        Bench { _folder: Some(folder), ..bench }
-    }
-
-    /// Submits so many commands at once, without waiting, and returns their ids.
-    pub fn submit(&self, count: u64) -> std::ops::Range<u64> {
-        self.submit_for(count, PATIENCE)
-    }
-
-    /// Submits so many commands that no one waits for any longer than this.
-    pub fn submit_for(&self, count: u64, patience: Duration) -> std::ops::Range<u64> {
-        let mut sent = self.sent.lock().unwrap();
-        let first = sent.len() as u64;
-        for id in (first..first + count).map(CommandId) {
-            let now = Instant::now();
-            sent.push(now);
-            let reply = Reply::new(id, self.answered.clone());
-            let command = Command::new(id, &id.0.to_be_bytes().repeat(16));
-            self.cluster.submit(Request::new(command, now, now + patience, reply));
-        }
-        first..first + count
-    }
-
-    /// Submits until so many more commands are acknowledged. Others may wait, for as long as a fault
-    /// lasts.
-    pub async fn progress(&self, what: &str, count: u64) {
-        let before = self.acknowledged().len();
-        self.until(what, |_| {
-            self.submit(5);
-            self.acknowledged().len() >= before + count
-        })
-        .await;
-    }
-
-    /// Waits until everything submitted so far was answered, one way or the other.
-    pub async fn all_answered(&self) {
-        let submitted = self.sent.lock().unwrap().len() as u64;
-        self.outcomes(0..submitted).await;
-    }
-
-    /// Waits until each of these commands was answered, and returns how, with the time that it took.
-    pub async fn outcomes(&self, ids: std::ops::Range<u64>) -> Vec<(Duration, Outcome)> {
-        self.until("all answered", |_| {
-            let outcomes = self.answered.outcomes.lock().unwrap();
-            ids.clone().all(|id| outcomes.contains_key(&CommandId(id)))
-        })
-        .await;
-        let (outcomes, sent) = (self.answered.outcomes.lock().unwrap(), self.sent.lock().unwrap());
-        ids.map(|id| {
-            let (answered, outcome) = outcomes[&CommandId(id)];
-            (answered - sent[id as usize], outcome)
-        })
-        .collect()
-    }
-
-    /// Submits so many commands and waits until all are committed.
-    pub async fn commit(&self, count: u64) -> Vec<(Duration, Committed)> {
-        let outcomes = self.outcomes(self.submit(count)).await;
-        outcomes.into_iter().map(|(took, outcome)| (took, outcome.unwrap())).collect()
-    }
-
-    /// The commands acknowledged so far.
-    pub fn acknowledged(&self) -> IdSet {
-        let outcomes = self.answered.outcomes.lock().unwrap();
-        outcomes.iter().filter(|(_, (_, outcome))| outcome.is_ok()).map(|(&id, _)| id).collect()
-    }
-
-    pub async fn until(&self, what: &str, holds: impl Fn(&Observation) -> bool) {
-        for _ in 0..LOOKS {
-            if holds(&self.cluster.observe()) {
-                return;
+/// Makes a test of each check: those in real time of `real`, those in virtual time of `virtually`.
+macro_rules! tests {
+    (
+        $protocol:expr;
+        real { $($file:ident::{$($check:ident),+ $(,)?})* }
+        virtually { $($virtual_file:ident::{$($virtual_check:ident),+ $(,)?})* }
+    ) => {
+        $($(
+            #[tokio::test]
+            async fn $check() {
+                $crate::conformance::$file::$check(&$protocol).await;
             }
-            tokio::time::sleep(LOOK_INTERVAL).await;
-        }
-        panic!("never {what}: {:#?}", self.cluster.observe());
-    }
-
-    /// Gives a fault that has to apply.
-    pub async fn inject(&self, fault: Fault) {
-        self.cluster.inject(fault).await.unwrap();
-    }
-
-    /// Waits until some replica leads, and returns it.
-    pub async fn leader(&self) -> ReplicaId {
-        if self.leaderless {
-            return ReplicaId(0);
-        }
-        self.until("a leader", |seen| seen.leader.is_some()).await;
-        self.cluster.observe().leader.unwrap()
-    }
-
-    /// Waits until another replica than `old` leads.
-    pub async fn another_leader(&self, old: ReplicaId) -> ReplicaId {
-        if self.leaderless {
-            return ReplicaId(old.0 ^ 1);
-        }
-        self.until("another leader", |seen| seen.leader.is_some_and(|leader| leader != old)).await;
-        self.cluster.observe().leader.unwrap()
-    }
-
-    /// Waits until so many live replicas applied the same, and, where logs show it, that is everything
-    /// that was acknowledged; checks that it is nothing that was not submitted, and each command once.
-    pub async fn agree(&self, live: usize) {
-        self.until("all the same", |_| {
-            let (logs, acknowledged) = (self.cluster.audit(), self.acknowledged());
-            let same = |(id, log): &(ReplicaId, AppliedLog)| {
-                let agrees = log.agrees_with(&logs[0].1);
-                assert!(agrees.is_ok(), "replica {id} parts from the first within {agrees:?}");
-                let holds_all = acknowledged.difference(log.ids()).next().is_none();
-                agrees == Ok(true) && (holds_all || !log.order().shows_in_logs())
-            };
-            logs.len() == live && logs.iter().all(same)
-        })
-        .await;
-        let resubmissions = self.cluster.observe().resubmissions;
-        let submitted: IdSet = (0..self.sent.lock().unwrap().len() as u64).map(CommandId).collect();
-        for (id, log) in &self.cluster.audit() {
-            assert_eq!(log.violations(), [] as [String; 0], "replica {id}");
-            assert_eq!(log.ids().difference(&submitted).next(), None, "replica {id} invented a command");
-            assert_eq!(log.delivered(), log.ids().len() + log.duplicates(), "replica {id}");
-            assert!(log.duplicates() <= resubmissions, "replica {id} delivered twice what was sent once");
-        }
-    }
-
-    pub async fn stop(self) {
-        self.cluster.stop().await;
-    }
+        )+)*
+        $($(
+            #[test]
+            fn $virtual_check() {
+                $crate::conformance::$virtual_file::$virtual_check(&$protocol);
+            }
+        )+)*
+    };
 }
+pub(crate) use tests;
+
+/// What a log in one order has to survive, whatever its replicas may do wrong.
+macro_rules! log {
+    (
+        $protocol:expr, quiet_settings: $quiet:expr, values_tried: $tried:expr,
+        busy_leader_gives_way: $gives_way:expr
+    ) => {
+        $crate::conformance::tests! {
+            $protocol;
+            real {
+                commits::{
+                    commands_commit_once_on_every_network_and_storage, a_closed_loop_takes_the_delays_of_the_floor,
+                }
+                phases::{
+                    without_a_disk_nothing_is_flushed, a_log_on_disk_is_waited_for, a_quorum_takes_a_round_trip,
+                    the_smallest_cluster_has_phases_too,
+                }
+                faults::{
+                    degraded_links_of_a_follower_hold_no_one_up, a_paused_leader_is_replaced_and_rejoins,
+                    requests_that_became_late_at_a_paused_replica_end, a_paused_follower_catches_up,
+                    a_paused_replica_crashes_and_stops_like_any_other, pauses_that_make_no_sense_say_so,
+                    without_a_majority_nothing_is_acknowledged,
+                }
+                partitions::{
+                    a_leader_that_is_cut_off_is_replaced_and_rejoins, a_leader_that_no_one_hears_is_replaced,
+                }
+                recovery::{
+                    a_crashed_leader_is_replaced_and_comes_back_from_its_log,
+                    the_whole_cluster_restarts_with_everything_it_acknowledged,
+                }
+                refusals::{what_can_not_be_done_is_said}
+                soak::{leaders_crash_and_restart_under_load}
+            }
+            virtually {
+                commits::{answers_tell_what_every_replica_applied}
+                counts::{what_replicas_count_adds_up}
+                exactly_once::{a_leader_that_crashes_at_any_moment_leaves_each_command_once}
+                recovery::{a_crash_of_all_at_any_moment_loses_nothing_acknowledged}
+                replay::{
+                    the_same_seed_gives_the_same_run_and_another_seed_another,
+                    replicas_agree_after_a_crash_a_pause_and_a_cut,
+                }
+                sizes::{clusters_of_every_size_commit_or_are_refused}
+                tolerance::{the_tolerated_crashes_stop_no_one, one_crash_more_stops_everyone_and_no_one_lies}
+            }
+        }
+
+        #[test]
+        fn every_setting_takes_effect() {
+            $crate::conformance::tunables::every_setting_takes_effect(&$protocol, &$quiet, &$tried);
+        }
+
+        #[tokio::test]
+        async fn a_busy_leader_that_hears_no_one() {
+            $crate::conformance::partitions::a_busy_leader_that_hears_no_one(&$protocol, $gives_way).await;
+        }
+    };
+}
+pub(crate) use log;
+
+/// The suite of a protocol that agrees on one order of all commands while replicas crash.
+///
+/// `quiet_settings` lists tunables that show in no run of [`tunables::every_setting_takes_effect`], and
+/// `values_tried` says with which values it looks, beside the ends of their ranges and the size of the cluster;
+/// `busy_leader_gives_way: false` is of a library whose leader stays while it can send, though it hears no one.
+macro_rules! crash_tolerant_log {
+    ($protocol:expr) => {
+        $crate::conformance::crash_tolerant_log!(
+            $protocol, quiet_settings: [], values_tried: $crate::conformance::tunables::TRIED,
+            busy_leader_gives_way: true
+        );
+    };
+    (
+        $protocol:expr, quiet_settings: $quiet:expr, values_tried: $tried:expr,
+        busy_leader_gives_way: $gives_way:expr
+    ) => {
+        $crate::conformance::log!(
+            $protocol, quiet_settings: $quiet, values_tried: $tried, busy_leader_gives_way: $gives_way
+        );
+        $crate::conformance::tests! {
+            $protocol;
+            real {
+                partitions::{an_idle_leader_that_hears_no_one_gives_way, only_the_hub_can_lead}
+            }
+            virtually {}
+        }
+    };
+}
+pub(crate) use crash_tolerant_log;
+
+/// The suite of a protocol that agrees on one order of all commands while replicas lie. It has no cluster of one
+/// replica, and in none of its clusters do replicas make a quorum that hear each other through a third one.
+macro_rules! byzantine_log {
+    ($protocol:expr) => {
+        $crate::conformance::log!(
+            $protocol, quiet_settings: [], values_tried: $crate::conformance::tunables::TRIED,
+            busy_leader_gives_way: true
+        );
+    };
+}
+pub(crate) use byzantine_log;
+
+/// The suite of a protocol of registers, which has no leader and whose logs show nothing. Whether a log is
+/// waited for is not in it: the phases of an ABD write don't tell.
+macro_rules! registers {
+    ($protocol:expr) => {
+        $crate::conformance::tests! {
+            $protocol;
+            real {
+                phases::{
+                    without_a_disk_nothing_is_flushed, the_smallest_cluster_has_phases_too,
+                    a_quorum_takes_a_round_trip,
+                }
+                faults::{
+                    degraded_links_of_a_follower_hold_no_one_up, a_paused_leader_is_replaced_and_rejoins,
+                    requests_that_became_late_at_a_paused_replica_end,
+                    a_paused_replica_crashes_and_stops_like_any_other, pauses_that_make_no_sense_say_so,
+                    without_a_majority_nothing_is_acknowledged,
+                }
+                refusals::{what_can_not_be_done_is_said}
+                soak::{leaders_crash_and_restart_under_load}
+            }
+            virtually {
+                replay::{the_same_seed_gives_the_same_run_and_another_seed_another}
+            }
+        }
+
+        #[test]
+        fn every_setting_takes_effect() {
+            $crate::conformance::tunables::every_setting_takes_effect(
+                &$protocol,
+                &[],
+                &$crate::conformance::tunables::TRIED,
+            );
+        }
+    };
+}
+pub(crate) use registers;

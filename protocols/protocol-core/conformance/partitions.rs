@@ -2,7 +2,26 @@
 
 use protocol_core::{Fault, LaunchSpec, Protocol, ReplicaId};
 
-use super::{Bench, keeps_its_leader, size, spec};
+use super::bench::Bench;
+use super::{keeps_its_leader, size, spec};
+
+pub async fn a_leader_that_is_cut_off_is_replaced_and_rejoins(protocol: &dyn Protocol) {
+    let bench = Bench::launch(protocol, spec(protocol)).await;
+    bench.commit(100).await;
+    let leader = bench.leader().await;
+    bench.agree(size(protocol)).await;
+    let delivered = || bench.cluster.observe().replicas[leader.index()].delivered;
+    let before = delivered();
+    for peer in ReplicaId::all(size(protocol)).filter(|&peer| peer != leader) {
+        bench.inject(Fault::Cut { from: leader, to: peer }).await;
+        bench.inject(Fault::Cut { from: peer, to: leader }).await;
+    }
+    // These reach the old leader, which can't commit them and gives them back.
+    bench.commit(200).await;
+    assert!(!keeps_its_leader(protocol) || bench.leader().await != leader);
+    assert_eq!(delivered(), before, "the old leader is alone");
+    heal_and_agree(bench, size(protocol)).await;
+}
 
 pub async fn a_leader_that_no_one_hears_is_replaced(protocol: &dyn Protocol) {
     let bench = Bench::launch(protocol, spec(protocol)).await;

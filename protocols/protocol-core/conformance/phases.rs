@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use protocol_core::{Committed, LaunchSpec, Protocol};
 
-use super::{Bench, size, spec};
+use super::bench::Bench;
+use super::{size, spec};
 
 /// Commands in flight at once; enough for batches of many sizes.
 const COMMANDS: u64 = 300;
@@ -50,12 +51,14 @@ pub async fn a_log_on_disk_is_waited_for(protocol: &dyn Protocol) {
     panic!("no command ever waited for the log");
 }
 
-pub async fn a_replica_alone_has_phases_too(protocol: &dyn Protocol) {
+/// For most protocols that is a replica alone.
+pub async fn the_smallest_cluster_has_phases_too(protocol: &dyn Protocol) {
+    let smallest = protocol.descriptor().size_for(1);
     for bench in [
-        Bench::launch(protocol, LaunchSpec::in_memory(1)).await,
-        Bench::launch_on_disk(protocol, LaunchSpec::in_memory(1)).await,
+        Bench::launch(protocol, LaunchSpec::in_memory(smallest)).await,
+        Bench::launch_on_disk(protocol, LaunchSpec::in_memory(smallest)).await,
     ] {
-        let committed = commit(&bench, 1).await;
+        let committed = commit(&bench, smallest).await;
         assert!(committed.iter().all(|one| one.phases.consensus_ns() > 0));
         bench.stop().await;
     }

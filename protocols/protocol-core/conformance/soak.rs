@@ -2,7 +2,8 @@
 
 use protocol_core::{Fault, Protocol};
 
-use super::{Bench, size, spec};
+use super::bench::Bench;
+use super::{size, spec};
 
 /// Repetitions when the environment says nothing: enough to see that the check works.
 const REPETITIONS: u64 = 3;

@@ -127,8 +127,8 @@ pub struct Descriptor {
     pub implementation: &'static str,
     /// What may go wrong.
     pub fault_model: FaultModel,
-    /// Replicas that may fail at once in a cluster of n.
-    pub tolerates: fn(n: usize) -> usize,
+    /// Replicas that may fail at once in a cluster of n under these settings.
+    pub tolerates: fn(n: usize, &Settings) -> usize,
     /// Smallest and largest cluster the adapter launches.
     pub cluster_sizes: (usize, usize),
     /// What replicas agree on.
@@ -151,9 +151,6 @@ pub struct Descriptor {
 /// What most protocols do without; the default is none of it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Particulars {
-    /// Whether it needs links that keep order; see [`Replica::FIFO`](crate::Replica::FIFO), which has
-    /// drivers provide them.
-    pub fifo: bool,
     /// How its replicas can be made to lie; none where it trusts them.
     pub behaviours: &'static [Behaviour],
     /// Bytes of a command's payload, at most, where the library sets a limit.

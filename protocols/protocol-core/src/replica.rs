@@ -109,7 +109,7 @@ pub trait Replica: Send + Sized + 'static {
     /// [connections](crate::LinkSpec::connection), whatever the run asks for: messages keep their order,
     /// none arrives twice, a loss costs a retransmission, and both ends of a link are told when it comes
     /// up. A replica that starts again and a link that is healed have new connections: nothing of the old
-    /// ones arrives any more. The adapter's [`Particulars::fifo`](crate::Particulars::fifo) says the same.
+    /// ones arrives any more.
     const FIFO: bool = false;
 
     /// Takes one input.

@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use omnipaxos::util::FlexibleQuorum;
 use protocol_core::{
     Cluster, Descriptor, DriverOptions, Family, FaultModel, Floors, LaunchError, LaunchSpec, Operation,
-    Order, Particulars, Protocol, Quorums, Replica, ReplicaCluster, Scale, Settings, SimulatedCluster,
-    Simulation, SimulationSpec, StorageSpec, Tunable, check_size,
+    Order, Protocol, Quorums, ReplicaCluster, Scale, Settings, SimulatedCluster, Simulation, SimulationSpec,
+    StorageSpec, Tunable, check_size,
 };
 
 pub use messages::{Change, OmniMessage, Proposal, Record, State};
@@ -89,7 +89,7 @@ impl Protocol for Omnipaxos {
             family: Family::Paxos,
             implementation: "omnipaxos 0.2.4",
             fault_model: FaultModel::Crash,
-            tolerates: |replicas| (replicas.saturating_sub(1)) / 2,
+            tolerates,
             cluster_sizes: (2, 101),
             order: Order::Total,
             operation: Operation::append,
@@ -109,7 +109,7 @@ impl Protocol for Omnipaxos {
                 ELECTION_ROUNDS,
                 RESEND,
             ],
-            particulars: Particulars { fifo: OmniReplica::FIFO, ..Particulars::default() },
+            particulars: Default::default(),
         }
     }
 
@@ -147,6 +147,14 @@ fn driver_options(settings: &Settings) -> DriverOptions {
 fn quorum_sizes(quorum: Option<FlexibleQuorum>, replicas: usize) -> (usize, usize) {
     let majority = replicas / 2 + 1;
     quorum.map_or((majority, majority), |quorum| (quorum.read_quorum_size, quorum.write_quorum_size))
+}
+
+/// A leader needs its read quorum, which is no smaller than the write quorum.
+fn tolerates(replicas: usize, settings: &Settings) -> usize {
+    match settings.get(&READ_QUORUM) as usize {
+        0 => replicas.saturating_sub(1) / 2,
+        read => replicas.saturating_sub(read),
+    }
 }
 
 /// The quorums that the settings ask for; none when both are majorities. The rules are the library's.

@@ -1,84 +1,14 @@
 //! The library in virtual time: the same seed gives the same bytes, and costs what it must.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../../protocol-core/conformance/virtual_time.rs"]
+mod virtual_time;
+
 use std::time::Duration;
 
-use protocol_core::{
-    Command, CommandId, Fault, MessageKind, Observation, Protocol, ReplicaId, Settings, Simulation,
-    SimulationSpec, Time,
-};
+use protocol_core::{Command, CommandId, Fault, MessageKind, Protocol, ReplicaId, SimulationSpec, Time};
 use protocol_omnipaxos::Omnipaxos;
-
-const NEVER: Time = Time(u64::MAX);
-const MILLISECOND: u64 = 1_000_000;
-
-/// Sends commands one after the other, each when the last is answered; their latencies.
-fn closed_loop(simulation: &mut dyn Simulation, ids: std::ops::Range<u64>) -> Vec<u64> {
-    ids.map(|id| {
-        let now = simulation.now();
-        simulation.submit(now, Command::new(CommandId(id), &[7; 128]), NEVER);
-        assert!(simulation.run_until_answer(Time(now.0 + 60_000 * MILLISECOND)), "command {id}");
-        let answers = simulation.take_answers();
-        answers[0].outcome.unwrap();
-        answers[0].answered.0 - answers[0].submitted.0
-    })
-    .collect()
-}
-
-fn run_for(simulation: &mut dyn Simulation, time: Duration) {
-    let until = simulation.now() + time;
-    simulation.run_until(until);
-}
-
-/// So many live replicas applied the same commands, and so many of them.
-fn assert_agree(simulation: &dyn Simulation, live: usize, count: u64) {
-    let logs = simulation.audit();
-    assert_eq!(logs.len(), live);
-    for (id, log) in &logs {
-        assert_eq!(log.ids().len(), count, "replica {id}");
-        assert_eq!(log.violations(), [] as [String; 0], "replica {id}");
-        assert_eq!(log.agrees_with(&logs[0].1), Ok(true), "replica {id}");
-    }
-}
-
-/// Without elections and heartbeats in the way.
-fn quiet(mut spec: SimulationSpec) -> SimulationSpec {
-    spec.timing.heartbeat = Duration::from_secs(1_000);
-    spec.timing.election_min = Duration::from_secs(10_000);
-    spec.timing.election_max = Duration::from_secs(20_000);
-    spec
-}
-
-fn settings(values: &[(&str, f64)]) -> Settings {
-    let values = values.iter().map(|&(name, value)| (name.to_string(), value)).collect();
-    Settings::checked(values, &Omnipaxos.descriptor()).unwrap()
-}
-
-fn run(seed: u64) -> (Vec<u64>, Observation, u64) {
-    let mut spec = SimulationSpec::uniform(5, Duration::from_millis(10), seed);
-    spec.durable = true;
-    for row in &mut spec.links {
-        for link in row {
-            link.jitter = Duration::from_millis(3);
-            link.loss = 0.01;
-        }
-    }
-    let mut simulation = Omnipaxos.simulate(&spec).unwrap();
-    let mut latencies = closed_loop(&mut *simulation, 0..200);
-    let leader = simulation.observe().leader.unwrap();
-    simulation.inject(Fault::Crash(leader)).unwrap();
-    latencies.extend(closed_loop(&mut *simulation, 200..300));
-    simulation.inject(Fault::Restart(leader)).unwrap();
-    latencies.extend(closed_loop(&mut *simulation, 300..400));
-    (latencies, simulation.observe(), simulation.events())
-}
-
-#[test]
-fn the_same_seed_gives_the_same_run_and_another_seed_another() {
-    let first = run(7);
-    assert_eq!(first, run(7));
-    assert_ne!(first.0, run(8).0);
-}
+use virtual_time::{MILLISECOND, NEVER, assert_agree, closed_loop, quiet, run_for, settings};
 
 #[test]
 fn a_commit_costs_one_round_trip_and_three_messages_per_follower() {
@@ -124,7 +54,7 @@ fn a_durable_commit_waits_for_two_flushes_in_a_row() {
 fn the_nearest_write_quorum_decides_the_latency() {
     let latency = |values: &[(&str, f64)]| {
         let mut spec = quiet(SimulationSpec::uniform(5, Duration::from_millis(10), 1));
-        spec.settings = settings(values);
+        spec.settings = settings(&Omnipaxos, values);
         // Replica 1 is near to the leader and the others are far from it.
         for (from, to) in [(0, 1), (1, 0)] {
             spec.links[from][to].delay = Duration::from_millis(1);
@@ -141,7 +71,7 @@ fn the_nearest_write_quorum_decides_the_latency() {
 #[test]
 fn a_batch_of_the_library_waits_until_it_is_full_or_flushed() {
     let mut spec = SimulationSpec::uniform(3, Duration::from_millis(1), 1);
-    spec.settings = settings(&[("batch_commands", 4.0), ("flush_batch_ticks", 1.0)]);
+    spec.settings = settings(&Omnipaxos, &[("batch_commands", 4.0), ("flush_batch_ticks", 1.0)]);
     let mut simulation = Omnipaxos.simulate(&spec).unwrap();
     let alone = closed_loop(&mut *simulation, 0..10);
     // The leader keeps it back until its tick, and the followers until theirs, ten milliseconds later.
@@ -234,30 +164,4 @@ fn a_rewritten_log_brings_the_whole_cluster_back() {
     closed_loop(&mut *simulation, 720..730);
     run_for(&mut *simulation, Duration::from_secs(2));
     assert_agree(&*simulation, 3, 730);
-}
-
-#[test]
-fn replicas_agree_after_a_crash_a_pause_and_a_cut() {
-    let mut spec = SimulationSpec::uniform(3, Duration::from_millis(1), 3);
-    spec.durable = true;
-    let mut simulation = Omnipaxos.simulate(&spec).unwrap();
-    closed_loop(&mut *simulation, 0..100);
-    let leader = simulation.observe().leader.unwrap();
-    simulation.inject(Fault::Pause(leader)).unwrap();
-    // It waits at the leader that stands still, while the others elect another.
-    let now = simulation.now();
-    simulation.submit(now, Command::new(CommandId(100), &[7; 128]), NEVER);
-    assert!(!simulation.run_until_answer(now + Duration::from_secs(5)));
-    closed_loop(&mut *simulation, 101..200);
-    assert_ne!(simulation.observe().leader, Some(leader));
-    simulation.inject(Fault::Resume(leader)).unwrap();
-    let leader = simulation.observe().leader.unwrap();
-    let other = ReplicaId::all(3).find(|&id| id != leader).unwrap();
-    simulation.inject(Fault::Cut { from: leader, to: other }).unwrap();
-    simulation.inject(Fault::Crash(other)).unwrap();
-    closed_loop(&mut *simulation, 200..300);
-    simulation.inject(Fault::Heal).unwrap();
-    simulation.inject(Fault::Restart(other)).unwrap();
-    run_for(&mut *simulation, Duration::from_secs(10));
-    assert_agree(&*simulation, 3, 300);
 }

@@ -105,7 +105,7 @@ impl Protocol for Openraft {
             family: Family::Raft,
             implementation: "openraft 0.10.0-alpha.37",
             fault_model: FaultModel::Crash,
-            tolerates: |n| n.saturating_sub(1) / 2,
+            tolerates: |n, _| n.saturating_sub(1) / 2,
             cluster_sizes: (1, 101),
             order: protocol_core::Order::Total,
             operation: protocol_core::Operation::append,

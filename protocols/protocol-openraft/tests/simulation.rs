@@ -1,79 +1,23 @@
 //! The library in virtual time: the same seed gives the same bytes, and costs what it must.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../../protocol-core/conformance/virtual_time.rs"]
+mod virtual_time;
+
 use std::time::Duration;
 
 use protocol_core::{
-    Answered, Command, CommandId, Fault, FaultError, LaunchError, MessageKind, Observation, Protocol,
-    ReplicaId, Simulation, SimulationSpec, Time,
+    Answered, Fault, FaultError, LaunchError, MessageKind, Protocol, ReplicaId, Simulation, SimulationSpec,
+    Time,
 };
 use protocol_openraft::Openraft;
+use virtual_time::{NEVER, assert_agree, closed_loop, command};
 
-const NEVER: Time = Time(u64::MAX);
 const SECOND: u64 = 1_000_000_000;
-
-fn command(id: u64) -> Command {
-    Command::new(CommandId(id), &[7; 128])
-}
-
-/// Sends commands one after the other, each when the last is answered; their latencies.
-fn closed_loop(simulation: &mut dyn Simulation, ids: std::ops::Range<u64>) -> Vec<u64> {
-    ids.map(|id| {
-        let now = simulation.now();
-        simulation.submit(now, command(id), NEVER);
-        assert!(simulation.run_until_answer(Time(now.0 + 60 * SECOND)), "command {id}");
-        let answers = simulation.take_answers();
-        answers[0].outcome.unwrap();
-        answers[0].answered.0 - answers[0].submitted.0
-    })
-    .collect()
-}
 
 fn rest(simulation: &mut dyn Simulation, seconds: u64) {
     let now = simulation.now().0;
     simulation.run_until(Time(now + seconds * SECOND));
-}
-
-fn assert_agreement(simulation: &dyn Simulation, replicas: usize, commands: u64) {
-    let logs = simulation.audit();
-    assert_eq!(logs.len(), replicas);
-    for (id, log) in &logs {
-        assert_eq!(log.ids().len(), commands, "replica {id}");
-        assert_eq!(log.agrees_with(&logs[0].1), Ok(true), "replica {id}");
-    }
-}
-
-fn run(seed: u64) -> (Vec<u64>, Observation, u64) {
-    let mut spec = SimulationSpec::uniform(5, Duration::from_millis(10), seed);
-    spec.durable = true;
-    spec.costs.fsync_ns = 100_000.0;
-    spec.costs.message_ns = 1_000.0;
-    spec.clock_skew_ppm = vec![200, -300, 0, 77, -1];
-    for row in &mut spec.links {
-        for link in row {
-            link.jitter = Duration::from_millis(3);
-            link.loss = 0.01;
-            link.duplication = 0.01;
-            link.fifo = false;
-        }
-    }
-    let mut simulation = Openraft.simulate(&spec).unwrap();
-    let mut latencies = closed_loop(&mut *simulation, 0..200);
-    let leader = simulation.observe().leader.unwrap();
-    simulation.inject(Fault::Crash(leader)).unwrap();
-    latencies.extend(closed_loop(&mut *simulation, 200..300));
-    simulation.inject(Fault::Restart(leader)).unwrap();
-    latencies.extend(closed_loop(&mut *simulation, 300..400));
-    rest(&mut *simulation, 10);
-    assert_agreement(&*simulation, 5, 400);
-    (latencies, simulation.observe(), simulation.events())
-}
-
-#[test]
-fn the_same_seed_gives_the_same_run_and_another_seed_another() {
-    let first = run(7);
-    assert_eq!(first, run(7));
-    assert_ne!(first.0, run(8).0);
 }
 
 /// A cluster that is past its election, and whose leader sends no heartbeats for long.
@@ -124,34 +68,6 @@ fn a_batch_costs_as_many_messages_as_one_command() {
 }
 
 #[test]
-fn replicas_agree_after_a_crash_a_pause_and_a_cut() {
-    let mut spec = SimulationSpec::uniform(3, Duration::from_millis(1), 3);
-    spec.durable = true;
-    let mut simulation = Openraft.simulate(&spec).unwrap();
-    closed_loop(&mut *simulation, 0..100);
-    let leader = simulation.observe().leader.unwrap();
-    simulation.inject(Fault::Pause(leader)).unwrap();
-    // It waits at the leader that stands still, while the others elect another.
-    let now = simulation.now();
-    simulation.submit(now, command(100), NEVER);
-    let delivered = simulation.observe().replicas[leader.index()].delivered;
-    assert!(!simulation.run_until_answer(Time(now.0 + 5 * SECOND)));
-    assert_eq!(simulation.observe().replicas[leader.index()].delivered, delivered);
-    closed_loop(&mut *simulation, 101..200);
-    assert_ne!(simulation.observe().leader, Some(leader));
-    simulation.inject(Fault::Resume(leader)).unwrap();
-    let leader = simulation.observe().leader.unwrap();
-    let other = ReplicaId::all(3).find(|&id| id != leader).unwrap();
-    simulation.inject(Fault::Cut { from: leader, to: other }).unwrap();
-    simulation.inject(Fault::Crash(other)).unwrap();
-    closed_loop(&mut *simulation, 200..300);
-    simulation.inject(Fault::Heal).unwrap();
-    simulation.inject(Fault::Restart(other)).unwrap();
-    rest(&mut *simulation, 10);
-    assert_agreement(&*simulation, 3, 300);
-}
-
-#[test]
 fn a_crashed_leader_is_replaced_within_its_time_and_catches_up() {
     let mut spec = SimulationSpec::uniform(5, Duration::from_millis(1), 11);
     spec.durable = true;
@@ -166,7 +82,7 @@ fn a_crashed_leader_is_replaced_within_its_time_and_catches_up() {
     simulation.inject(Fault::Restart(leader)).unwrap();
     closed_loop(&mut *simulation, 101..150);
     rest(&mut *simulation, 5);
-    assert_agreement(&*simulation, 5, 150);
+    assert_agree(&*simulation, 5, 150);
 }
 
 #[test]
@@ -191,7 +107,7 @@ fn only_what_a_flush_made_durable_survives_a_crash_of_all() {
     rest(&mut *simulation, 10);
     // The client sent the lost command again; all that was acknowledged before is there.
     assert_eq!(simulation.take_answers().len(), 1);
-    assert_agreement(&*simulation, 3, 21);
+    assert_agree(&*simulation, 3, 21);
 }
 
 #[test]
@@ -242,7 +158,7 @@ fn lost_messages_cost_time_and_no_command() {
     assert!(closed_loop(&mut *simulation, 300..320).iter().all(|&latency| latency >= 12_000_000));
     simulation.inject(Fault::Heal).unwrap();
     rest(&mut *simulation, 30);
-    assert_agreement(&*simulation, 3, 320);
+    assert_agree(&*simulation, 3, 320);
 }
 
 #[test]
@@ -260,13 +176,13 @@ fn a_follower_far_behind_is_given_a_snapshot() {
     closed_loop(&mut *simulation, 10..300);
     simulation.inject(Fault::Restart(other)).unwrap();
     rest(&mut *simulation, 10);
-    assert_agreement(&*simulation, 3, 300);
+    assert_agree(&*simulation, 3, 300);
     assert!(simulation.observe().total().of(MessageKind::StateTransfer).messages > 0);
     // What is in a snapshot is not in the log of one that restarts.
     simulation.inject(Fault::Crash(other)).unwrap();
     simulation.inject(Fault::Restart(other)).unwrap();
     rest(&mut *simulation, 10);
-    assert_agreement(&*simulation, 3, 300);
+    assert_agree(&*simulation, 3, 300);
 }
 
 #[test]

@@ -120,7 +120,7 @@ impl Protocol for Pbft {
             family: Family::Byzantine,
             implementation,
             fault_model: FaultModel::Byzantine,
-            tolerates: |replicas| replicas.saturating_sub(1) / 3,
+            tolerates: |replicas, _| replicas.saturating_sub(1) / 3,
             cluster_sizes: (4, 103),
             order: Order::Total,
             operation: Operation::append,

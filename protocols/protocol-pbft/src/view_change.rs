@@ -11,16 +11,27 @@ use crate::decision::{Decision, decide};
 use crate::messages::{Body, Vote, primary_of};
 use crate::quorums::Flaw;
 use crate::records::Record;
-use crate::replica::{Out, PbftReplica};
+use crate::replica::{Out, PbftReplica, SUSPICION};
 
 impl PbftReplica {
     /// Something took too long: the primary is to go. A replica that is proved to be behind has itself
     /// to blame, and catches up first.
+    ///
+    /// A timer belongs to the view in which it was set: a replica that asks for view v + 1 gives it the time
+    /// T, counted from the 2f + 1st VIEW-CHANGE on (OSDI '99 §4.5.2). The last view's timer may still run out
+    /// in the round in which this replica followed others out of that view, and is void then. Otherwise the
+    /// replica would at once leave the view that it has just followed them into; where all timers run out
+    /// together that happens in every view, and with f replicas away none has a quorum.
     pub(crate) fn on_suspicion(&mut self, out: &mut Out) {
-        self.suspicion = None;
-        if !self.active || self.checkpoints.ahead.is_none() {
+        if self.suspicion.take().is_some() && (!self.active || self.checkpoints.ahead.is_none()) {
             self.leave_view(self.view + 1, out);
         }
+    }
+
+    /// The view changed: what the timer was set for is over, whatever is waited for next.
+    fn stop_suspecting(&mut self, out: &mut Out) {
+        self.suspicion = None;
+        out.cancel_timer(SUSPICION);
     }
 
     /// Leaves the view for a later one, and says what it brings along: VIEW-CHANGE.
@@ -28,7 +39,7 @@ impl PbftReplica {
         self.view = view;
         self.active = false;
         self.failures += 1;
-        self.suspicion = None;
+        self.stop_suspecting(out);
         self.pool.clear_queue();
         self.log.iter_mut().for_each(|(_, slot)| slot.leave_view());
         let change = Arc::new(self.describe().signed(&self.keys));
@@ -147,7 +158,7 @@ impl PbftReplica {
     fn enter(&mut self, new_view: Arc<NewView>, decision: Decision, out: &mut Out) {
         self.view = new_view.view;
         self.active = true;
-        self.suspicion = None;
+        self.stop_suspecting(out);
         self.log.iter_mut().for_each(|(_, slot)| slot.leave_view());
         self.settled = new_view.settled();
         self.new_view = Some(new_view);

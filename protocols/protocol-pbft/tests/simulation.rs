@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use protocol_core::{
     Behaviour, Command, CommandId, Counters, Fault, MessageKind, Observation, Protocol, ReplicaId, Settings,
-    Simulation, SimulationSpec, Time,
+    Simulation, SimulationSpec, Time, View,
 };
 use protocol_pbft::{Pbft, SignatureScheme};
 
@@ -164,6 +164,58 @@ fn primaries_that_crash_one_after_the_other_are_replaced() {
         assert_agree(&*simulation, 5, 60);
         assert_no_one_accused(&simulation.observe());
     }
+}
+
+/// The primary is cut off. The replicas `late` get the commands, and so suspect it, later than the others by
+/// so much; with `pause` they also stand still meanwhile. Yet all stay in the view that the first ask for.
+fn assert_that_the_next_view_is_given_its_time(replicas: usize, late: &[u32], late_by_ms: u64, pause: bool) {
+    for protocol in BOTH {
+        let mut spec = uniform(replicas, 5, 1);
+        for &id in late {
+            spec.client_delays[id as usize] = Duration::from_millis(late_by_ms);
+        }
+        let patience = spec.timing.election_min.as_nanos() as u64;
+        let mut simulation = protocol.simulate(&spec).unwrap();
+        submit_at_once(&mut *simulation, 0..100);
+        run_for(&mut *simulation, 1);
+        for peer in (1..replicas as u32).map(ReplicaId) {
+            simulation.inject(Fault::Cut { from: ReplicaId(0), to: peer }).unwrap();
+            simulation.inject(Fault::Cut { from: peer, to: ReplicaId(0) }).unwrap();
+        }
+        let start = simulation.now().0;
+        submit_at_once(&mut *simulation, 100..300);
+        // The first ones suspect the primary at `patience`, and their VIEW-CHANGEs take 5 ms.
+        simulation.run_until(Time(start + patience + 1_000_000));
+        if pause {
+            late.iter().for_each(|&id| simulation.inject(Fault::Pause(ReplicaId(id))).unwrap());
+            simulation.run_until(Time(start + patience + (late_by_ms + 1) * 1_000_000));
+            late.iter().for_each(|&id| simulation.inject(Fault::Resume(ReplicaId(id))).unwrap());
+        }
+        run_for(&mut *simulation, 10);
+        assert_eq!(simulation.take_answers().len(), 300);
+        assert_eq!(simulation.observe().view, Some(View(1)), "no other view was needed");
+        assert_eq!(simulation.observe().replicas[0].delivered, 100);
+        simulation.inject(Fault::Heal).unwrap();
+        run_for(&mut *simulation, 10);
+        assert_agree(&*simulation, replicas, 300);
+    }
+}
+
+fn submit_at_once(simulation: &mut dyn Simulation, ids: std::ops::Range<u64>) {
+    let now = simulation.now();
+    ids.for_each(|id| simulation.submit(now, Command::new(CommandId(id), &[7; 128]), NEVER));
+}
+
+/// In one round it hears those whom it follows, and then its own timer, set in the view that is over.
+#[test]
+fn a_timer_that_runs_out_as_its_view_ends_does_not_end_the_next_one() {
+    assert_that_the_next_view_is_given_its_time(4, &[3], 20, true);
+}
+
+/// f + 1 ask for the view; while less than 2f + 1 do, those who follow them wait for that alone.
+#[test]
+fn a_timer_of_a_view_that_ended_is_off_while_view_changes_are_awaited() {
+    assert_that_the_next_view_is_given_its_time(7, &[4, 5, 6], 7, false);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use protocol_core::{
     ClientRule, Cluster, Descriptor, DriverOptions, Family, FaultModel, Floors, LaunchError, LaunchSpec,
-    Operation, Order, Particulars, Protocol, Replica, ReplicaCluster, Scale, SimulatedCluster, Simulation,
+    Operation, Order, Particulars, Protocol, ReplicaCluster, Scale, SimulatedCluster, Simulation,
     SimulationSpec, Tunable, check_size, no_quorums,
 };
 
@@ -70,7 +70,7 @@ impl Protocol for Plumtree {
             family: Family::Gossip,
             implementation: "iroh-gossip 0.101.0, its protocol without its network",
             fault_model: FaultModel::Crash,
-            tolerates: |replicas| replicas.saturating_sub(1),
+            tolerates: |replicas, _| replicas.saturating_sub(1),
             cluster_sizes: (1, 1_000),
             order: Order::Set,
             operation: Operation::append,
@@ -83,7 +83,6 @@ impl Protocol for Plumtree {
             },
             tunables: &[ACTIVE_VIEW, PASSIVE_VIEW, DISPATCH_DELAY, OPTIMIZATION_THRESHOLD],
             particulars: Particulars {
-                fifo: GossipReplica::FIFO,
                 largest_payload_bytes: Some(LARGEST_PAYLOAD_BYTES),
                 forgets_safely: true,
                 heap_varies: true,

@@ -85,7 +85,7 @@ impl Protocol for RaftRs {
             family: Family::Raft,
             implementation: "raft 0.7.0 (TiKV)",
             fault_model: FaultModel::Crash,
-            tolerates: |replicas| (replicas.saturating_sub(1)) / 2,
+            tolerates: |replicas, _| (replicas.saturating_sub(1)) / 2,
             cluster_sizes: (1, 101),
             order: Order::Total,
             operation: Operation::append,

@@ -1,54 +1,17 @@
 //! The library in virtual time: the same seed gives the same bytes, and costs what it must.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../../protocol-core/conformance/virtual_time.rs"]
+mod virtual_time;
+
 use std::time::Duration;
 
 use protocol_core::{
-    Command, CommandId, Fault, MessageKind, Observation, Protocol, ReplicaId, SharedCores, Simulation,
-    SimulationSpec, Time,
+    Command, CommandId, Fault, MessageKind, Protocol, ReplicaId, SharedCores, Simulation, SimulationSpec,
+    Time,
 };
 use protocol_raft_rs::RaftRs;
-
-const NEVER: Time = Time(u64::MAX);
-
-/// Sends commands one after the other, each when the last is answered; their latencies.
-fn closed_loop(simulation: &mut dyn Simulation, ids: std::ops::Range<u64>) -> Vec<u64> {
-    ids.map(|id| {
-        let now = simulation.now();
-        simulation.submit(now, Command::new(CommandId(id), &[7; 128]), NEVER);
-        assert!(simulation.run_until_answer(Time(now.0 + 60_000_000_000)), "command {id}");
-        let answers = simulation.take_answers();
-        answers[0].outcome.unwrap();
-        answers[0].answered.0 - answers[0].submitted.0
-    })
-    .collect()
-}
-
-fn run(seed: u64) -> (Vec<u64>, Observation, u64) {
-    let mut spec = SimulationSpec::uniform(5, Duration::from_millis(10), seed);
-    spec.durable = true;
-    for row in &mut spec.links {
-        for link in row {
-            link.jitter = Duration::from_millis(3);
-            link.loss = 0.01;
-        }
-    }
-    let mut simulation = RaftRs.simulate(&spec).unwrap();
-    let mut latencies = closed_loop(&mut *simulation, 0..200);
-    let leader = simulation.observe().leader.unwrap();
-    simulation.inject(Fault::Crash(leader)).unwrap();
-    latencies.extend(closed_loop(&mut *simulation, 200..300));
-    simulation.inject(Fault::Restart(leader)).unwrap();
-    latencies.extend(closed_loop(&mut *simulation, 300..400));
-    (latencies, simulation.observe(), simulation.events())
-}
-
-#[test]
-fn the_same_seed_gives_the_same_run_and_another_seed_another() {
-    let first = run(7);
-    assert_eq!(first, run(7));
-    assert_ne!(first.0, run(8).0);
-}
+use virtual_time::{NEVER, closed_loop};
 
 #[test]
 fn a_commit_costs_one_round_trip_and_two_messages_per_follower_and_round() {
@@ -65,38 +28,6 @@ fn a_commit_costs_one_round_trip_and_two_messages_per_follower_and_round() {
     // The append and its answer; the commit index and the answer to that.
     let sent = (simulation.observe().total() - before).of(MessageKind::Protocol).messages;
     assert_eq!(sent, 100 * 4 * 4);
-}
-
-#[test]
-fn replicas_agree_after_a_crash_a_pause_and_a_cut() {
-    let mut spec = SimulationSpec::uniform(3, Duration::from_millis(1), 3);
-    spec.durable = true;
-    let mut simulation = RaftRs.simulate(&spec).unwrap();
-    closed_loop(&mut *simulation, 0..100);
-    let leader = simulation.observe().leader.unwrap();
-    simulation.inject(Fault::Pause(leader)).unwrap();
-    // It waits at the leader that stands still, while the others elect another.
-    let now = simulation.now();
-    simulation.submit(now, Command::new(CommandId(100), &[7; 128]), NEVER);
-    assert!(!simulation.run_until_answer(Time(now.0 + 5_000_000_000)));
-    closed_loop(&mut *simulation, 101..200);
-    assert_ne!(simulation.observe().leader, Some(leader));
-    simulation.inject(Fault::Resume(leader)).unwrap();
-    let leader = simulation.observe().leader.unwrap();
-    let other = ReplicaId::all(3).find(|&id| id != leader).unwrap();
-    simulation.inject(Fault::Cut { from: leader, to: other }).unwrap();
-    simulation.inject(Fault::Crash(other)).unwrap();
-    closed_loop(&mut *simulation, 200..300);
-    simulation.inject(Fault::Heal).unwrap();
-    simulation.inject(Fault::Restart(other)).unwrap();
-    let now = simulation.now().0;
-    simulation.run_until(Time(now + 10_000_000_000));
-    let logs = simulation.audit();
-    assert_eq!(logs.len(), 3);
-    for (id, log) in &logs {
-        assert_eq!(log.ids().len(), 300, "replica {id}");
-        assert_eq!(log.agrees_with(&logs[0].1), Ok(true), "replica {id}");
-    }
 }
 
 /// Nanoseconds of virtual time per commit, of so many clients with one command in flight each.

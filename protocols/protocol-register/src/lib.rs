@@ -73,8 +73,12 @@ fn one_round_trip(replicas: usize) -> Floors {
     Floors::without_cryptography(2.0 * replicas.saturating_sub(1) as f64, delays)
 }
 
-fn minority(replicas: usize) -> usize {
-    replicas.saturating_sub(1) / 2
+/// Whoever is left must make a quorum for reads and one for writes. None can fail where a quorum is asked of
+/// more replicas than there are, which is refused.
+fn beyond_both_quorums(replicas: usize, settings: &Settings) -> usize {
+    let largest =
+        [READ_QUORUM, WRITE_QUORUM].map(|tunable| quorum(settings, &tunable, replicas).unwrap_or(replicas));
+    replicas.saturating_sub(largest[0].max(largest[1]))
 }
 
 /// The quorum that is set, of at most all replicas.
@@ -135,7 +139,7 @@ impl Protocol for Abd {
             family: Family::Quorum,
             implementation: "our own: multi-writer ABD (Attiya et al. 1995, Lynch and Shvartsman 1997)",
             fault_model: FaultModel::Crash,
-            tolerates: minority,
+            tolerates: beyond_both_quorums,
             cluster_sizes: (1, 101),
             order: Order::Reads,
             operation: Operation::on_register,
@@ -167,7 +171,7 @@ impl Protocol for Dynamo {
             family: Family::Quorum,
             implementation: "our own: Dynamo's quorums and read repair (DeCandia et al. 2007)",
             fault_model: FaultModel::Crash,
-            tolerates: minority,
+            tolerates: beyond_both_quorums,
             cluster_sizes: (1, 101),
             order: Order::Eventual,
             operation: Operation::on_register,

@@ -2,15 +2,31 @@
 //! reads what it wrote last, whichever replicas it asks.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../../protocol-core/conformance/mod.rs"]
+mod conformance;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use protocol_core::{
-    Cluster, Command, CommandId, Fault, FaultError, LaunchSpec, NetworkSpec, Operation, Protocol, ReplicaId,
-    Settings, StorageSpec, submit_and_wait,
+    Cluster, Command, CommandId, Fault, LaunchSpec, NetworkSpec, Operation, Protocol, ReplicaId, Settings,
+    StorageSpec, submit_and_wait,
 };
 use protocol_register::{Abd, Dynamo};
 use tempfile::TempDir;
+
+conformance::registers!(Abd);
+
+mod dynamo {
+    use super::*;
+
+    conformance::registers!(Dynamo);
+
+    #[tokio::test]
+    async fn a_log_on_disk_is_waited_for() {
+        conformance::phases::a_log_on_disk_is_waited_for(&Dynamo).await;
+    }
+}
 
 /// By key, the output of the next read.
 type Newest = BTreeMap<u64, u64>;
@@ -115,16 +131,4 @@ async fn the_whole_cluster_restarts_with_everything_it_acknowledged() {
         read_and_write(&cluster, &settings, life * 200..(life + 1) * 200, &mut newest).await;
         cluster.stop().await;
     }
-}
-
-#[tokio::test]
-async fn what_can_not_be_done_is_said() {
-    let cluster = Abd.launch(LaunchSpec::in_memory(3)).await.unwrap();
-    cluster.inject(Fault::Crash(ReplicaId(1))).await.unwrap();
-    let restart = cluster.inject(Fault::Restart(ReplicaId(1))).await;
-    assert!(matches!(restart, Err(FaultError::Unsupported { .. })), "{restart:?}");
-    cluster.stop().await;
-    let unknown = Settings::checked([("batch".to_string(), 1.0)].into(), &Abd.descriptor());
-    assert!(unknown.unwrap_err().to_string().contains("one_round_read_flag"));
-    assert!(Dynamo.launch(LaunchSpec::in_memory(0)).await.is_err());
 }

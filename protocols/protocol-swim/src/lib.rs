@@ -71,7 +71,7 @@ impl Protocol for Swim {
             family: Family::Gossip,
             implementation: "foca 2.0.0",
             fault_model: FaultModel::Crash,
-            tolerates: |replicas| replicas.saturating_sub(1),
+            tolerates: |replicas, _| replicas.saturating_sub(1),
             cluster_sizes: (1, 1_000),
             order: Order::Set,
             operation: Operation::append,

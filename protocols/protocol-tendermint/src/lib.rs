@@ -131,7 +131,7 @@ impl Protocol for Tendermint {
             family: Family::Byzantine,
             implementation,
             fault_model: FaultModel::Byzantine,
-            tolerates: tolerated,
+            tolerates: |replicas, _| tolerated(replicas),
             cluster_sizes: (FEWEST, 101),
             order: Order::Total,
             operation: Operation::append,

@@ -34,7 +34,7 @@ fn spec(replicas: usize, seed: u64) -> SimulationSpec {
 fn lie(protocol: Tendermint, behaviour: Behaviour, replicas: usize, seed: u64) -> BTreeSet<String> {
     let case = format!("{behaviour:?}, {replicas} replicas, seed {seed}");
     let mut simulation = protocol.simulate(&spec(replicas, seed)).unwrap();
-    let faulty = (protocol.descriptor().tolerates)(replicas);
+    let faulty = (protocol.descriptor().tolerates)(replicas, &Default::default());
     let liars: BTreeSet<ReplicaId> =
         (0..faulty).map(|index| ReplicaId(((seed as usize + 2 * index) % replicas) as u32)).collect();
     assert_eq!(liars.len(), faulty);

@@ -1,46 +1,18 @@
 //! The protocol in virtual time: the same seed gives the same bytes, and costs what it must.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../../protocol-core/conformance/virtual_time.rs"]
+mod virtual_time;
+
 use std::time::Duration;
 
 use protocol_core::{
-    Behaviour, Command, CommandId, Fault, MessageKind, Observation, Protocol, ReplicaId, Simulation,
-    SimulationSpec, Time,
+    Behaviour, Fault, MessageKind, Observation, Protocol, ReplicaId, Simulation, SimulationSpec,
 };
 use protocol_tendermint::Tendermint;
+use virtual_time::{assert_agree_once, closed_loop, run_for};
 
-const NEVER: Time = Time(u64::MAX);
 const BOTH: [Tendermint; 2] = [Tendermint::SIGNATURES, Tendermint::CODES];
-
-/// Sends commands one after the other, each when the last is answered; their latencies.
-fn closed_loop(simulation: &mut dyn Simulation, ids: std::ops::Range<u64>) -> Vec<u64> {
-    ids.map(|id| {
-        let now = simulation.now();
-        simulation.submit(now, Command::new(CommandId(id), &[7; 128]), NEVER);
-        assert!(simulation.run_until_answer(Time(now.0 + 60_000_000_000)), "command {id}");
-        let answers = simulation.take_answers();
-        answers[0].outcome.unwrap();
-        answers[0].answered.0 - answers[0].submitted.0
-    })
-    .collect()
-}
-
-fn pass(simulation: &mut dyn Simulation, time: Duration) {
-    let until = simulation.now() + time;
-    simulation.run_until(until);
-}
-
-/// Checks that so many replicas applied the same, and these many commands.
-fn agree(simulation: &dyn Simulation, replicas: usize, commands: u64) {
-    let logs = simulation.audit();
-    assert_eq!(logs.len(), replicas);
-    for (id, log) in &logs {
-        assert_eq!(log.ids().len(), commands, "replica {id}");
-        assert_eq!(log.agrees_with(&logs[0].1), Ok(true), "replica {id}");
-        assert_eq!(log.violations(), [] as [String; 0], "replica {id}");
-        assert_eq!(log.duplicates(), 0, "replica {id}");
-    }
-}
 
 fn lossy(seed: u64) -> SimulationSpec {
     let mut spec = SimulationSpec::uniform(4, Duration::from_millis(10), seed);
@@ -61,16 +33,6 @@ fn run(mut simulation: Box<dyn Simulation>) -> (Vec<u64>, Observation, u64) {
     simulation.inject(Fault::Restart(ReplicaId(1))).unwrap();
     latencies.extend(closed_loop(&mut *simulation, 120..200));
     (latencies, simulation.observe(), simulation.events())
-}
-
-#[test]
-fn the_same_seed_gives_the_same_run_and_another_seed_another() {
-    for protocol in BOTH {
-        let run = |seed| run(protocol.simulate(&lossy(seed)).unwrap());
-        let first = run(7);
-        assert_eq!(first, run(7));
-        assert_ne!(first.0, run(8).0);
-    }
 }
 
 /// With votes, certificates and commands that are signed, a restart, and a liar whose signatures don't hold.
@@ -100,11 +62,11 @@ fn a_commit_costs_three_delays_and_the_floor_of_messages() {
             let spec = SimulationSpec::uniform(replicas as usize, Duration::from_millis(10), 1);
             let mut simulation = protocol.simulate(&spec).unwrap();
             closed_loop(&mut *simulation, 0..10);
-            pass(&mut *simulation, Duration::from_millis(50));
+            run_for(&mut *simulation, Duration::from_millis(50));
             let before = simulation.observe().total();
             let latencies = closed_loop(&mut *simulation, 10..110);
             assert!(latencies.iter().all(|&latency| latency == 30_000_000), "{latencies:?}");
-            pass(&mut *simulation, Duration::from_millis(50));
+            run_for(&mut *simulation, Duration::from_millis(50));
             let spent = simulation.observe().total() - before;
             let floor = (protocol.descriptor().floors)(replicas as usize).messages_per_batch;
             assert_eq!(floor, [27.0, 90.0][usize::from(replicas == 7)]);
@@ -115,7 +77,7 @@ fn a_commit_costs_three_delays_and_the_floor_of_messages() {
             let checks = 100 * (replicas + floor as u64);
             assert!(spent.verifications <= if signs { checks } else { 0 });
             assert_eq!(spent.macs == 0, signs);
-            agree(&*simulation, replicas as usize, 110);
+            assert_agree_once(&*simulation, replicas as usize, 110);
         }
     }
 }
@@ -126,9 +88,9 @@ fn while_no_one_wants_anything_nothing_is_proposed_and_no_round_fails() {
         let spec = SimulationSpec::uniform(4, Duration::from_millis(1), 1);
         let mut simulation = protocol.simulate(&spec).unwrap();
         closed_loop(&mut *simulation, 0..3);
-        pass(&mut *simulation, Duration::from_millis(10));
+        run_for(&mut *simulation, Duration::from_millis(10));
         let before = simulation.observe();
-        pass(&mut *simulation, Duration::from_secs(60));
+        run_for(&mut *simulation, Duration::from_secs(60));
         let after = simulation.observe();
         let spent = after.total() - before.total();
         assert_eq!(spent.of(MessageKind::Protocol).messages, 0);
@@ -151,38 +113,15 @@ fn a_replica_beyond_the_kept_heights_gets_a_snapshot() {
         closed_loop(&mut *simulation, 10..1_300);
         for _ in 0..2 {
             simulation.inject(Fault::Restart(ReplicaId(2))).unwrap();
-            pass(&mut *simulation, Duration::from_secs(2));
-            agree(&*simulation, 4, 1_300);
+            run_for(&mut *simulation, Duration::from_secs(2));
+            assert_agree_once(&*simulation, 4, 1_300);
             simulation.inject(Fault::Crash(ReplicaId(2))).unwrap();
         }
         let sent = simulation.observe().total().of(MessageKind::StateTransfer);
         assert!(sent.messages > 0);
         simulation.inject(Fault::Restart(ReplicaId(2))).unwrap();
         closed_loop(&mut *simulation, 1_300..1_310);
-        pass(&mut *simulation, Duration::from_secs(2));
-        agree(&*simulation, 4, 1_310);
-    }
-}
-
-/// All at once, with what they said at the height at hand in their logs.
-#[test]
-fn all_replicas_crash_in_the_middle_of_a_height_and_go_on() {
-    for (protocol, after_us) in
-        BOTH.into_iter().flat_map(|protocol| (1..12).map(move |k| (protocol, k * 700)))
-    {
-        let mut spec = SimulationSpec::uniform(4, Duration::from_millis(2), after_us);
-        (spec.durable, spec.costs.fsync_ns) = (true, 500_000.0);
-        let mut simulation = protocol.simulate(&spec).unwrap();
-        closed_loop(&mut *simulation, 0..5);
-        let now = simulation.now();
-        simulation.submit(now, Command::new(CommandId(5), &[7; 128]), NEVER);
-        pass(&mut *simulation, Duration::from_micros(after_us));
-        ReplicaId::all(4).for_each(|id| simulation.inject(Fault::Crash(id)).unwrap());
-        ReplicaId::all(4).for_each(|id| simulation.inject(Fault::Restart(id)).unwrap());
-        pass(&mut *simulation, Duration::from_secs(5));
-        assert!(simulation.take_answers().iter().any(|answer| answer.id == CommandId(5)));
-        closed_loop(&mut *simulation, 6..8);
-        pass(&mut *simulation, Duration::from_secs(1));
-        agree(&*simulation, 4, 8);
+        run_for(&mut *simulation, Duration::from_secs(2));
+        assert_agree_once(&*simulation, 4, 1_310);
     }
 }

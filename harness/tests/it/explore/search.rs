@@ -33,7 +33,7 @@ impl Protocol for Quarry {
             family: Family::Raft,
             implementation: "tests",
             fault_model: FaultModel::Crash,
-            tolerates: |replicas| (replicas - 1) / 2,
+            tolerates: |replicas, _| (replicas - 1) / 2,
             cluster_sizes: (1, 9),
             order: protocol_core::Order::Total,
             operation: protocol_core::Operation::append,

@@ -13,13 +13,16 @@
 //! A library that owns its runtime implements [`Simulation`] itself, from the pieces that
 //! [`SimulatedCluster`] is made of: [`Events`], [`Links`], [`Clients`], [`Disk`].
 
+mod asking;
 mod client;
 mod cluster;
 mod cores;
 mod disk;
 mod events;
+mod faults;
 mod links;
 mod node;
+mod round;
 
 use std::time::Duration;
 
