@@ -266,7 +266,8 @@ fn counts_of_instructions_are_kept_by_machine_and_are_no_baseline_of_rows() {
     let text = fs::read_to_string(&path).unwrap();
     fs::write(&path, &text[..text.len() / 2]).unwrap();
     let error = store.instructions_baseline().unwrap_err().to_string();
-    assert!(error.contains("instructions.json: not JSON: EOF"), "{error}");
+    assert!(error.contains("instructions.json: cut off (EOF"), "{error}");
+    // Outside a workspace they are kept beside the runs.
     let nowhere = Store { committed: None, ..store };
-    assert!(matches!(nowhere.instructions_baseline(), Err(StoreError::NoWorkspace)));
+    assert_eq!(nowhere.instructions_baseline().unwrap(), None);
 }
