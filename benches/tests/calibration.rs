@@ -117,7 +117,7 @@ fn costs_that_are_broken_or_of_the_future_are_refused() {
     };
     for (content, expected) in [
         (later, "written by a later version (schema 7, this one reads up to 1)"),
-        (good[..good.len() / 2].to_string(), "no costs: EOF"),
+        (good[..good.len() / 2].to_string(), "costs.json: cut off (EOF"),
         (elsewhere, "measured on another machine (000000000000"),
     ] {
         std::fs::write(&path, content).unwrap();

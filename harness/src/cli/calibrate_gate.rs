@@ -102,20 +102,7 @@ impl CalibrateGate {
         let path = Store::from_environment(&machine.fingerprint).machine_file(NOISE_FILE);
         // What was measured of other protocols stays.
         let known = Noise::read(&path, &machine.fingerprint)?;
-        let mut benches = known.map(|noise| noise.benches).unwrap_or_default();
-        if let Err(error) = interrupt::listen() {
-            eprintln!("Ctrl-C will lose what was measured: {error}");
-        }
-        let line = step_line();
-        let mut recorded: BTreeMap<String, Vec<Round>> = BTreeMap::new();
-        for protocol in &protocols {
-            let arms = self.arms(protocol)?;
-            let rounds = self.record(protocol, &arms, &policy, |what| line.set_message(what))?;
-            benches.insert(row(protocol), self.study(protocol, &rounds, &policy));
-            recorded.insert(row(protocol), rounds);
-        }
-        line.finish_and_clear();
-        let noise = Noise {
+        let mut noise = Noise {
             schema_version: NOISE_SCHEMA_VERSION,
             fingerprint: machine.fingerprint,
             measured_unix_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
@@ -123,12 +110,29 @@ impl CalibrateGate {
             screen_pairs: policy.paired.screen_pairs,
             confirm_pairs: policy.paired.confirm_pairs,
             tolerance: policy.paired.tolerance,
-            benches,
+            benches: known.map(|noise| noise.benches).unwrap_or_default(),
         };
+        if let Some(folder) = path.parent() {
+            let unwritable = |source| FileError::Unwritable { path: path.clone(), source };
+            std::fs::create_dir_all(folder).map_err(unwritable)?;
+        }
+        if let Err(error) = interrupt::listen() {
+            eprintln!("Ctrl-C will not be heard between blocks: {error}");
+        }
+        let line = step_line();
+        let mut recorded: BTreeMap<String, Vec<Round>> = BTreeMap::new();
+        for protocol in &protocols {
+            let arms = self.arms(protocol)?;
+            let rounds = self.record(protocol, &arms, &policy, |what| line.set_message(what))?;
+            noise.benches.insert(row(protocol), self.study(protocol, &rounds, &policy));
+            // Minutes of measuring are kept, whatever becomes of the next protocol.
+            noise.write(&path)?;
+            recorded.insert(row(protocol), rounds);
+        }
+        line.finish_and_clear();
         if let Some(path) = &self.blocks {
             write_atomically(path, serde_json::to_string(&recorded)?.as_bytes())?;
         }
-        noise.write(&path)?;
         match self.format {
             Format::Text => say!("{}\nwritten: {}", table(&noise, &protocols), path.display()),
             Format::Json => say!("{}", serde_json::to_string_pretty(&noise)?),
