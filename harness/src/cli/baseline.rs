@@ -8,7 +8,7 @@ use crate::compare::{ExactValues, row_of};
 use crate::exit::EXIT_OK;
 use crate::gate::instructions::measure;
 use crate::gate::source::Repository;
-use crate::gate::{Counted, GateError};
+use crate::gate::{Counted, GateError, head_target};
 use crate::output::say;
 use crate::results::Outcome;
 use crate::session::print_saved;
@@ -90,7 +90,7 @@ pub(super) fn baseline(suite: &Suite, command: BaselineCommand) -> Result<u8, Cl
             let line = step_line();
             line.set_message("instructions");
             let root = Repository::here().map_err(GateError::from)?.root;
-            let counted = measure(&root, &store.home.join("instructions-target")).map_err(GateError::from)?;
+            let counted = measure(&root, &head_target(&store)).map_err(GateError::from)?;
             line.finish_and_clear();
             say!("{}", store.write_instructions_baseline(&counted)?.display());
         }

@@ -81,7 +81,7 @@ impl Counted {
     fn broken(&self, policy: &Policy) -> Vec<Finding> {
         let finding = |result: &ScenarioResult, verdict, reason: String| {
             let ruling = policy.ruling(Tier::Exact, &row_of(result), "");
-            Finding { verdict, reason: Some(reason), ..row_finding(&row_of(result), ruling.effect) }
+            Finding { verdict, reason: Some(reason), ..Finding::about(&row_of(result), ruling.effect) }
         };
         let of = |result: &ScenarioResult| match &result.outcome {
             Outcome::Unsafe => {
@@ -139,22 +139,4 @@ pub fn judge_counts(
         }));
     }
     (judged, findings)
-}
-
-/// A finding about a row as a whole.
-pub(super) fn row_finding(row: &str, effect: Effect) -> Finding {
-    Finding {
-        row: row.into(),
-        metric: String::new(),
-        unit: String::new(),
-        better: crate::results::Better::Neither,
-        verdict: FindingVerdict::Passed,
-        effect,
-        base: None,
-        head: None,
-        shift: None,
-        tolerance: 0.0,
-        owner: None,
-        reason: None,
-    }
 }

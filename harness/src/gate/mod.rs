@@ -24,7 +24,7 @@ mod values;
 
 pub use exact::{Counted, count, judge_counts, scenarios_of};
 pub use paired::{CLIENTS, Contest, PAIRED_METRICS, judge_contest, row};
-pub use run::{GateError, GateOptions, Programs, run_gate, run_pair};
+pub use run::{GateError, GateOptions, Programs, head_target, run_gate, run_pair};
 pub use safety::judge_safety;
 pub use targets::judge_targets;
 pub use values::{Known, Reference, judge_values};

@@ -164,6 +164,26 @@ pub struct Finding {
     pub reason: Option<String>,
 }
 
+impl Finding {
+    /// About a row as a whole; passed until something else is said.
+    pub fn about(row: &str, effect: Effect) -> Finding {
+        Finding {
+            row: row.into(),
+            metric: String::new(),
+            unit: String::new(),
+            better: Better::Neither,
+            verdict: FindingVerdict::Passed,
+            effect,
+            base: None,
+            head: None,
+            shift: None,
+            tolerance: 0.0,
+            owner: None,
+            reason: None,
+        }
+    }
+}
+
 /// What follows from a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -335,20 +355,7 @@ mod tests {
     use super::*;
 
     fn finding(verdict: FindingVerdict, effect: Effect) -> Finding {
-        Finding {
-            row: "cost/a".into(),
-            metric: "messages_per_commit".into(),
-            unit: "1".into(),
-            better: Better::Lower,
-            verdict,
-            effect,
-            base: None,
-            head: None,
-            shift: None,
-            tolerance: 0.0,
-            owner: None,
-            reason: None,
-        }
+        Finding { metric: "messages_per_commit".into(), verdict, ..Finding::about("cost/a", effect) }
     }
 
     fn tier(status: TierStatus, findings: Vec<Finding>) -> TierReport {

@@ -121,6 +121,11 @@ impl GateError {
 const BASE: &str = "base";
 const HEAD: &str = "head";
 
+/// Where the head is built. It stays, so that the next build is short.
+pub fn head_target(store: &Store) -> PathBuf {
+    store.home.join(FOLDER).join(format!("{HEAD}-target"))
+}
+
 /// Runs the tiers and says what follows. `progress` hears what runs.
 pub fn run_gate(
     suite: &Suite,
@@ -382,7 +387,7 @@ impl Gate<'_> {
             let missing = these.iter().filter(|name| !others.contains(name)).filter(measured);
             let finding = |name: &String| {
                 let effect = policy.ruling(Tier::Paired, &super::paired::row(name), "").effect;
-                let row = super::exact::row_finding(&super::paired::row(name), effect);
+                let row = Finding::about(&super::paired::row(name), effect);
                 Finding { verdict, reason: Some(reason.to_string()), ..row }
             };
             missing.map(finding).collect()

@@ -3,7 +3,6 @@
 
 use protocol_core::{LaunchError, Settings};
 
-use super::exact::row_finding;
 use super::policy::SafetyPolicy;
 use super::report::{Finding, FindingVerdict};
 use crate::explore::{self, ExploreError, Plan, Sweep, sweep};
@@ -71,6 +70,6 @@ fn finding(
     Finding {
         verdict: FindingVerdict::Unsafe,
         reason: Some(format!("{}; `{replay}`", broken.join("; "))),
-        ..row_finding(&format!("safety/{name}/seed={}", found.seed), policy.effect)
+        ..Finding::about(&format!("safety/{name}/seed={}", found.seed), policy.effect)
     }
 }

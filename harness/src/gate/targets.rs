@@ -26,11 +26,7 @@ pub fn judge_targets(
         if let Some(reason) = reason_not_to_compare(result) {
             let effect = policy.ruling(Tier::Targets, row, "").effect;
             let verdict = FindingVerdict::Inconclusive;
-            findings.push(Finding {
-                verdict,
-                reason: Some(reason),
-                ..super::exact::row_finding(row, effect)
-            });
+            findings.push(Finding { verdict, reason: Some(reason), ..Finding::about(row, effect) });
             continue;
         }
         findings.extend(result.metrics.iter().filter_map(|metric| judge(row, metric, result, policy)));

@@ -42,18 +42,14 @@ pub fn judge_values(
         let ruling = policy.ruling(tier, row, metric);
         let known = known(row, metric).unwrap_or(Known { unit: String::new(), better: Better::Neither });
         Finding {
-            row: row.into(),
             metric: metric.into(),
             unit: known.unit,
             better: known.better,
-            verdict: FindingVerdict::Passed,
-            effect: ruling.effect,
             base: old.get(row, metric),
             head: new.get(row, metric),
-            shift: None,
             tolerance: ruling.tolerance,
             owner: ruling.owner,
-            reason: None,
+            ..Finding::about(row, ruling.effect)
         }
     };
     for row in old.rows().filter(|row| new.row(row).is_none()) {

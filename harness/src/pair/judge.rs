@@ -2,7 +2,7 @@
 
 use crate::gate::report::{FindingVerdict, Shift};
 use crate::results::Better;
-use crate::stats::{bootstrap_interval, hodges_lehmann, signed_rank_p};
+use crate::stats::{bootstrap_interval, hodges_lehmann, log_ratios, signed_rank_p};
 
 /// Resamples of an interval.
 const RESAMPLES: usize = 400;
@@ -48,12 +48,7 @@ pub struct Judged {
 /// How far the second of each pair is from the first, with p unadjusted. None with fewer than two pairs of
 /// positive values.
 pub fn shift_of(pairs: &[(f64, f64)], seed: u64) -> Option<Shift> {
-    let usable = |value: f64| value > 0.0 && value.is_finite();
-    let logs: Vec<f64> = pairs
-        .iter()
-        .filter(|(first, second)| usable(*first) && usable(*second))
-        .map(|(first, second)| second.ln() - first.ln())
-        .collect();
+    let logs = log_ratios(pairs);
     let estimate = hodges_lehmann(&logs)?;
     let of_drawn = |drawn: &[&f64]| {
         let drawn: Vec<f64> = drawn.iter().copied().copied().collect();

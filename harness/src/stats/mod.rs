@@ -21,7 +21,7 @@ pub use hodges_lehmann::hodges_lehmann;
 pub use holm::holm;
 pub use median::median;
 pub use non_negative::{MOST_COLUMNS, NonNegativeFit, fit_non_negative};
-pub use paired::{FEWEST_PAIRS, PairedRatio, paired_ratio, signed_rank_p};
+pub use paired::{FEWEST_PAIRS, PairedRatio, log_ratios, paired_ratio, signed_rank_p};
 pub use power_law::{PowerLaw, power_law};
 pub use quantiles::{Spread, nearest_rank};
 pub use ratio::{Estimate, ratio, relative_change};

@@ -21,18 +21,11 @@ fn machine() -> Machine {
 
 fn finding(row: &str, metric: &str, unit: &str, verdict: FindingVerdict) -> Finding {
     Finding {
-        row: row.into(),
         metric: metric.into(),
         unit: unit.into(),
         better: Better::Lower,
         verdict,
-        effect: Effect::Block,
-        base: None,
-        head: None,
-        shift: None,
-        tolerance: 0.0,
-        owner: None,
-        reason: None,
+        ..Finding::about(row, Effect::Block)
     }
 }
 
