@@ -1,5 +1,5 @@
 //! consensus-bench adapter over [`omnipaxos`]: one [`OmniPaxos`](omnipaxos::OmniPaxos) as a
-//! [`Replica`].
+//! [`Replica`](protocol_core::Replica).
 
 mod election;
 mod messages;
