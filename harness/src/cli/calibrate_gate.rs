@@ -7,6 +7,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use clap::Args;
 use thiserror::Error;
 
+use super::gate::workspace_policy;
 use super::{Format, step_line};
 use crate::exit::{EXIT_BASELINE, EXIT_OK, EXIT_TOOL, EXIT_USAGE};
 use crate::files::{FileError, write_atomically};
@@ -92,14 +93,16 @@ impl CalibrateGate {
         if let Some(&effect) = self.effects.iter().find(|effect| !(0.0..=10.0).contains(*effect)) {
             return Err(CalibrateGateError::Effect(effect));
         }
-        let policy = Policy::shipped()?;
+        let machine = machine::describe();
+        let store = Store::from_environment(&machine.fingerprint);
+        // As the gate of this workspace judges.
+        let (policy, _) = workspace_policy(&store, None)?;
         let needed = policy.paired.screen_pairs + policy.paired.confirm_pairs;
         if (self.rounds as usize) < needed {
             return Err(CalibrateGateError::FewRounds { rounds: self.rounds, needed });
         }
         let protocols = self.protocols(suite)?;
-        let machine = machine::describe();
-        let path = Store::from_environment(&machine.fingerprint).machine_file(NOISE_FILE);
+        let path = store.machine_file(NOISE_FILE);
         // What was measured of other protocols stays.
         let known = Noise::read(&path, &machine.fingerprint)?;
         let mut noise = Noise {

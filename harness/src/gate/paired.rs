@@ -122,7 +122,8 @@ pub fn judge_contest(contest: &Contest<'_>, progress: impl Fn(&str)) -> Result<O
             finding.reason = Some("the base differs from its own copy".into());
         }
     }
-    findings.iter_mut().for_each(|finding| admit(finding, contest.noise));
+    let noise = contest.noise.filter(|noise| noise.is_of(policy));
+    findings.iter_mut().for_each(|finding| admit(finding, noise));
     let mut notes = Vec::new();
     if !quiet {
         notes.push(format!(
@@ -130,12 +131,15 @@ pub fn judge_contest(contest: &Contest<'_>, progress: impl Fn(&str)) -> Result<O
             100.0 * policy.run_delay
         ));
     }
-    if contest.noise.is_none() {
-        notes.push(
-            "this machine's noise was not measured, so nothing here blocks; `consensus-bench calibrate-gate` \
-             measures it"
-                .into(),
-        );
+    let why = match contest.noise {
+        None => Some("was not measured"),
+        Some(noise) if !noise.is_of(policy) => Some("was measured with other blocks, pairs or tolerance"),
+        Some(_) => None,
+    };
+    if let Some(why) = why {
+        notes.push(format!(
+            "this machine's noise {why}, so nothing here blocks; `consensus-bench calibrate-gate` measures it"
+        ));
     }
     Ok(Outcome { findings, control, notes })
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::files::{Document, FileError, write_atomically};
+use crate::gate::policy::PairedPolicy;
 
 /// Its name, in the folder of a machine's baselines.
 pub const NOISE_FILE: &str = "noise.json";
@@ -114,8 +115,42 @@ impl Noise {
         write_atomically(path, (text + "\n").as_bytes())
     }
 
+    /// Whether it was measured as a policy judges: otherwise its false alarms are those of other rules.
+    pub fn is_of(&self, policy: &PairedPolicy) -> bool {
+        self.block_ms == policy.block_ms
+            && self.screen_pairs == policy.screen_pairs
+            && self.confirm_pairs == policy.confirm_pairs
+            && self.tolerance <= policy.tolerance
+    }
+
     /// What is known about a metric of a row.
     pub fn of(&self, row: &str, metric: &str) -> Option<&BenchNoise> {
         self.benches.get(row)?.get(metric)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::policy::Policy;
+
+    #[test]
+    fn noise_counts_only_for_the_rules_that_it_was_measured_with() {
+        let policy = Policy::shipped().unwrap().paired;
+        let noise = Noise {
+            schema_version: NOISE_SCHEMA_VERSION,
+            fingerprint: "0f3a9c21d4e7".into(),
+            measured_unix_s: 0,
+            block_ms: policy.block_ms,
+            screen_pairs: policy.screen_pairs,
+            confirm_pairs: policy.confirm_pairs,
+            tolerance: policy.tolerance,
+            benches: BTreeMap::new(),
+        };
+        assert!(noise.is_of(&policy));
+        assert!(noise.is_of(&PairedPolicy { tolerance: 2.0 * policy.tolerance, ..policy.clone() }));
+        assert!(!noise.is_of(&PairedPolicy { tolerance: 0.5 * policy.tolerance, ..policy.clone() }));
+        assert!(!noise.is_of(&PairedPolicy { confirm_pairs: policy.confirm_pairs + 1, ..policy.clone() }));
+        assert!(!noise.is_of(&PairedPolicy { block_ms: 2.0 * policy.block_ms, ..policy }));
     }
 }
