@@ -2,6 +2,7 @@
 //!
 //! The JSON Schema of [`RunResults`] is committed as `harness/results.schema.json`.
 
+mod advice;
 mod exact;
 mod faults;
 mod quorums;
@@ -16,6 +17,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use advice::{Advice, Change, Confidence, Effect, Evidence, Recommendation, Status, Withheld};
 pub use exact::{ExactCell, ExactResult, GrowthFit};
 pub use faults::{FaultCycle, FaultResult};
 pub use quorums::{ClusterQuorums, quorums_in_words};

@@ -1,0 +1,139 @@
+//! Advice as plain data: what to change, why, what it should bring, and whether that was tried.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Advice on the results of a run, the most promising first.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Advice {
+    /// What to change, ranked; empty when nothing is worth it.
+    pub recommendations: Vec<Recommendation>,
+    /// What no advice is given on, and why: a disturbed run, an unsafe one, an overloaded generator.
+    pub withheld: Vec<Withheld>,
+}
+
+/// One change that should help.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Recommendation {
+    /// Rule that found it, which has a page of explanation: `batch-too-small`.
+    pub rule: String,
+    /// Protocol.
+    pub protocol: String,
+    /// Scenario.
+    pub scenario: String,
+    /// What to do.
+    pub change: Change,
+    /// Why, in a sentence.
+    pub reason: String,
+    /// Numbers that the reason rests on.
+    pub evidence: Vec<Evidence>,
+    /// What it should bring; none where nothing predicts it.
+    pub expected: Option<Effect>,
+    /// How sure the rule is of the cause.
+    pub confidence: Confidence,
+    /// Whether it was tried.
+    pub status: Status,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Change {
+    /// Another value of a tunable.
+    Setting {
+        /// Tunable, its unit at the end of the name.
+        name: String,
+        /// Value now.
+        from: f64,
+        /// Value to try.
+        to: f64,
+    },
+    /// Something in code, which no setting changes.
+    Code {
+        /// Where: a crate, a function, a kind of work.
+        place: String,
+        /// What to do there.
+        action: String,
+    },
+    /// Something about the machine, the network or the load, and not the protocol.
+    Surroundings {
+        /// What to do.
+        action: String,
+    },
+}
+
+/// A number that advice rests on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Evidence {
+    /// What was measured, by its metric's name where it has one.
+    pub what: String,
+    /// Value.
+    pub value: f64,
+    /// What it is held against; none for a number that explains only.
+    pub threshold: Option<f64>,
+    /// Unit of both.
+    pub unit: String,
+    /// Where it is from: a metric of a phase, a profile, a tunable.
+    pub source: String,
+}
+
+/// What a change does to a metric.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Effect {
+    /// Metric.
+    pub metric: String,
+    /// After over before: 1.2 is a fifth more.
+    pub ratio: f64,
+    /// Lower end of its 95 % interval.
+    pub lower: f64,
+    /// Upper end.
+    pub upper: f64,
+    /// What it was taken from: a model, or pairs of runs and how many.
+    pub basis: String,
+}
+
+/// How sure a rule is of the cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Confidence {
+    /// One of several causes that would look the same.
+    Low,
+    /// The likely cause.
+    Medium,
+    /// Nothing else explains the numbers.
+    High,
+}
+
+/// Whether a recommendation was tried.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum Status {
+    /// Not tried.
+    Untested,
+    /// Tried side by side with what is set now, and better.
+    Verified {
+        /// What was measured.
+        effect: Effect,
+    },
+    /// Tried, and not better.
+    Refuted {
+        /// What was measured.
+        effect: Effect,
+    },
+    /// Tried, and the interval does not tell.
+    Inconclusive {
+        /// What was measured.
+        effect: Effect,
+    },
+}
+
+/// A result that no advice is given on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Withheld {
+    /// Protocol.
+    pub protocol: String,
+    /// Scenario.
+    pub scenario: String,
+    /// Why.
+    pub reason: String,
+}
