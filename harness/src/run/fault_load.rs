@@ -1,8 +1,6 @@
 //! An open loop in virtual time: several clients, each sending at equal distances whatever becomes of its
 //! requests, and the end of every single one.
 
-use std::time::Duration;
-
 use protocol_core::{Protocol, SimulationSpec, Time};
 use rand::Rng;
 

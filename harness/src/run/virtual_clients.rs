@@ -1,7 +1,9 @@
 //! The clients' side of a cluster in virtual time: requests go in, their ends come out, and what clients were
 //! promised is kept for the safety check. When to send what is up to the loads that are built on it.
 
-use protocol_core::{Answered, CommandId, CommandSource, IdSet, LaunchError, Protocol, Simulation, SimulationSpec, Time};
+use protocol_core::{
+    Answered, CommandId, CommandSource, IdSet, LaunchError, Protocol, Simulation, SimulationSpec, Time,
+};
 
 use super::RunError;
 use super::simulated::SECOND_NS;
