@@ -23,32 +23,32 @@ impl ClosedRun {
         let all: Vec<ReplicaId> = ReplicaId::all(replicas).collect();
         let victims = &all[replicas - (replicas / 5).max(1)..];
         let mut looks = Looks::default();
-        looks.look(&self.simulation.observe());
-        let crashed = self.simulation.now();
+        looks.look(&self.clients.simulation.observe());
+        let crashed = self.clients.now();
         for &victim in victims {
-            self.simulation.inject(Fault::Crash(victim))?;
+            self.clients.simulation.inject(Fault::Crash(victim))?;
         }
         let mut detected = None;
-        while self.simulation.now() < crashed + LIMIT {
-            self.simulation.run_until(self.simulation.now() + LOOK_EVERY);
-            let observation = self.simulation.observe();
+        while self.clients.now() < crashed + LIMIT {
+            self.clients.simulation.run_until(self.clients.now() + LOOK_EVERY);
+            let observation = self.clients.simulation.observe();
             looks.look(&observation);
             detected = detected
-                .or_else(|| all_suspect(&observation, victims).then(|| self.simulation.now().0 - crashed.0));
+                .or_else(|| all_suspect(&observation, victims).then(|| self.clients.now().0 - crashed.0));
             let has_a_detector = !looks.seen.is_empty();
             let is_noticed = detected.is_some() || !has_a_detector;
             // Who has not suspected anyone by half of the limit has no detector.
             let waited = if has_a_detector { DOWN_FOR } else { LIMIT / 2 };
-            if is_noticed && self.simulation.now() >= crashed + waited {
+            if is_noticed && self.clients.now() >= crashed + waited {
                 break;
             }
         }
-        let restarted = self.simulation.now();
+        let restarted = self.clients.now();
         for &victim in victims {
-            self.simulation.inject(Fault::Restart(victim))?;
+            self.clients.simulation.inject(Fault::Restart(victim))?;
         }
         let convergence_ns = self.converge(restarted, &mut looks);
-        self.drain()?;
+        self.clients.drain()?;
         Ok(Churn {
             detection_ns: detected,
             false_suspicions: (!looks.seen.is_empty()).then_some(looks.wrong),
@@ -58,11 +58,11 @@ impl ClosedRun {
 
     /// Sends an update at every look until one has reached all; how long that took from the restart on.
     fn converge(&mut self, restarted: Time, looks: &mut Looks) -> Option<u64> {
-        while self.simulation.now() < restarted + LIMIT {
-            self.send(self.simulation.now());
-            self.simulation.run_until(self.simulation.now() + LOOK_EVERY);
-            looks.look(&self.simulation.observe());
-            let answers = self.take_answers();
+        while self.clients.now() < restarted + LIMIT {
+            self.send(self.clients.now());
+            self.clients.simulation.run_until(self.clients.now() + LOOK_EVERY);
+            looks.look(&self.clients.simulation.observe());
+            let answers = self.clients.take_answers();
             if let Some(first) = answers.iter().find(|answered| answered.outcome.is_ok()) {
                 return Some(first.answered.0 - restarted.0);
             }

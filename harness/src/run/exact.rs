@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use protocol_core::{
-    Answered, ClientRule, CommandId, CommandSource, Fault, IdSet, LaunchError, Order, Simulation,
-    SimulationSpec, Time,
-};
+use protocol_core::{ClientRule, CommandId, Fault, LaunchError, Observation, Order, SimulationSpec, Time};
 
-use super::simulated::{SECOND_NS, SETTLING_NS, spec};
+use super::simulated::{NEVER, SETTLING_NS, spec};
+use super::virtual_clients::VirtualClients;
 use super::{Pair, RunError, exact_open};
 use crate::calibration::CostModel;
 use crate::interrupt;
@@ -17,12 +15,8 @@ use crate::measure::{
 use crate::progress::Progress;
 use crate::resources::ThreadHeapCounts;
 use crate::results::{ExactCell, ExactResult, Metric, Outcome, Safety, ScenarioResult};
-use crate::safety::{Claims, Registers, check};
 use crate::scenario::ExactPlan;
 
-/// A command that takes longer than this in virtual time is not waited for.
-const STALLED_AFTER_S: u64 = 600;
-const NEVER: Time = Time(u64::MAX);
 /// What has not reached every replica by then is incomplete. Longer than any repair over any of the
 /// topologies takes, and apart from the scenario's time-out, which is for real clocks.
 const SPREAD_WITHIN: Duration = Duration::from_secs(10);
@@ -104,25 +98,16 @@ impl Combination<'_> {
         // Gossip may leave a replica out, and then no one would ever say so.
         let spreads = self.pair.protocol.descriptor().order == Order::Set;
         let mut run = ClosedRun {
-            simulation: self.pair.protocol.simulate(&spec)?,
-            payload: vec![0x5A; self.pair.scenario.payload_bytes],
-            commands: CommandSource::default(),
-            heap: ThreadHeapCounts::now()
-                .filter(|_| !self.pair.protocol.descriptor().particulars.heap_varies)
-                .map(|_| ThreadHeapCounts::default()),
-            next_id: 0,
-            open: 0,
-            acknowledged: IdSet::default(),
+            clients: VirtualClients::of(&*self.pair.protocol, &spec, self.pair.scenario.payload_bytes)?,
             patience: spreads.then_some(SPREAD_WITHIN),
             spreading: Dissemination::default(),
-            registers: self.pair.registers()?,
         };
         run.commit(self.clients, self.plan.warm_up_commits.max(1))?;
-        let (before, started, heap_before) = (run.simulation.observe(), run.simulation.now(), run.heap);
+        let (before, started, heap_before) = run.look();
         run.spreading = Dissemination::default();
         let latencies = run.commit(self.clients, self.plan.commits)?;
-        let (after, ended, heap_after) = (run.simulation.observe(), run.simulation.now(), run.heap);
-        run.drain()?;
+        let (after, ended, heap_after) = run.look();
+        run.clients.drain()?;
         let spreading = std::mem::take(&mut run.spreading);
         let recovery_ns = if self.plan.recovery && !spreads { Some(run.recover()?) } else { None };
         let churn = if self.plan.recovery && spreads { Some(run.churn(self.replicas)?) } else { None };
@@ -145,7 +130,8 @@ impl Combination<'_> {
             commits: latencies.count(),
             metrics: exact_metrics(&record).into_iter().chain(spread).collect(),
         };
-        Ok((cell, run.check(), run.simulation.events()))
+        let safety = run.clients.check(SETTLING_NS);
+        Ok((cell, safety, run.clients.simulation.events()))
     }
 }
 
@@ -159,53 +145,27 @@ fn uniform_delay(spec: &SimulationSpec) -> Option<u64> {
 
 /// A closed loop on one simulation.
 pub(super) struct ClosedRun {
-    pub(super) simulation: Box<dyn Simulation>,
-    payload: Vec<u8>,
-    commands: CommandSource,
-    /// What the simulation took from the heap so far; none where it is not counted.
-    heap: Option<ThreadHeapCounts>,
-    next_id: u64,
-    open: usize,
-    acknowledged: IdSet,
+    pub(super) clients: VirtualClients,
     /// How long clients wait; for ever when there is none.
     patience: Option<Duration>,
     /// How commands spread that every replica has to have.
     spreading: Dissemination,
-    registers: Option<Registers>,
 }
 
 impl ClosedRun {
     pub(super) fn send(&mut self, at: Time) {
-        let command = self.commands.command(CommandId(self.next_id), &self.payload);
-        if let Some(registers) = &mut self.registers {
-            registers.invoke(command.id(), at.0);
-        }
-        self.next_id += 1;
-        self.open += 1;
-        let deadline = self.patience.map_or(NEVER, |patience| at + patience);
-        self.inside(|simulation| simulation.submit(at, command, deadline));
-    }
-
-    /// Calls the simulation, and counts what it takes from the heap: the loop around it takes from there
-    /// too, and is no part of what a commit costs.
-    fn inside<T>(&mut self, call: impl FnOnce(&mut dyn Simulation) -> T) -> T {
-        let before = ThreadHeapCounts::now();
-        let returned = call(&mut *self.simulation);
-        if let (Some(spent), Some(before), Some(after)) = (&mut self.heap, before, ThreadHeapCounts::now()) {
-            *spent += after - before;
-        }
-        returned
+        self.clients.send(at, self.patience.map_or(NEVER, |patience| at + patience));
     }
 
     /// Commits so many commands with so many in flight; they stay in flight at the end.
     fn commit(&mut self, clients: usize, commits: u64) -> Result<Latencies, RunError> {
-        while self.open < clients {
-            self.send(self.simulation.now());
+        while self.clients.open() < clients {
+            self.send(self.clients.now());
         }
         let mut latencies = Latencies::default();
         let before = self.spreading.late();
         while latencies.count() + self.spreading.late() - before < commits {
-            for answered in self.wait()? {
+            for answered in self.clients.wait()? {
                 self.spreading.record(&answered);
                 if answered.outcome.is_ok() {
                     latencies.record(&answered);
@@ -216,58 +176,21 @@ impl ClosedRun {
         Ok(latencies)
     }
 
-    fn wait(&mut self) -> Result<Vec<Answered>, RunError> {
-        let limit = Time(self.simulation.now().0 + STALLED_AFTER_S * SECOND_NS);
-        if !self.inside(|simulation| simulation.run_until_answer(limit)) {
-            return Err(RunError::Stalled(STALLED_AFTER_S));
-        }
-        Ok(self.take_answers())
-    }
-
-    pub(super) fn take_answers(&mut self) -> Vec<Answered> {
-        let answers = self.simulation.take_answers();
-        for answered in &answers {
-            self.open -= 1;
-            if let Some(registers) = &mut self.registers {
-                let output = answered.outcome.is_ok().then_some(answered.output);
-                registers.answer(answered.id, answered.answered.0, output);
-            }
-            if answered.outcome.is_ok() {
-                self.acknowledged.insert(answered.id);
-            }
-        }
-        answers
-    }
-
-    pub(super) fn drain(&mut self) -> Result<(), RunError> {
-        while self.open > 0 {
-            self.wait()?;
-        }
-        Ok(())
+    fn look(&self) -> (Observation, Time, Option<ThreadHeapCounts>) {
+        (self.clients.simulation.observe(), self.clients.now(), self.clients.heap())
     }
 
     /// Crashes the leader, or where no one leads the replica whose turn it is, and returns how long it
     /// takes until a command sent then is committed.
     fn recover(&mut self) -> Result<u64, RunError> {
         // Now, and not when the counting ended: the lead may rotate.
-        let (crashed, now) = (self.simulation.now(), self.simulation.observe());
-        let turn = ClientRule::home(CommandId(self.next_id), now.replicas.len());
-        let leader = now.leader.or(self.registers.as_ref().map(|_| turn));
+        let (now, crashed, _) = self.look();
+        let turn = ClientRule::home(CommandId(self.clients.submitted()), now.replicas.len());
+        let leader = now.leader.or(self.clients.has_registers().then_some(turn));
         let Some(leader) = leader else { return Err(RunError::NoLeader(Default::default())) };
-        self.simulation.inject(Fault::Crash(leader))?;
+        self.clients.simulation.inject(Fault::Crash(leader))?;
         self.send(crashed);
-        self.drain()?;
-        Ok(self.simulation.now().0 - crashed.0)
-    }
-
-    fn check(&mut self) -> Safety {
-        let now = self.simulation.now();
-        self.simulation.run_until(Time(now.0 + SETTLING_NS));
-        let claims = Claims { submitted: self.next_id, acknowledged: self.acknowledged.clone() };
-        let mut safety = check(&self.simulation.audit(), &self.simulation.observe(), &claims);
-        if let Some(registers) = self.registers.take() {
-            registers.judge(&mut safety);
-        }
-        safety
+        self.clients.drain()?;
+        Ok(self.clients.now().0 - crashed.0)
     }
 }

@@ -1,15 +1,15 @@
 //! An open loop in virtual time: several clients, each sending at equal distances whatever becomes of its
 //! requests, and the end of every single one.
 
-use std::time::Duration;
-
-use protocol_core::{CommandId, CommandSource, IdSet, Simulation, Time};
+use protocol_core::{Protocol, SimulationSpec, Time};
 use rand::Rng;
 
-use super::simulated::SECOND_NS;
+use super::RunError;
+use super::simulated::{SECOND_NS, SETTLING_NS};
+use super::virtual_clients::VirtualClients;
 use crate::load::Ended;
-use crate::safety::Registers;
-use crate::scenario::VirtualFaultPlan;
+use crate::results::Safety;
+use crate::scenario::{Scenario, VirtualFaultPlan};
 
 /// What became of one request, in nanoseconds of virtual time.
 struct Sent {
@@ -18,43 +18,36 @@ struct Sent {
     acknowledged_ns: Option<u64>,
 }
 
-/// The clients of one simulation.
+/// A load on one cluster.
 pub(super) struct VirtualLoad {
+    pub(super) clients: VirtualClients,
     /// When each client sends next.
     next_ns: Vec<u64>,
     period_ns: u64,
     timeout_ns: u64,
-    payload: Vec<u8>,
     /// By command id.
     sent: Vec<Sent>,
     acknowledged: u64,
-    registers: Option<Registers>,
 }
 
 impl VirtualLoad {
-    /// Clients that share the plan's rate, each beginning at a moment of its own.
-    pub(super) fn new(
-        plan: &VirtualFaultPlan,
-        payload_bytes: usize,
-        timeout: Duration,
-        registers: Option<Registers>,
+    /// A cluster under clients that share the plan's rate, each beginning at a moment of its own.
+    pub(super) fn start(
+        protocol: &dyn Protocol,
+        spec: &SimulationSpec,
+        (scenario, plan): (&Scenario, &VirtualFaultPlan),
         random: &mut impl Rng,
-    ) -> Self {
+    ) -> Result<Self, RunError> {
         let clients = plan.clients.max(1);
         let period_ns = ((clients as f64 / plan.rate_per_s * SECOND_NS as f64).round() as u64).max(1);
-        VirtualLoad {
+        Ok(VirtualLoad {
+            clients: VirtualClients::of(protocol, spec, scenario.payload_bytes)?,
             next_ns: (0..clients).map(|_| random.random_range(0..period_ns)).collect(),
             period_ns,
-            timeout_ns: timeout.as_nanos() as u64,
-            payload: vec![0x5A; payload_bytes],
+            timeout_ns: scenario.timeout().as_nanos() as u64,
             sent: Vec::new(),
             acknowledged: 0,
-            registers,
-        }
-    }
-
-    pub(super) fn timeout_ns(&self) -> u64 {
-        self.timeout_ns
+        })
     }
 
     /// Requests acknowledged so far, late ones included.
@@ -62,40 +55,30 @@ impl VirtualLoad {
         self.acknowledged
     }
 
-    /// Requests sent so far.
-    pub(super) fn submitted(&self) -> u64 {
-        self.sent.len() as u64
+    /// Goes on for so long.
+    pub(super) fn advance(&mut self, ns: u64) {
+        let until_ns = self.clients.now().0.saturating_add(ns);
+        self.send_until(until_ns);
+        self.clients.simulation.run_until(Time(until_ns));
+        self.take_answers();
     }
 
     /// Hands over all requests that are due before `until_ns`, in order.
-    pub(super) fn send_until(
-        &mut self,
-        simulation: &mut dyn Simulation,
-        commands: &mut CommandSource,
-        until_ns: u64,
-    ) {
+    fn send_until(&mut self, until_ns: u64) {
         while let Some(next) = self.next_ns.iter_mut().min_by_key(|next| **next) {
             let due_ns = *next;
             if due_ns >= until_ns {
                 return;
             }
             *next += self.period_ns;
-            let command = commands.command(CommandId(self.sent.len() as u64), &self.payload);
             self.sent.push(Sent { due_ns, acknowledged_ns: None });
-            if let Some(registers) = &mut self.registers {
-                registers.invoke(command.id(), due_ns);
-            }
-            simulation.submit(Time(due_ns), command, Time(due_ns.saturating_add(self.timeout_ns)));
+            self.clients.send(Time(due_ns), Time(due_ns.saturating_add(self.timeout_ns)));
         }
     }
 
     /// Enters what ended. Refused requests stay open until their time is over: no client knows more.
-    pub(super) fn take_answers(&mut self, simulation: &mut dyn Simulation) {
-        for answered in simulation.take_answers() {
-            if let Some(registers) = &mut self.registers {
-                let output = answered.outcome.is_ok().then_some(answered.output);
-                registers.answer(answered.id, answered.answered.0, output);
-            }
+    fn take_answers(&mut self) {
+        for answered in self.clients.take_answers() {
             let sent = self.sent.get_mut(answered.id.0 as usize);
             if let (Some(sent), Ok(_)) = (sent, answered.outcome) {
                 sent.acknowledged_ns = Some(answered.answered.0);
@@ -104,15 +87,12 @@ impl VirtualLoad {
         }
     }
 
-    /// What clients were told to have committed: after the time-out too, because it is a promise.
-    pub(super) fn acknowledged_ids(&self) -> IdSet {
-        let ids = (0..).map(CommandId).zip(&self.sent);
-        ids.filter(|(_, sent)| sent.acknowledged_ns.is_some()).map(|(id, _)| id).collect()
-    }
-
-    /// The registers that the requests read and wrote; none when they did not, or at the second call.
-    pub(super) fn take_registers(&mut self) -> Option<Registers> {
-        self.registers.take()
+    /// Sends nothing more, waits for what is open, and checks what replicas applied.
+    pub(super) fn end(&mut self) -> Safety {
+        let answered_by = self.clients.now().0.saturating_add(self.timeout_ns);
+        self.clients.simulation.run_until(Time(answered_by));
+        self.take_answers();
+        self.clients.check(SETTLING_NS)
     }
 
     /// The ends of all requests, in the order in which they came. One that took longer than the time-out

@@ -13,6 +13,7 @@ mod simulated;
 mod stage;
 mod standing;
 mod sweep;
+mod virtual_clients;
 mod virtual_cluster;
 mod virtual_faults;
 

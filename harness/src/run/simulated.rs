@@ -1,6 +1,6 @@
 //! What every run in virtual time starts from.
 
-use protocol_core::{SimulationSpec, Timing};
+use protocol_core::{SimulationSpec, Time, Timing};
 
 use super::{Pair, RunError};
 use crate::scenario::StorageConfig;
@@ -9,6 +9,8 @@ use crate::topology;
 pub(super) const SECOND_NS: u64 = 1_000_000_000;
 /// Virtual time after the last request in which replicas that are behind catch up, whatever the delays.
 pub(super) const SETTLING_NS: u64 = 10 * SECOND_NS;
+/// The deadline of requests whose clients wait as long as it takes.
+pub(super) const NEVER: Time = Time(u64::MAX);
 
 /// A cluster of the pair's protocol at a place. Failure detection follows the slowest link unless the
 /// scenario has its own.

@@ -3,24 +3,18 @@
 
 use std::time::Duration;
 
-use protocol_core::{
-    Answered, Command, CommandId, Fault, IdSet, Observation, Protocol, Simulation, SimulationSpec, Time,
-};
+use protocol_core::{Fault, Observation, Protocol, SimulationSpec, Time};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::RunError;
+use super::simulated::{NEVER, SETTLING_NS};
+use super::virtual_clients::VirtualClients;
 use crate::load::Schedule;
 use crate::measure::Latencies;
 use crate::results::Safety;
-use crate::safety::{Claims, check};
 use crate::scenario::Arrivals;
 use crate::stats::Spread;
-
-const SECOND_NS: u64 = 1_000_000_000;
-/// A command that takes longer than this in virtual time is not waited for.
-const STALLED_AFTER_S: u64 = 600;
-const NEVER: Time = Time(u64::MAX);
 
 /// An open loop in virtual time.
 #[derive(Clone, Copy, Debug)]
@@ -61,12 +55,9 @@ impl VirtualRecord {
 
 /// A cluster in virtual time with its clients.
 pub struct VirtualCluster {
-    simulation: Box<dyn Simulation>,
-    payload: Vec<u8>,
+    clients: VirtualClients,
     /// When each command is due, by id.
     due: Vec<u64>,
-    open: usize,
-    acknowledged: IdSet,
 }
 
 impl VirtualCluster {
@@ -76,36 +67,31 @@ impl VirtualCluster {
         spec: &SimulationSpec,
         payload_bytes: usize,
     ) -> Result<VirtualCluster, RunError> {
-        let mut cluster = VirtualCluster {
-            simulation: protocol.simulate(spec)?,
-            payload: vec![0x5A; payload_bytes],
-            due: Vec::new(),
-            open: 0,
-            acknowledged: IdSet::default(),
-        };
+        let clients = VirtualClients::of(protocol, spec, payload_bytes)?;
+        let mut cluster = VirtualCluster { clients, due: Vec::new() };
         cluster.closed(1, 1)?;
         Ok(cluster)
     }
 
     /// The cluster now.
     pub fn observe(&self) -> Observation {
-        self.simulation.observe()
+        self.clients.simulation.observe()
     }
 
     /// Events handled so far.
     pub fn events(&self) -> u64 {
-        self.simulation.events()
+        self.clients.simulation.events()
     }
 
     /// Commits so many commands with so many in flight, and waits for those left in flight.
     pub fn closed(&mut self, clients: usize, commits: u64) -> Result<VirtualRecord, RunError> {
-        let started = self.simulation.now();
+        let started = self.clients.now();
         let mut record = VirtualRecord::default();
-        while self.open < clients {
+        while self.clients.open() < clients {
             self.send(started.0, started.0, NEVER);
         }
         while record.in_time < commits {
-            for answered in self.wait()? {
+            for answered in self.clients.wait()? {
                 if answered.outcome.is_ok() && record.in_time < commits {
                     record.in_time += 1;
                     record.latencies.record(&answered);
@@ -114,23 +100,21 @@ impl VirtualCluster {
                 self.send(answered.answered.0, answered.answered.0, NEVER);
             }
         }
-        while self.open > 0 {
-            self.wait()?;
-        }
+        self.clients.drain()?;
         Ok(record)
     }
 
     /// Sends at a rate, whatever is answered, and waits until every request ended or timed out.
     pub fn open(&mut self, load: &VirtualOpenLoop) -> VirtualRecord {
-        let started = self.simulation.now().0;
+        let started = self.clients.now().0;
         let ends = started + (load.duration_s * 1e9) as u64;
         let timeout = load.timeout.as_nanos() as u64;
         let first = self.due.len() as u64;
         self.schedule(load, started);
         let mut record = VirtualRecord { seconds: load.duration_s, ..VirtualRecord::default() };
         let sent = self.due.len() as u64 - first;
-        while self.open > 0 && self.simulation.run_until_answer(Time(ends + timeout)) {
-            for answered in self.take_answers() {
+        while self.clients.open() > 0 && self.clients.run_until_answer(Time(ends + timeout)) {
+            for answered in self.clients.take_answers() {
                 let response = answered.answered.0 - self.due[answered.id.0 as usize];
                 if answered.outcome.is_ok() && response <= timeout {
                     record.latencies.record(&answered);
@@ -140,7 +124,7 @@ impl VirtualCluster {
             }
         }
         // What has no answer by now gets none that counts.
-        self.open = 0;
+        self.clients.give_up();
         record.response_ns.resize(sent as usize, timeout);
         record.response_ns.sort_unstable();
         record
@@ -149,16 +133,16 @@ impl VirtualCluster {
     /// Crashes the leader after `before_s` of an open loop; how long it takes, in nanoseconds, until a
     /// command that was due after the crash is acknowledged. None when none is within the load's length.
     pub fn crash_leader(&mut self, load: &VirtualOpenLoop, before_s: f64) -> Result<Option<u64>, RunError> {
-        let started = self.simulation.now().0;
+        let started = self.clients.now().0;
         self.schedule(load, started);
         let crash_at = started + (before_s * 1e9) as u64;
-        self.simulation.run_until(Time(crash_at));
-        self.take_answers();
+        self.clients.simulation.run_until(Time(crash_at));
+        self.clients.take_answers();
         let leader = self.observe().leader.ok_or(RunError::NoLeader(Duration::ZERO))?;
-        self.simulation.inject(Fault::Crash(leader))?;
+        self.clients.simulation.inject(Fault::Crash(leader))?;
         let ends = Time(started + (load.duration_s * 1e9) as u64);
-        while self.simulation.run_until_answer(ends) {
-            for answered in self.take_answers() {
+        while self.clients.run_until_answer(ends) {
+            for answered in self.clients.take_answers() {
                 if answered.outcome.is_ok() && self.due[answered.id.0 as usize] >= crash_at {
                     return Ok(Some(answered.answered.0 - crash_at));
                 }
@@ -169,12 +153,7 @@ impl VirtualCluster {
 
     /// Checks what replicas applied.
     pub fn check(&mut self) -> Safety {
-        // Long enough for what replicas are behind, whatever the delays.
-        let now = self.simulation.now();
-        self.simulation.run_until(Time(now.0 + 10 * SECOND_NS));
-        self.take_answers();
-        let claims = Claims { submitted: self.due.len() as u64, acknowledged: self.acknowledged.clone() };
-        check(&self.simulation.audit(), &self.simulation.observe(), &claims)
+        self.clients.check(SETTLING_NS)
     }
 
     /// Hands over all requests of an open loop. A generator that is awake when the next is due sends it
@@ -195,28 +174,7 @@ impl VirtualCluster {
     }
 
     fn send(&mut self, due: u64, at: u64, deadline: Time) {
-        let id = CommandId(self.due.len() as u64);
         self.due.push(due);
-        self.open += 1;
-        self.simulation.submit(Time(at), Command::new(id, &self.payload), deadline);
-    }
-
-    fn wait(&mut self) -> Result<Vec<Answered>, RunError> {
-        let limit = Time(self.simulation.now().0 + STALLED_AFTER_S * SECOND_NS);
-        if !self.simulation.run_until_answer(limit) {
-            return Err(RunError::Stalled(STALLED_AFTER_S));
-        }
-        Ok(self.take_answers())
-    }
-
-    fn take_answers(&mut self) -> Vec<Answered> {
-        let answers = self.simulation.take_answers();
-        for answered in &answers {
-            self.open = self.open.saturating_sub(1);
-            if answered.outcome.is_ok() {
-                self.acknowledged.insert(answered.id);
-            }
-        }
-        answers
+        self.clients.send(Time(at), deadline);
     }
 }

@@ -3,20 +3,19 @@
 
 use std::time::Duration;
 
-use protocol_core::{CommandSource, Fault, FaultError, IdSet, LaunchError, Observation, Simulation, Time};
+use protocol_core::{Fault, FaultError, LaunchError, Observation};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::fault_load::VirtualLoad;
 use super::fault_script::FaultScript;
-use super::simulated::{SECOND_NS, SETTLING_NS, spec};
+use super::simulated::{SECOND_NS, spec};
 use super::standing::{all_delivered, is_led, most_delivered, view};
 use super::{Pair, RunError};
 use crate::interrupt;
 use crate::measure::{FaultMarks, fault_cycle, fault_metrics_of_scenario, virtual_fault_metrics};
 use crate::progress::Progress;
 use crate::results::{ExactResult, FaultCycle, FaultResult, Outcome, Safety, ScenarioResult};
-use crate::safety::{Claims, check};
 use crate::scenario::{FaultConfig, VirtualFaultPlan};
 
 /// Before the first look at a new cluster: what waited for its first leader is answered by then.
@@ -137,74 +136,54 @@ impl<'a> Episode<'a> {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let heartbeat_ns = (spec.timing.heartbeat.as_nanos() as u64).max(1);
         let within_heartbeat_ns = random.random_range(0..heartbeat_ns);
-        let scenario = &self.pair.scenario;
-        let mut run = Run {
-            episode: self,
-            simulation: self.pair.protocol.simulate(&spec)?,
-            load: VirtualLoad::new(
-                self.plan,
-                scenario.payload_bytes,
-                scenario.timeout(),
-                self.pair.registers()?,
-                &mut random,
-            ),
-            commands: CommandSource::default(),
-        };
+        let load =
+            VirtualLoad::start(&*self.pair.protocol, &spec, (&self.pair.scenario, self.plan), &mut random)?;
+        let mut run = Run { episode: self, load };
         let (marks, caught_up_ns) = run.cycle(index, within_heartbeat_ns)?;
-        let safety = run.end();
+        let safety = run.load.end();
         let cycle = FaultCycle {
             seed: Some(seed),
             caught_up_ns: Some(caught_up_ns),
             ..fault_cycle(&run.load.trace(), &marks)
         };
-        Ok((cycle, safety, run.simulation.events()))
+        Ok((cycle, safety, run.load.clients.simulation.events()))
     }
 }
 
 /// One cluster under load.
 struct Run<'a> {
     episode: &'a Episode<'a>,
-    simulation: Box<dyn Simulation>,
     load: VirtualLoad,
-    commands: CommandSource,
 }
 
 impl Run<'_> {
     fn now_ns(&self) -> u64 {
-        self.simulation.now().0
-    }
-
-    /// Goes on under load for so long.
-    fn advance(&mut self, ns: u64) {
-        let until = self.now_ns().saturating_add(ns);
-        self.load.send_until(&mut *self.simulation, &mut self.commands, until);
-        self.simulation.run_until(Time(until));
-        self.load.take_answers(&mut *self.simulation);
+        self.load.clients.now().0
     }
 
     /// Before, during and after the fault; and how long replicas took to catch up.
     fn cycle(&mut self, index: usize, within_heartbeat_ns: u64) -> Result<(FaultMarks, u64), RunError> {
         let Episode { plan, fault, script, .. } = self.episode;
         self.wait(WAITING_NS, |run, _| run.load.acknowledged() > 0, RunError::NotServed(LIMIT))?;
-        self.advance(STARTED_NS);
+        self.load.advance(STARTED_NS);
         let calm_ns = self.now_ns();
-        self.advance(nanos(plan.before_s) + within_heartbeat_ns);
+        self.load.advance(nanos(plan.before_s) + within_heartbeat_ns);
         let before =
             self.wait(WAITING_NS, |_, now| script.leaderless() || is_led(now), RunError::NoLeader(LIMIT))?;
         let hit = script.targets(before.leader, index);
         let fault_ns = self.now_ns();
         self.inject(&script.begin(before.leader, &hit))?;
-        self.advance(nanos(fault.for_s.unwrap_or(plan.for_s)));
+        self.load.advance(nanos(fault.for_s.unwrap_or(plan.for_s)));
         let end_ns = self.now_ns();
-        let most = most_delivered(&self.simulation.observe());
+        let most = most_delivered(&self.load.clients.simulation.observe());
         self.inject(&script.end(&hit))?;
         let owed = script.owed_to_all(most);
         self.wait(CATCHING_UP_NS, |_, now| all_delivered(now, owed), RunError::NotCaughtUp(LIMIT))?;
         let caught_up_ns = self.now_ns() - end_ns;
         // A cluster without a leader may take another election to come back; it is watched from then on.
         self.wait(WAITING_NS, |_, now| most_delivered(now) > most, RunError::NotServed(LIMIT))?;
-        self.advance(nanos(plan.after_s));
-        let after = self.simulation.observe();
+        self.load.advance(nanos(plan.after_s));
+        let after = self.load.clients.simulation.observe();
         let marks = FaultMarks {
             replicas: hit.iter().map(|id| id.0).collect(),
             calm_ns,
@@ -220,7 +199,7 @@ impl Run<'_> {
     }
 
     fn inject(&mut self, faults: &[Fault]) -> Result<(), FaultError> {
-        faults.iter().try_for_each(|&fault| self.simulation.inject(fault))
+        faults.iter().try_for_each(|&fault| self.load.clients.simulation.inject(fault))
     }
 
     /// Goes on under load until this holds, which is looked at after each step.
@@ -232,29 +211,15 @@ impl Run<'_> {
     ) -> Result<Observation, RunError> {
         let limit_ns = self.now_ns() + LIMIT.as_nanos() as u64;
         loop {
-            let now = self.simulation.observe();
+            let now = self.load.clients.simulation.observe();
             if holds(self, &now) {
                 return Ok(now);
             }
             if self.now_ns() >= limit_ns {
                 return Err(or);
             }
-            self.advance(step_ns);
+            self.load.advance(step_ns);
         }
-    }
-
-    /// Sends nothing more, waits for what is open, and checks what replicas applied.
-    fn end(&mut self) -> Safety {
-        let settled = self.now_ns() + self.load.timeout_ns() + SETTLING_NS;
-        self.simulation.run_until(Time(settled));
-        self.load.take_answers(&mut *self.simulation);
-        let acknowledged: IdSet = self.load.acknowledged_ids();
-        let claims = Claims { submitted: self.load.submitted(), acknowledged };
-        let mut safety = check(&self.simulation.audit(), &self.simulation.observe(), &claims);
-        if let Some(registers) = self.load.take_registers() {
-            registers.judge(&mut safety);
-        }
-        safety
     }
 }
 
