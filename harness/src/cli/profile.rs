@@ -154,7 +154,8 @@ impl MakeProfile {
             false => self.profile_cpu(&pair, load, time, &run_folder),
         };
         if made.is_err() {
-            // Fails when something is in it, and then it is to stay.
+            // Each fails when something is in the folder, and then it is to stay.
+            std::fs::remove_dir(run_folder.join(PROFILE_FOLDER)).ok();
             std::fs::remove_dir(&run_folder).ok();
         }
         made?;

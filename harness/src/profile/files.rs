@@ -124,8 +124,9 @@ impl ProfileFiles {
             Some(path.join(PROFILE_FOLDER)),
             Store::is_run(reference).then(in_run),
             (reference == "latest")
-                .then(|| store.newest_with(&Path::new(PROFILE_FOLDER).join(ATTRIBUTION)))
-                .flatten(),
+                .then(|| ProfileFiles::all(store).next())
+                .flatten()
+                .map(|latest| latest.folder),
         ];
         let found = candidates.into_iter().flatten().find(|folder| folder.join(ATTRIBUTION).is_file());
         // A file of another name is told by what is wrong in it.
@@ -137,6 +138,12 @@ impl ProfileFiles {
                 _ => Err(ProfileError::Unknown { reference: reference.into() }),
             },
         }
+    }
+
+    /// The profiles of all runs, the newest first.
+    pub fn all(store: &Store) -> impl Iterator<Item = ProfileFiles> {
+        let paths = store.files_of_runs(&Path::new(PROFILE_FOLDER).join(ATTRIBUTION));
+        paths.into_iter().filter_map(|path| Some(ProfileFiles { folder: path.parent()?.into() }))
     }
 
     /// Draws what differs from an earlier profile, in the unit of `measured`, into a file.

@@ -41,11 +41,13 @@ fn of_path(path: &str) -> Origin<'_> {
     if let Some((krate, file)) = library.and_then(|rest| rest.split_once('/')) {
         return Origin { krate, file, is_local: false };
     }
-    // REGISTRY/CRATE-VERSION/FILE; the standard library's own dependencies have no registry.
+    // What the standard library is made of, such as the map behind its maps.
+    if let Some(file) = path.strip_prefix("/rust/deps/") {
+        return Origin { krate: "std", file, is_local: false };
+    }
+    // REGISTRY/CRATE-VERSION/FILE.
     let unpacked = after("/registry/src/").and_then(|rest| rest.split_once('/')).map(|(_, rest)| rest);
-    if let Some((folder, file)) =
-        unpacked.or(path.strip_prefix("/rust/deps/")).and_then(|rest| rest.split_once('/'))
-    {
+    if let Some((folder, file)) = unpacked.and_then(|rest| rest.split_once('/')) {
         return Origin { krate: without_version(folder), file, is_local: false };
     }
     // What a build script wrote: build/CRATE-HASH/out/FILE.
@@ -126,7 +128,7 @@ mod tests {
             ),
             ("/rustc/0123abc/library/core/src/hash/sip.rs", "core", "src/hash/sip.rs"),
             ("/x/toolchains/t/lib/rustlib/src/rust/library/alloc/src/vec/mod.rs", "alloc", "src/vec/mod.rs"),
-            ("/rust/deps/hashbrown-0.16.1/src/raw.rs", "hashbrown", "src/raw.rs"),
+            ("/rust/deps/hashbrown-0.16.1/src/raw.rs", "std", "hashbrown-0.16.1/src/raw.rs"),
             ("/w/protocols/protocol-core/src/storage/wal.rs", "protocol-core", "src/storage/wal.rs"),
             ("/w/harness/src/load/pacer.rs", "consensus-bench", "src/load/pacer.rs"),
             ("/w/benches/src/bin/consensus-bench.rs", "consensus-bench-suite", "src/bin/consensus-bench.rs"),

@@ -42,7 +42,7 @@ pub fn attribution_text(attribution: &Attribution) -> String {
     parts.join("\n\n")
 }
 
-/// One line: how often was looked, and what caps that.
+/// How often was looked, and what caps that; and what it cost.
 fn facts(attribution: &Attribution) -> String {
     let facts = &attribution.sampling;
     let mut line = format!("{} samples", facts.samples);
@@ -53,7 +53,7 @@ fn facts(attribution: &Attribution) -> String {
         }
     }
     if let Some(cpu) = attribution.cpu_ns_per_commit {
-        line += &format!("; CPU per commit {}", quantity::in_unit(cpu.value, "ns"));
+        line += &format!("\nCPU per commit {}", quantity::in_unit(cpu.value, "ns"));
         line += &quantity::spread(cpu.value, cpu.lower, cpu.upper)
             .map_or(String::new(), |spread| format!(" {spread}"));
     }
@@ -103,7 +103,10 @@ fn waits_text(waits: &Waits) -> String {
     let mut text = lines_of(&table);
     text += &format!("\n {} from sent to answered", quantity::in_unit(waits.service_ns, "ns"));
     if let Some(off_cpu_ns) = waits.off_cpu_ns_at_least {
-        text += &format!(", of which at least {} on no core", quantity::in_unit(off_cpu_ns, "ns"));
+        text += &format!(
+            ", of which no core worked for it during at least {}",
+            quantity::in_unit(off_cpu_ns, "ns")
+        );
     }
     text
 }
@@ -111,18 +114,22 @@ fn waits_text(waits: &Waits) -> String {
 /// What two profiles differ in.
 pub fn difference_text(difference: &Difference) -> String {
     let mut parts = Vec::new();
+    let mut judged = 0;
     let totals: Vec<Change> = difference.total.iter().cloned().collect();
     for (head, changes) in
         [("CPU", &totals), ("kind of work", &difference.kinds), ("crate", &difference.crates)]
     {
+        // What neither profile saw is no row.
+        let seen = |change: &&Change| change.before.value > 0.0 || change.after.value > 0.0;
+        let changes: Vec<&Change> = changes.iter().filter(seen).collect();
+        judged += changes.len();
         if !changes.is_empty() {
-            parts.push(changes_table(head, changes, difference.measured));
+            parts.push(changes_table(head, &changes, difference.measured));
         }
     }
-    let judged = difference.kinds.len() + difference.crates.len();
     parts.push(format!(
-        "{} The intervals hold what sampling leaves open, not what differs from process to process; of {judged} \
-         changes one in twenty\nis beyond its interval by chance. \"?\" marks those that may be none.",
+        "{} \"?\" marks what may be no change. The intervals hold what sampling leaves open, not what\ndiffers \
+         from process to process; of these {judged} changes one in twenty is beyond its interval by chance.",
         match difference.measured {
             Measured::NsPerCommit => "CPU time per commit.",
             Measured::Share => "Shares of the CPU time: a profile does not know its commits.",
@@ -132,7 +139,7 @@ pub fn difference_text(difference: &Difference) -> String {
     parts.join("\n\n")
 }
 
-fn changes_table(head: &str, changes: &[Change], measured: Measured) -> String {
+fn changes_table(head: &str, changes: &[&Change], measured: Measured) -> String {
     let mut table = empty_table(&[head, "before", "after", "change", "95 % interval", ""], false);
     let number = |value: f64| match measured {
         Measured::NsPerCommit => quantity::in_unit(value, "ns"),

@@ -17,8 +17,8 @@ pub struct Waits {
     pub requests: u64,
     /// From sent to answered, in nanoseconds.
     pub service_ns: f64,
-    /// What of it no core of this process can have worked for the request, in nanoseconds: it is at least the
-    /// service time less all CPU time per commit. None where the CPU time is not known.
+    /// How much of it passed without a core that worked for the request, in nanoseconds: at least the service
+    /// time less all CPU time per commit. None where the CPU time is not known.
     pub off_cpu_ns_at_least: Option<f64>,
     /// The parts of the service time, in the order of time; they add up to it.
     pub phases: Vec<PhaseWait>,

@@ -234,11 +234,11 @@ impl Store {
         run_folder::is_id(reference)
     }
 
-    /// The folder of the file in the newest run that has it, by its path within a run's folder.
-    pub fn newest_with(&self, file: &Path) -> Option<PathBuf> {
+    /// The runs' files of this path within a run's folder, the newest first.
+    pub fn files_of_runs(&self, file: &Path) -> Vec<PathBuf> {
         let runs = run_folder::ids_in(&self.home).unwrap_or_default();
-        let path = runs.iter().rev().map(|id| self.home.join(id).join(file)).find(|path| path.is_file())?;
-        path.parent().map(Path::to_path_buf)
+        let paths = runs.iter().rev().map(|id| self.home.join(id).join(file));
+        paths.filter(|path| path.is_file()).collect()
     }
 
     /// Results by a path (of a results file or a run's folder), `latest`, a baseline's name or a run's id;

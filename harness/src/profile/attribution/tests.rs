@@ -72,7 +72,7 @@ fn hashing_inside_of_a_map_is_hashing_for_whoever_has_the_map() {
         ("make_hash", "/rust/deps/hashbrown-0.16.1/src/map.rs".to_string()),
         ("Log::entry", format!("{OURS}/protocol-pbft/src/log.rs")),
     ];
-    assert_eq!(given_to(&in_a_replica(&hashed)), (Kind::HashingAndCrypto, "hashbrown", "make_hash"));
+    assert_eq!(given_to(&in_a_replica(&hashed)), (Kind::HashingAndCrypto, "protocol-pbft", "Log::entry"));
 }
 
 #[test]
