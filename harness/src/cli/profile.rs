@@ -53,7 +53,7 @@ struct MakeProfile {
     protocol: Option<String>,
     #[command(flatten)]
     source: Source,
-    /// How long to profile: 500ms, 3s, 1m
+    /// How long to profile: 500ms, 3s, 1m; up to five times as long while there are too few samples
     #[arg(long, default_value = "3s", value_name = "TIME")]
     time: String,
     /// Clients of a closed loop, in place of the scenario's
