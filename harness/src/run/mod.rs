@@ -28,6 +28,7 @@ use protocol_core::{Descriptor, FaultError, LaunchError, LaunchSpec, Protocol, S
 use thiserror::Error;
 
 pub use closed::ClosedStage;
+pub(crate) use phases::{await_first_commit, drain};
 pub use stage::{Load, Stage};
 pub use virtual_cluster::{VirtualCluster, VirtualOpenLoop, VirtualRecord};
 
