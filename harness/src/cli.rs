@@ -10,7 +10,10 @@ mod export;
 mod gate;
 mod history;
 mod list;
+mod overrides;
 mod run;
+mod settings;
+mod tune;
 mod validate;
 
 use std::io::IsTerminal;
@@ -40,6 +43,8 @@ use crate::scenario::{self, Scenario, ScenarioError};
 use crate::session::SessionError;
 use crate::store::{Store, StoreError};
 use crate::suite::{Suite, SuiteError};
+use crate::trial::TargetError;
+use crate::tune::TuneError;
 
 /// Benchmarks for distributed consensus protocols.
 #[derive(Parser)]
@@ -96,6 +101,13 @@ enum Subcommands {
     /// Compares virtual time, with the costs of this machine, to real time
     #[command(after_help = "Example: consensus-bench validate --protocol raft-rs --format markdown")]
     Validate(validate::Validate),
+    /// Finds settings that serve a goal better, and proves it side by side with what is set now
+    #[command(
+        after_help = "Examples: consensus-bench tune raft-rs --scenario high_load --goal max-throughput, \
+                            consensus-bench tune pbft --scenario low_load --goal min-p99 --delay-ms 20 \
+                            --apply tuned.toml"
+    )]
+    Tune(Box<tune::Tune>),
     /// Says whether a change may get in, and exits with 3 when it regresses
     #[command(after_help = "Examples: consensus-bench gate, consensus-bench gate --base origin/main")]
     Gate(gate::Gate),
@@ -129,6 +141,15 @@ struct Source {
 }
 
 impl Source {
+    /// The same flags again, to be written into a command.
+    fn flags(&self) -> String {
+        match &self.file {
+            Some(path) => format!(" --file {}", path.display()),
+            None if self.profile == "quick" => String::new(),
+            None => format!(" --profile {}", self.profile),
+        }
+    }
+
     fn scenarios(&self) -> Result<Vec<Scenario>, ScenarioError> {
         match &self.file {
             Some(path) => scenario::read(path),
@@ -182,6 +203,19 @@ enum CliError {
     CalibrateGate(#[from] CalibrateGateError),
     #[error(transparent)]
     Block(#[from] RunError),
+    #[error("{}: {reason}", path.display())]
+    SettingsFile {
+        /// File.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    #[error("`--budget {0}` is no time: write a number with its unit, as in 90s or 5m")]
+    Budget(String),
+    #[error(transparent)]
+    Tune(#[from] TuneError),
+    #[error(transparent)]
+    Target(#[from] TargetError),
     #[error("results as JSON: {0}")]
     Json(#[from] serde_json::Error),
 }
@@ -202,6 +236,7 @@ impl CliError {
             CliError::CalibrateGate(error) => error.exit_code(),
             CliError::Block(RunError::Unsafe(_)) => EXIT_UNSAFE,
             CliError::Block(_) => EXIT_TOOL,
+            CliError::Tune(error) => tune::exit_code(error),
             _ => EXIT_USAGE,
         }
     }
@@ -218,6 +253,7 @@ pub fn main(suite: &Suite) -> ExitCode {
         Subcommands::Export(export) => export.run().map_err(CliError::from),
         Subcommands::Explore(explore) => explore.run(suite).map_err(CliError::from),
         Subcommands::Calibrate(calibrate) => calibrate.run(suite).map_err(CliError::from),
+        Subcommands::Tune(tune) => tune.run(suite),
         Subcommands::Validate(validate) => validate.run(suite).map_err(CliError::from),
         Subcommands::Gate(gate) => gate.run(suite).map_err(CliError::from),
         Subcommands::Pair(pair) => pair.run(suite).map_err(CliError::from),

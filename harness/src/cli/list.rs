@@ -76,7 +76,7 @@ fn list_json(suite: &Suite, scenarios: &[Scenario]) -> serde_json::Value {
                     serde_json::json!({
                         "name": tunable.name, "about": tunable.about, "low": tunable.range.0,
                         "high": tunable.range.1, "default": tunable.default, "live": tunable.live,
-                        "unit": tunable.unit(), "scale": tunable.scale.name(),
+                        "unit": tunable.unit(), "scale": tunable.scale.name(), "trades": tunable.trades,
                     })
                 })
                 .collect();

@@ -17,6 +17,7 @@ const SPEED: Tunable = Tunable {
     scale: Scale::Linear,
     default: 3.0,
     live: false,
+    trades: None,
 };
 
 struct Described(Order);

@@ -72,6 +72,17 @@ pub fn twin(trial: &Trial, calibration: Option<&Calibration>) -> Option<Trial> {
 }
 
 impl TwinCosts {
+    /// The scenario in real time.
+    pub fn scenario(&self) -> &Scenario {
+        &self.scenario
+    }
+
+    /// What tells these costs from others: none of the machine, or when it was measured.
+    pub fn identity(&self) -> Option<(String, u64)> {
+        let known = self.calibration.as_ref()?;
+        Some((known.machine.fingerprint.clone(), known.calibrated_unix_s))
+    }
+
     /// Whether they are this machine's.
     pub fn is_calibrated(&self) -> bool {
         self.calibration.is_some()

@@ -39,6 +39,9 @@ pub struct Tunable {
     pub default: f64,
     /// Whether it can change while the cluster runs, by [`Cluster::set_live`](crate::Cluster::set_live).
     pub live: bool,
+    /// What it gives or takes that a load without faults does not show, in words: a search for the best
+    /// settings leaves it alone unless it is named. None when the load shows its whole price.
+    pub trades: Option<&'static str>,
 }
 
 impl Tunable {

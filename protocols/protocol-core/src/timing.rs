@@ -34,6 +34,7 @@ impl Timing {
         scale: Scale::Logarithmic,
         default: 0.0,
         live: false,
+        trades: Some("how soon a failed replica is missed, and how often one is missed that lives"),
     };
     /// In place of the scenario's shortest election time-out.
     pub const ELECTION_MIN: Tunable = Tunable {
@@ -43,6 +44,7 @@ impl Timing {
         scale: Scale::Logarithmic,
         default: 0.0,
         live: false,
+        trades: Some("how soon a failed replica is missed, and how often one is missed that lives"),
     };
     /// In place of the scenario's longest election time-out.
     pub const ELECTION_MAX: Tunable = Tunable {
@@ -52,6 +54,7 @@ impl Timing {
         scale: Scale::Logarithmic,
         default: 0.0,
         live: false,
+        trades: Some("how soon a failed replica is missed, and how often one is missed that lives"),
     };
 
     /// Shorter intervals would be lost in the time that a round of a replica takes.

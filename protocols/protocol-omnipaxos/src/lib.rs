@@ -27,6 +27,7 @@ const READ_QUORUM: Tunable = Tunable {
     scale: Scale::Linear,
     default: 0.0,
     live: false,
+    trades: Some("how many replicas may fail"),
 };
 const WRITE_QUORUM: Tunable = Tunable {
     name: "write_quorum_replicas",
@@ -35,6 +36,7 @@ const WRITE_QUORUM: Tunable = Tunable {
     scale: Scale::Linear,
     default: 0.0,
     live: false,
+    trades: Some("how many replicas may fail"),
 };
 const LARGEST_PROPOSAL: Tunable = Tunable {
     name: "largest_proposal_commands",
@@ -43,6 +45,7 @@ const LARGEST_PROPOSAL: Tunable = Tunable {
     scale: Scale::Logarithmic,
     default: 1_024.0,
     live: false,
+    trades: None,
 };
 const BATCH: Tunable = Tunable {
     name: "batch_commands",
@@ -51,6 +54,7 @@ const BATCH: Tunable = Tunable {
     scale: Scale::Logarithmic,
     default: 1.0,
     live: false,
+    trades: None,
 };
 const FLUSH_BATCH: Tunable = Tunable {
     name: "flush_batch_ticks",
@@ -59,6 +63,7 @@ const FLUSH_BATCH: Tunable = Tunable {
     scale: Scale::Logarithmic,
     default: 1.0,
     live: false,
+    trades: None,
 };
 const ELECTION_ROUNDS: Tunable = Tunable {
     name: "election_rounds",
@@ -67,6 +72,7 @@ const ELECTION_ROUNDS: Tunable = Tunable {
     scale: Scale::Linear,
     default: 2.0,
     live: false,
+    trades: Some("how soon a failed leader is missed"),
 };
 const RESEND: Tunable = Tunable {
     name: "resend_heartbeats",
@@ -75,6 +81,7 @@ const RESEND: Tunable = Tunable {
     scale: Scale::Logarithmic,
     default: 6.0,
     live: false,
+    trades: Some("how soon a recovery gets over a loss"),
 };
 
 /// A leader has to see every commit of those before it.

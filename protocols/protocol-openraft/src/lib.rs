@@ -52,6 +52,7 @@ const MAX_PAYLOAD_ENTRIES: Tunable = Tunable {
     scale: Scale::Logarithmic,
     default: 1024.0,
     live: false,
+    trades: None,
 };
 const MAX_APPEND_ENTRIES: Tunable = Tunable {
     name: "max_append_entries",
@@ -60,6 +61,7 @@ const MAX_APPEND_ENTRIES: Tunable = Tunable {
     scale: Scale::Logarithmic,
     default: 4096.0,
     live: false,
+    trades: None,
 };
 const API_BATCH_ENTRIES: Tunable = Tunable {
     name: "api_batch_entries",
@@ -68,6 +70,7 @@ const API_BATCH_ENTRIES: Tunable = Tunable {
     scale: Scale::Logarithmic,
     default: 4096.0,
     live: false,
+    trades: None,
 };
 const WINDOW_REQUESTS: Tunable = Tunable {
     name: "window_requests",
@@ -76,6 +79,7 @@ const WINDOW_REQUESTS: Tunable = Tunable {
     scale: Scale::Logarithmic,
     default: 64.0,
     live: false,
+    trades: None,
 };
 const SNAPSHOT_INTERVAL_ENTRIES: Tunable = Tunable {
     name: "snapshot_interval_entries",
@@ -84,6 +88,7 @@ const SNAPSHOT_INTERVAL_ENTRIES: Tunable = Tunable {
     scale: Scale::Logarithmic,
     default: 100_000.0,
     live: false,
+    trades: Some("memory, disk, and how soon a replica that was away is back"),
 };
 const KEPT_ENTRIES: Tunable = Tunable {
     name: "kept_entries",
@@ -92,6 +97,7 @@ const KEPT_ENTRIES: Tunable = Tunable {
     scale: Scale::Linear,
     default: 1000.0,
     live: false,
+    trades: Some("memory, disk, and how soon a replica that was away is back"),
 };
 
 /// The other half of the shortest time-out is the lease that followers grant a leader.

@@ -14,6 +14,7 @@ pub(crate) const LARGEST_BATCH: Tunable = Tunable {
     scale: Scale::Logarithmic,
     default: 1_024.0,
     live: false,
+    trades: None,
 };
 pub(crate) const WINDOW: Tunable = Tunable {
     name: "window_batches",
@@ -22,6 +23,7 @@ pub(crate) const WINDOW: Tunable = Tunable {
     scale: Scale::Logarithmic,
     default: 8.0,
     live: false,
+    trades: None,
 };
 pub(crate) const CHECKPOINT_INTERVAL: Tunable = Tunable {
     name: "checkpoint_interval_batches",
@@ -30,6 +32,7 @@ pub(crate) const CHECKPOINT_INTERVAL: Tunable = Tunable {
     scale: Scale::Logarithmic,
     default: 128.0,
     live: false,
+    trades: Some("memory, and how soon a replica that was away is back"),
 };
 pub(crate) const LOG_WINDOW: Tunable = Tunable {
     name: "log_window_batches",
@@ -38,6 +41,7 @@ pub(crate) const LOG_WINDOW: Tunable = Tunable {
     scale: Scale::Logarithmic,
     default: 256.0,
     live: false,
+    trades: Some("memory, and how soon a replica that was away is back"),
 };
 pub(crate) const TENTATIVE: Tunable = Tunable {
     name: "tentative_flag",
@@ -46,6 +50,7 @@ pub(crate) const TENTATIVE: Tunable = Tunable {
     scale: Scale::Linear,
     default: 0.0,
     live: false,
+    trades: Some("answers that a change of view may have to take back"),
 };
 pub(crate) const CLIENT_SIGNATURES: Tunable = Tunable {
     name: "client_signatures_flag",
@@ -54,6 +59,7 @@ pub(crate) const CLIENT_SIGNATURES: Tunable = Tunable {
     scale: Scale::Linear,
     default: 0.0,
     live: false,
+    trades: Some("whether clients can be held to what they sent"),
 };
 
 /// Otherwise the log is full before a checkpoint frees any of it.

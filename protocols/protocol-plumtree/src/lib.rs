@@ -32,6 +32,7 @@ const ACTIVE_VIEW: Tunable = Tunable {
     scale: Scale::Linear,
     default: 5.0,
     live: false,
+    trades: Some("how many replicas may fail at once"),
 };
 const PASSIVE_VIEW: Tunable = Tunable {
     name: "passive_view_replicas",
@@ -40,6 +41,7 @@ const PASSIVE_VIEW: Tunable = Tunable {
     scale: Scale::Logarithmic,
     default: 30.0,
     live: false,
+    trades: Some("how many replicas may fail at once"),
 };
 const DISPATCH_DELAY: Tunable = Tunable {
     name: "dispatch_delay_ms",
@@ -48,6 +50,7 @@ const DISPATCH_DELAY: Tunable = Tunable {
     scale: Scale::Linear,
     default: 5.0,
     live: false,
+    trades: None,
 };
 const OPTIMIZATION_THRESHOLD: Tunable = Tunable {
     name: "optimization_threshold_hops",
@@ -56,6 +59,7 @@ const OPTIMIZATION_THRESHOLD: Tunable = Tunable {
     scale: Scale::Linear,
     default: 7.0,
     live: false,
+    trades: None,
 };
 
 /// The protocol `plumtree`.

@@ -39,6 +39,7 @@ const MAX_SIZE_PER_MSG: Tunable = Tunable {
     scale: Scale::Logarithmic,
     default: 1_048_576.0,
     live: false,
+    trades: None,
 };
 const MAX_INFLIGHT: Tunable = Tunable {
     name: "max_inflight_messages",
@@ -47,6 +48,7 @@ const MAX_INFLIGHT: Tunable = Tunable {
     scale: Scale::Logarithmic,
     default: 256.0,
     live: false,
+    trades: None,
 };
 const LARGEST_PROPOSAL: Tunable = Tunable {
     name: "largest_proposal_commands",
@@ -55,6 +57,7 @@ const LARGEST_PROPOSAL: Tunable = Tunable {
     scale: Scale::Logarithmic,
     default: 1_024.0,
     live: false,
+    trades: None,
 };
 const SKIP_BCAST_COMMIT: Tunable = Tunable {
     name: "skip_bcast_commit_flag",
@@ -63,6 +66,7 @@ const SKIP_BCAST_COMMIT: Tunable = Tunable {
     scale: Scale::Linear,
     default: 0.0,
     live: false,
+    trades: None,
 };
 const BATCH_APPEND: Tunable = Tunable {
     name: "batch_append_flag",
@@ -71,6 +75,7 @@ const BATCH_APPEND: Tunable = Tunable {
     scale: Scale::Linear,
     default: 0.0,
     live: false,
+    trades: None,
 };
 
 /// The library counts time-outs in ticks, and wants one of more than a heartbeat's.

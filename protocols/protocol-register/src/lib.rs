@@ -32,6 +32,7 @@ const READ_QUORUM: Tunable = Tunable {
     scale: Scale::Linear,
     default: 0.0,
     live: false,
+    trades: Some("how many replicas may fail, and how stale a read may be"),
 };
 const WRITE_QUORUM: Tunable = Tunable {
     name: "write_quorum",
@@ -40,6 +41,7 @@ const WRITE_QUORUM: Tunable = Tunable {
     scale: Scale::Linear,
     default: 0.0,
     live: false,
+    trades: Some("how many replicas may fail, and how stale a read may be"),
 };
 const ONE_ROUND_READ: Tunable = Tunable {
     name: "one_round_read_flag",
@@ -48,6 +50,7 @@ const ONE_ROUND_READ: Tunable = Tunable {
     scale: Scale::Linear,
     default: 1.0,
     live: false,
+    trades: None,
 };
 const READ_REPAIR: Tunable = Tunable {
     name: "read_repair_flag",
@@ -56,6 +59,7 @@ const READ_REPAIR: Tunable = Tunable {
     scale: Scale::Linear,
     default: 1.0,
     live: false,
+    trades: Some("how long replicas stay stale"),
 };
 
 /// A read has to ask a replica that took part in the latest write.

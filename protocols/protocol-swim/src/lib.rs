@@ -33,6 +33,7 @@ const FANOUT: Tunable = Tunable {
     scale: Scale::Linear,
     default: 3.0,
     live: false,
+    trades: None,
 };
 const PUSH: Tunable = Tunable {
     name: "push_flag",
@@ -41,6 +42,7 @@ const PUSH: Tunable = Tunable {
     scale: Scale::Linear,
     default: 0.0,
     live: false,
+    trades: None,
 };
 const PACKET: Tunable = Tunable {
     name: "max_packet_bytes",
@@ -49,6 +51,7 @@ const PACKET: Tunable = Tunable {
     scale: Scale::Logarithmic,
     default: 1_400.0,
     live: false,
+    trades: None,
 };
 const SUSPICION: Tunable = Tunable {
     name: "suspicion_periods",
@@ -57,6 +60,7 @@ const SUSPICION: Tunable = Tunable {
     scale: Scale::Linear,
     default: 4.0,
     live: false,
+    trades: Some("how soon a failed member is missed, and how often one is missed that lives"),
 };
 
 /// A member that is probed more often than it gossips is held to have failed before its news could travel.

@@ -47,6 +47,7 @@ pub(crate) const LARGEST_BATCH: Tunable = Tunable {
     scale: Scale::Logarithmic,
     default: 1_024.0,
     live: false,
+    trades: None,
 };
 
 /// Replicas that tolerate one liar.

@@ -79,6 +79,7 @@ impl DriverOptions {
         scale: Scale::Logarithmic,
         default: 0.0,
         live: false,
+        trades: None,
     };
 
     /// What a protocol's descriptor asks of its driver; all else as by default.

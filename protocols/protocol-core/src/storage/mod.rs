@@ -30,6 +30,7 @@ impl StorageSpec {
         scale: Scale::Linear,
         default: 1.0,
         live: false,
+        trades: None,
     };
 
     /// The name in lists and results.
