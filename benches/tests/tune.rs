@@ -9,8 +9,8 @@ use consensus_bench::calibration::WorkCosts;
 use consensus_bench::results::Better;
 use consensus_bench::run::Limits;
 use consensus_bench::scenario::{CostsConfig, ExactPlan, Measure, Scenario, StorageConfig};
-use consensus_bench::trial::{Goal, NOMINAL, SettingValues, Trial};
-use consensus_bench::tune::{Space, TuneOptions, search, tune};
+use consensus_bench::trial::{Goal, LoadKind, NOMINAL, SettingValues, Trial};
+use consensus_bench::tune::{LiveOptions, Space, TuneOptions, live, search, tune};
 
 const SEEDS: std::ops::Range<u64> = 1..6;
 
@@ -33,7 +33,7 @@ enum Load {
 const CASES: [Case; 4] = [
     Case {
         protocol: "raft-rs",
-        topology: "wan",
+        topology: "wan3",
         storage: StorageConfig::Memory,
         load: Load::Clients(512),
         goal: Goal::MaxThroughput,
@@ -41,7 +41,7 @@ const CASES: [Case; 4] = [
     },
     Case {
         protocol: "pbft",
-        topology: "wan",
+        topology: "wan3",
         storage: StorageConfig::Memory,
         load: Load::Clients(256),
         goal: Goal::MaxThroughput,
@@ -78,7 +78,7 @@ impl Case {
             replicas: registration.sizes_near(&[3]),
             clients,
             warm_up_commits: 50,
-            commits: 1_500,
+            commits: 1_000,
             costs: CostsConfig::Table(WorkCosts { fsync_ns: 200_000.0, ..NOMINAL }),
             cores: 1,
             rates_per_s,
@@ -175,6 +175,73 @@ fn a_tuning_in_virtual_time_is_proven_small_and_the_same_again() {
     let later = search(&trial, &case.options(8, 4), None, &known, |_| {}).unwrap();
     assert!(later.known == known.len() && later.blocks <= 4, "{later:?}");
     assert!(!later.finalists.is_empty());
+}
+
+#[test]
+fn a_value_that_follows_a_target_settles_below_what_breaks_it() {
+    for (protocol, tunable) in [("raft-rs", "linger_us"), ("omnipaxos", "linger_us"), ("abd", "linger_us")] {
+        let case = Case { protocol, load: Load::PerSecond(8_000.0), ..CASES[2] };
+        let options = LiveOptions {
+            tunable: Some(tunable.into()),
+            target: "p99<4ms".parse().unwrap(),
+            intervals: 60,
+            interval_s: 0.05,
+        };
+        let run = live(&case.trial(), &options).unwrap();
+        assert_eq!(live(&case.trial(), &options).unwrap(), run);
+        assert!(run.settled && run.held >= 0.5, "{run}");
+        // A commit waits for the linger at one replica, and for two where reads write back.
+        let last = run.intervals.last().unwrap().value;
+        assert!((700.0..4_000.0).contains(&last), "{run}");
+        assert!(run.intervals.iter().any(|interval| !interval.holds(options.target.below_ns)), "{run}");
+    }
+}
+
+#[test]
+fn in_real_time_a_value_follows_its_target_and_the_run_is_safe() {
+    let suite = consensus_bench_suite::suite();
+    for (protocol, tunable) in [
+        ("raft-rs", "max_inflight_messages"),
+        ("raft-rs", "largest_proposal_commands"),
+        ("omnipaxos", "linger_us"),
+        ("pbft", "window_batches"),
+    ] {
+        let registration = suite.get(protocol).unwrap();
+        let pair = registration.pair(&Scenario::named("live"), Limits::default());
+        let mut trial = Trial::of(pair, Goal::MinP99);
+        trial.load = LoadKind::Open { rate_per_s: 300.0 };
+        let options = LiveOptions {
+            tunable: Some(tunable.into()),
+            // Nothing holds this, so that the value has to go down.
+            target: "p99<1ns".parse().unwrap(),
+            intervals: 6,
+            interval_s: 0.05,
+        };
+        let run = live(&trial, &options).unwrap();
+        assert_eq!((run.intervals.len(), run.held), (6, 0.0), "{run}");
+        assert!(run.intervals[5].value <= run.intervals[0].value, "{run}");
+    }
+}
+
+#[test]
+fn what_does_not_change_live_is_refused_in_one_line() {
+    let options = |tunable: Option<&str>| LiveOptions {
+        tunable: tunable.map(Into::into),
+        target: "p99<4ms".parse().unwrap(),
+        intervals: 6,
+        interval_s: 0.05,
+    };
+    let error = |protocol, tunable| {
+        let case = Case { protocol, ..CASES[2] };
+        live(&case.trial(), &options(tunable)).unwrap_err().to_string()
+    };
+    let found = error("raft-rs", Some("batch_append_flag"));
+    assert!(
+        found.starts_with("raft-rs: `batch_append_flag` does not change while a cluster runs"),
+        "{found}"
+    );
+    assert!(found.contains("linger_us") && found.lines().count() == 1, "{found}");
+    assert!(error("openraft", None).ends_with("what does: nothing"), "{}", error("openraft", None));
 }
 
 #[test]

@@ -18,7 +18,9 @@ use crate::run::Limits;
 use crate::scenario;
 use crate::suite::Suite;
 use crate::trial::{Goal, LoadKind, SettingValues, Trial, TrialError};
-use crate::tune::{SearchClock, TuneError, TuneOptions, Tuning, conditions, simulated, tune};
+use crate::tune::{
+    LiveOptions, SearchClock, TuneError, TuneOptions, Tuning, conditions, live, simulated, tune,
+};
 
 #[derive(Args)]
 pub(super) struct Tune {
@@ -32,8 +34,8 @@ pub(super) struct Tune {
     #[command(flatten)]
     overrides: Overrides,
     /// What to be good at
-    #[arg(long, value_enum)]
-    goal: Goal,
+    #[arg(long, value_enum, required_unless_present = "live")]
+    goal: Option<Goal>,
     /// What has to hold besides, as in p99<100ms
     #[arg(long, value_name = "p99<TIME")]
     target: Option<String>,
@@ -64,6 +66,15 @@ pub(super) struct Tune {
     /// Writes the settings that were found, for `run --settings`
     #[arg(long, value_name = "TOML")]
     apply: Option<PathBuf>,
+    /// Adapts one tunable while a cluster runs, by additive increase and multiplicative decrease, to `--target`
+    #[arg(long, requires = "target", conflicts_with_all = ["goal", "budget", "trials", "search", "apply"])]
+    live: bool,
+    /// With --live: intervals, after each of which the value may change
+    #[arg(long, default_value_t = 60, requires = "live", value_parser = clap::value_parser!(u32).range(6..=10_000))]
+    intervals: u32,
+    /// With --live: length of an interval in milliseconds
+    #[arg(long, default_value_t = 250, requires = "live", value_parser = clap::value_parser!(u64).range(10..=600_000))]
+    interval_ms: u64,
     /// Neither learns from earlier tunings nor leaves anything to later ones
     #[arg(long)]
     no_history: bool,
@@ -76,6 +87,9 @@ impl Tune {
     pub(super) fn run(&self, suite: &Suite) -> Result<u8, CliError> {
         let mut trial = self.trial(suite)?;
         trial.target = self.target.as_deref().map(str::parse).transpose()?;
+        if self.live {
+            return self.follow(&trial);
+        }
         let options = self.options()?;
         let calibration = measured_costs()?;
         if let Err(error) = interrupt::listen() {
@@ -123,13 +137,35 @@ impl Tune {
         let Some(pair) = pairs.into_iter().next() else {
             return Err(TuneError::NothingToCompareWith("no such protocol".into()).into());
         };
-        let mut trial = Trial::of(pair, self.goal);
+        // Live mode follows a response time, under an offered rate.
+        let mut trial = Trial::of(pair, self.goal.unwrap_or(Goal::MinP99));
         match (self.clients, self.rate_per_s) {
             (Some(clients), _) => trial.load = LoadKind::Closed { clients: clients.max(1) },
             (None, Some(rate_per_s)) if rate_per_s > 0.0 => trial.load = LoadKind::Open { rate_per_s },
             _ => {}
         }
         Ok(trial)
+    }
+
+    fn follow(&self, trial: &Trial) -> Result<u8, CliError> {
+        let Some(target) = trial.target else {
+            return Err(TuneError::NothingToCompareWith("no target".into()).into());
+        };
+        let options = LiveOptions {
+            tunable: self.tunable.first().cloned(),
+            target,
+            intervals: self.intervals as usize,
+            interval_s: self.interval_ms as f64 / 1e3,
+        };
+        if let Err(error) = interrupt::listen() {
+            eprintln!("Ctrl-C will lose the run: {error}");
+        }
+        let run = live(trial, &options)?;
+        match self.format {
+            Format::Json => say!("{}", serde_json::to_string_pretty(&run)?),
+            Format::Text => say!("{}", run.to_string().trim_end()),
+        }
+        Ok(EXIT_OK)
     }
 
     fn options(&self) -> Result<TuneOptions, CliError> {

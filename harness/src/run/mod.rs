@@ -8,6 +8,7 @@ mod fault_load;
 mod fault_script;
 mod faults;
 mod knee;
+mod live;
 mod phases;
 mod simulated;
 mod stage;
@@ -24,11 +25,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol_core::{
-    Descriptor, FaultError, LaunchError, LaunchSpec, Protocol, Settings, Situation, StorageSpec, Timing,
+    Descriptor, FaultError, LaunchError, LaunchSpec, LiveError, Protocol, Settings, Situation, StorageSpec,
+    Timing,
 };
 use thiserror::Error;
 
 pub use closed::ClosedStage;
+pub use live::{Adapt, LiveInterval, LiveLoad, live_real, live_virtual};
 pub(crate) use simulated::spec as simulation_spec;
 pub use stage::{Load, Stage};
 pub use virtual_cluster::{VirtualCluster, VirtualOpenLoop, VirtualRecord};
@@ -89,6 +92,9 @@ pub enum RunError {
     /// The cluster can't be given a fault.
     #[error(transparent)]
     Fault(#[from] FaultError),
+    /// A tunable can't be changed while the cluster runs.
+    #[error(transparent)]
+    Live(#[from] LiveError),
     /// Nothing was committed any more after a fault.
     #[error("nothing was committed within {0:?} of the fault's end")]
     NotServed(Duration),

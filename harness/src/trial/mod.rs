@@ -29,7 +29,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use protocol_core::{LaunchError, Order, Timing};
+use protocol_core::{LaunchError, Order, SimulationSpec, Timing};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -136,6 +136,11 @@ pub enum TrialError {
     /// Someone stopped it.
     #[error("interrupted")]
     Interrupted,
+}
+
+/// The cluster in virtual time that a trial's blocks run on.
+pub fn simulation_of(trial: &Trial, seed: u64) -> Result<SimulationSpec, RunError> {
+    virtual_block::spec(trial, &trial.pair, seed)
 }
 
 impl Trial {

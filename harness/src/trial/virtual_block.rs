@@ -10,13 +10,8 @@ use crate::stats::nearest_rank;
 
 /// Measures one.
 pub(super) fn measure(trial: &Trial, pair: &Pair, seed: u64) -> Result<Sample, RunError> {
-    let Measure::Exact(plan) = &pair.scenario.measure else {
-        return Err(RunError::Failed("this scenario has no load in virtual time".into()));
-    };
-    let spec = match &trial.costs {
-        Some(costs) => costs.spec(pair, seed)?,
-        None => spec_of_plan(pair, plan, seed)?,
-    };
+    let plan = plan_of(pair)?;
+    let spec = spec(trial, pair, seed)?;
     let mut cluster = VirtualCluster::start(&*pair.protocol, &spec, pair.scenario.payload_bytes)?;
     cluster.closed(1, plan.warm_up_commits.max(1))?;
     let before = cluster.observe();
@@ -65,6 +60,21 @@ pub(super) fn measure(trial: &Trial, pair: &Pair, seed: u64) -> Result<Sample, R
         success: commits as f64 / sent.max(1) as f64,
         disturbed: Vec::new(),
     })
+}
+
+/// The cluster that a trial's blocks run on, with these settings.
+pub(super) fn spec(trial: &Trial, pair: &Pair, seed: u64) -> Result<SimulationSpec, RunError> {
+    match &trial.costs {
+        Some(costs) => costs.spec(pair, seed),
+        None => spec_of_plan(pair, plan_of(pair)?, seed),
+    }
+}
+
+fn plan_of(pair: &Pair) -> Result<&ExactPlan, RunError> {
+    match &pair.scenario.measure {
+        Measure::Exact(plan) => Ok(plan),
+        _ => Err(RunError::Failed("this scenario has no load in virtual time".into())),
+    }
 }
 
 /// The first cluster of a plan.

@@ -5,8 +5,10 @@
 //! side with what is set now, in the scenario's own clock. A change is kept only when its interval excludes no
 //! change, measured on blocks that had no part in choosing it.
 
+mod aimd;
 mod conditions;
 mod confirm;
+mod live;
 mod search;
 mod space;
 mod text;
@@ -25,6 +27,7 @@ use crate::results::Effect;
 use crate::trial::{Goal, LoadKind, P99Target, Sample, SettingValues, Trial, TrialError, Verdict, twin};
 
 pub use conditions::conditions;
+pub use live::{LiveOptions, LiveRun, live};
 pub use search::Searched;
 pub use space::{Dimension, Space, SpaceError};
 

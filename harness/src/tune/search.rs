@@ -76,6 +76,7 @@ pub(super) struct Search<'a> {
     /// Losses of what was tried; infinite where it failed.
     losses: BTreeMap<Point, f64>,
     found: Searched,
+    last_failure: Option<String>,
     random: ChaCha8Rng,
 }
 
@@ -105,6 +106,7 @@ impl<'a> Search<'a> {
             parameters,
             losses: BTreeMap::new(),
             found: Searched::default(),
+            last_failure: None,
             random: ChaCha8Rng::seed_from_u64(options.seed),
         })
     }
@@ -117,7 +119,7 @@ impl<'a> Search<'a> {
         self.learn(known)?;
         let base = self.space.base();
         if !self.evaluate(&base, tried)?.is_finite() {
-            let why = "no block of it came to its end in the search".to_string();
+            let why = self.last_failure.unwrap_or_else(|| "the goal's metric is not measured here".into());
             return Err(TuneError::NothingToCompareWith(why));
         }
         let kept = KEPT_PER_DIMENSION * self.space.dimensions().len() * self.budget.per_trial;
@@ -216,6 +218,7 @@ impl<'a> Search<'a> {
                 }
                 Err(error) => {
                     outcome.failure = Some(error.to_string());
+                    self.last_failure = outcome.failure.clone();
                     break;
                 }
             }

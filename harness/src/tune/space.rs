@@ -49,6 +49,16 @@ pub enum SpaceError {
         /// All names.
         known: String,
     },
+    /// It can't change while a cluster runs.
+    #[error("{protocol}: `{name}` does not change while a cluster runs; what does: {known}")]
+    NotLive {
+        /// Protocol.
+        protocol: String,
+        /// Asked for.
+        name: String,
+        /// Names of those that do.
+        known: String,
+    },
     /// None whose price a load shows.
     #[error(
         "{protocol} has no tunable whose whole price a load shows; name some with `--tunable`, of: {known}"

@@ -86,7 +86,8 @@
 //!                     self.delivered += 1;
 //!                 }
 //!             }
-//!             Input::Timer(_) | Input::Link { .. } | Input::Synced(_) | Input::Corrupt(_) => {}
+//!             Input::Timer(_) | Input::Link { .. } | Input::Synced(_) => {}
+//!             Input::Tune { .. } | Input::Corrupt(_) => {}
 //!         }
 //!     }
 //! }
@@ -157,7 +158,7 @@ pub use replica::{
     Time, TimerChange, TimerId, View,
 };
 pub use replica_cluster::{Boot, DriverOptions, ReplicaCluster};
-pub use settings::{Constraint, Scale, Settings, Situation, Tunable};
+pub use settings::{Constraint, LiveError, Scale, Settings, Situation, Tunable};
 pub use simulation::{Answered, Costs, SharedCores, SimulatedCluster, Simulation, SimulationSpec, Spread};
 pub use storage::{Recovered, StorageSpec, Wal};
 pub use submit::{SUBMIT_DEADLINE, submit_and_wait};

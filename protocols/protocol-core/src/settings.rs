@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use thiserror::Error;
+
 use crate::protocol::{Descriptor, LaunchError};
 use crate::timing::Timing;
 
@@ -108,6 +110,45 @@ impl Settings {
     /// The values that differ from their defaults.
     pub fn values(&self) -> &BTreeMap<String, f64> {
         &self.values
+    }
+}
+
+/// Why a tunable of a running cluster was not changed. Never silently nothing.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum LiveError {
+    /// It can't change while the cluster runs.
+    #[error("`{name}` can't change while the cluster runs; what can: {live}")]
+    Unsupported {
+        /// Tunable.
+        name: String,
+        /// Names of those that can.
+        live: String,
+    },
+    /// The value is outside its range, or the system refused what it takes.
+    #[error("`{name}` = {value}: {why}")]
+    Refused {
+        /// Tunable.
+        name: String,
+        /// Asked for.
+        value: f64,
+        /// The reason.
+        why: String,
+    },
+}
+
+impl LiveError {
+    /// Finds the tunable of a name that can change live, and refuses a value that it can't have.
+    pub fn check(tunables: &[Tunable], name: &str, value: f64) -> Result<Tunable, LiveError> {
+        let live = || tunables.iter().filter(|tunable| tunable.live);
+        let Some(tunable) = live().find(|tunable| tunable.name == name) else {
+            let names: Vec<&str> = live().map(|tunable| tunable.name).collect();
+            let live = if names.is_empty() { "nothing".into() } else { names.join(", ") };
+            return Err(LiveError::Unsupported { name: name.into(), live });
+        };
+        match tunable.check(value) {
+            Ok(()) => Ok(*tunable),
+            Err(error) => Err(LiveError::Refused { name: name.into(), value, why: error.to_string() }),
+        }
     }
 }
 

@@ -38,15 +38,6 @@ const WRITE_QUORUM: Tunable = Tunable {
     live: false,
     trades: Some("how many replicas may fail"),
 };
-const LARGEST_PROPOSAL: Tunable = Tunable {
-    name: "largest_proposal_commands",
-    about: "commands in one proposal",
-    range: (1.0, 65_536.0),
-    scale: Scale::Logarithmic,
-    default: 1_024.0,
-    live: false,
-    trades: None,
-};
 const BATCH: Tunable = Tunable {
     name: "batch_commands",
     about: "commands that the library collects, on leader and followers, before it writes and sends them",
@@ -119,7 +110,7 @@ impl Protocol for Omnipaxos {
             tunables: &[
                 READ_QUORUM,
                 WRITE_QUORUM,
-                LARGEST_PROPOSAL,
+                DriverOptions::LARGEST_PROPOSAL,
                 BATCH,
                 FLUSH_BATCH,
                 ELECTION_ROUNDS,
@@ -160,7 +151,7 @@ impl Protocol for Omnipaxos {
 }
 
 fn driver_options(settings: &Settings) -> DriverOptions {
-    let largest_proposal = settings.get(&LARGEST_PROPOSAL) as usize;
+    let largest_proposal = settings.get(&DriverOptions::LARGEST_PROPOSAL) as usize;
     DriverOptions { largest_proposal, ..DriverOptions::of(&Omnipaxos.descriptor()) }
 }
 

@@ -13,7 +13,7 @@ pub(crate) const LARGEST_BATCH: Tunable = Tunable {
     range: (1.0, 65_536.0),
     scale: Scale::Logarithmic,
     default: 1_024.0,
-    live: false,
+    live: true,
     trades: None,
 };
 pub(crate) const WINDOW: Tunable = Tunable {
@@ -22,7 +22,7 @@ pub(crate) const WINDOW: Tunable = Tunable {
     range: (1.0, 65_536.0),
     scale: Scale::Logarithmic,
     default: 8.0,
-    live: false,
+    live: true,
     trades: None,
 };
 pub(crate) const CHECKPOINT_INTERVAL: Tunable = Tunable {
@@ -97,6 +97,15 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// A tunable that changes live has another value.
+    pub(crate) fn tune(&mut self, name: &str, value: f64) {
+        if name == LARGEST_BATCH.name {
+            self.largest_batch = value as usize;
+        } else if name == WINDOW.name {
+            self.window = value as u64;
+        }
+    }
+
     /// After so many failed views, patience grows no more.
     pub(crate) const MOST_DOUBLINGS: u32 = 8;
 }

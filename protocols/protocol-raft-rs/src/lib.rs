@@ -38,7 +38,7 @@ const MAX_SIZE_PER_MSG: Tunable = Tunable {
     range: (0.0, 1e9),
     scale: Scale::Logarithmic,
     default: 1_048_576.0,
-    live: false,
+    live: true,
     trades: None,
 };
 const MAX_INFLIGHT: Tunable = Tunable {
@@ -47,16 +47,7 @@ const MAX_INFLIGHT: Tunable = Tunable {
     range: (1.0, 65_536.0),
     scale: Scale::Logarithmic,
     default: 256.0,
-    live: false,
-    trades: None,
-};
-const LARGEST_PROPOSAL: Tunable = Tunable {
-    name: "largest_proposal_commands",
-    about: "commands in one proposal",
-    range: (1.0, 65_536.0),
-    scale: Scale::Logarithmic,
-    default: 1_024.0,
-    live: false,
+    live: true,
     trades: None,
 };
 const SKIP_BCAST_COMMIT: Tunable = Tunable {
@@ -144,7 +135,7 @@ impl Protocol for RaftRs {
             tunables: &[
                 MAX_SIZE_PER_MSG,
                 MAX_INFLIGHT,
-                LARGEST_PROPOSAL,
+                DriverOptions::LARGEST_PROPOSAL,
                 SKIP_BCAST_COMMIT,
                 BATCH_APPEND,
                 Timing::HEARTBEAT,
@@ -187,7 +178,7 @@ impl Protocol for RaftRs {
 }
 
 fn driver_options(settings: &Settings) -> DriverOptions {
-    let largest_proposal = settings.get(&LARGEST_PROPOSAL) as usize;
+    let largest_proposal = settings.get(&DriverOptions::LARGEST_PROPOSAL) as usize;
     DriverOptions { largest_proposal, ..DriverOptions::of(&RaftRs.descriptor()) }
 }
 
@@ -373,6 +364,18 @@ impl RaftReplica {
         }
     }
 
+    /// A tunable that changes live has another value, for this replica as it leads now and as it will.
+    fn tune(&mut self, name: &str, value: f64) {
+        let raft = &mut self.node.raft;
+        if name == MAX_SIZE_PER_MSG.name {
+            raft.max_msg_size = value as u64;
+        } else if name == MAX_INFLIGHT.name {
+            raft.max_inflight = value as usize;
+            let peers: Vec<u64> = raft.prs().iter().map(|(&peer, _)| peer).collect();
+            peers.into_iter().for_each(|peer| raft.adjust_max_inflight_msgs(peer, value as usize));
+        }
+    }
+
     fn synced(&mut self, token: SyncToken) {
         self.durable_up_to = token;
         self.node.on_persist_ready(token.0);
@@ -448,6 +451,7 @@ impl Replica for RaftReplica {
             Input::Message { message, .. } => drop(self.node.step(message.0)),
             Input::Requests(commands) => self.propose(commands, effects),
             Input::Link { peer, up: false } => self.node.report_unreachable(node_id(peer)),
+            Input::Tune { name, value } => self.tune(name, value),
             Input::Link { up: true, .. } | Input::Corrupt(_) => {}
             Input::Synced(token) => self.synced(token),
         }

@@ -10,7 +10,7 @@ use tokio::time::Sleep;
 
 use super::linger::Linger;
 use super::waiting::Waiting;
-use super::{Event, Node};
+use super::{DriverOptions, Event, Node};
 use crate::applied::Application;
 use crate::client::SharedClient;
 use crate::cluster::{Committed, Request, SubmitError};
@@ -109,6 +109,12 @@ impl<R: Replica> Driver<R> {
                 }
                 Event::Corrupt(behaviour) => {
                     self.replica.step(now, Input::Corrupt(behaviour), &mut self.effects);
+                }
+                Event::Tune(name, value) if name == DriverOptions::LARGEST_PROPOSAL.name => {
+                    self.largest_proposal = (value as usize).max(1);
+                }
+                Event::Tune(name, value) => {
+                    self.replica.step(now, Input::Tune { name, value }, &mut self.effects);
                 }
                 Event::Wake => {}
             }

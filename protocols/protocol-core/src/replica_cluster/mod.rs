@@ -16,10 +16,10 @@ mod node;
 mod pace;
 mod waiting;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -32,7 +32,7 @@ use crate::cluster::{Cluster, Fault, FaultError, Observation, Request};
 use crate::network::{Degradation, Inbox, Network, NetworkSpec};
 use crate::protocol::{Descriptor, LaunchError, LaunchSpec, Particulars};
 use crate::replica::{Replica, ReplicaId, View};
-use crate::settings::{Scale, Tunable};
+use crate::settings::{LiveError, Scale, Tunable};
 use crate::storage::{StorageSpec, Wal};
 use driver::{Driver, refuse_all};
 use linger::Linger;
@@ -63,6 +63,8 @@ pub struct DriverOptions {
     pub seal: Option<Seal>,
     /// What replicas agree on.
     pub order: Order,
+    /// The protocol's settings, of which some change while a cluster runs.
+    pub tunables: &'static [Tunable],
     /// How replicas can be made to behave.
     pub behaviours: &'static [Behaviour],
     /// Whether a replica may restart without a log ([`Particulars::forgets_safely`](crate::Particulars)).
@@ -78,14 +80,26 @@ impl DriverOptions {
         range: (0.0, 1e6),
         scale: Scale::Logarithmic,
         default: 0.0,
-        live: false,
+        live: true,
+        trades: None,
+    };
+    /// The setting behind [`largest_proposal`](DriverOptions::largest_proposal), for protocols that let it be
+    /// chosen.
+    pub const LARGEST_PROPOSAL: Tunable = Tunable {
+        name: "largest_proposal_commands",
+        about: "commands in one proposal",
+        range: (1.0, 65_536.0),
+        scale: Scale::Logarithmic,
+        default: 1_024.0,
+        live: true,
         trades: None,
     };
 
     /// What a protocol's descriptor asks of its driver; all else as by default.
     pub fn of(protocol: &Descriptor) -> Self {
-        let Descriptor { order, particulars: Particulars { behaviours, forgets_safely, .. }, .. } = *protocol;
-        DriverOptions { order, behaviours, forgets_safely, ..DriverOptions::default() }
+        let Descriptor { order, tunables, particulars, .. } = *protocol;
+        let Particulars { behaviours, forgets_safely, .. } = particulars;
+        DriverOptions { order, tunables, behaviours, forgets_safely, ..DriverOptions::default() }
     }
 }
 
@@ -96,6 +110,7 @@ impl Default for DriverOptions {
             clients: ClientRule::default(),
             seal: None,
             order: Order::default(),
+            tunables: &[],
             behaviours: &[],
             forgets_safely: false,
         }
@@ -117,6 +132,8 @@ pub struct ReplicaCluster<R: Replica> {
     linger: Arc<Linger>,
     /// Whether logs are flushed in groups.
     group_commit: bool,
+    /// Tunables that were changed since the launch.
+    live: Mutex<BTreeMap<&'static str, f64>>,
     tasks: tokio::sync::Mutex<Vec<Option<JoinHandle<()>>>>,
 }
 
@@ -154,6 +171,7 @@ impl<R: Replica> ReplicaCluster<R> {
             client_task,
             linger: Arc::new(linger),
             group_commit: spec.settings.get(&StorageSpec::GROUP_COMMIT) != 0.0,
+            live: Mutex::default(),
             tasks: tokio::sync::Mutex::new((0..spec.replicas).map(|_| None).collect()),
         };
         let mut tasks = cluster.tasks.lock().await;
@@ -183,6 +201,9 @@ impl<R: Replica> ReplicaCluster<R> {
         refuse_all(id, &mut events, &self.client);
         let life = node.lives.fetch_add(1, Relaxed);
         node.live.store(true, Relaxed);
+        for (&name, &value) in held(&self.live).iter() {
+            node.post(Event::Tune(name, value)).ok();
+        }
         let driver = Driver {
             id,
             replica,
@@ -348,6 +369,22 @@ impl<R: Replica> Cluster for ReplicaCluster<R> {
                 Ok(())
             }
         }
+    }
+
+    fn set_live(&self, name: &str, value: f64) -> Result<(), LiveError> {
+        let tunable = LiveError::check(self.options.tunables, name, value)?;
+        if tunable.name == DriverOptions::LINGER.name {
+            let refused = |error: std::io::Error| LiveError::Refused {
+                name: name.into(),
+                value,
+                why: format!("the thread that ends lingering: {error}"),
+            };
+            return self.linger.set(value).map_err(refused);
+        }
+        held(&self.live).insert(tunable.name, value);
+        // One that is down is told when it comes back.
+        self.nodes.iter().for_each(|node| drop(node.post(Event::Tune(tunable.name, value))));
+        Ok(())
     }
 
     fn observe(&self) -> Observation {

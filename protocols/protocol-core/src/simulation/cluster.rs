@@ -1,7 +1,7 @@
 //! The cluster and its loop of events. What a replica does in a round is in `round`, what its clients do in
 //! `asking`, and what befalls it in `faults`.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::client::{Clients, Pending};
 use super::cores::Cores;
@@ -19,6 +19,7 @@ use crate::network::{Degradation, LinkSpec};
 use crate::protocol::LaunchError;
 use crate::replica::{Input, Replica, ReplicaId, Time, TimerId, View};
 use crate::replica_cluster::{Boot, DriverOptions};
+use crate::settings::{LiveError, Tunable};
 use crate::storage::StorageSpec;
 
 pub(super) enum Event<M> {
@@ -57,6 +58,9 @@ pub struct SimulatedCluster<R: Replica> {
     pub(super) linger_ns: u64,
     pub(super) seal: Option<Seal>,
     pub(super) order: Order,
+    tunables: &'static [Tunable],
+    /// Tunables of the replicas themselves that were changed since the launch.
+    live: BTreeMap<&'static str, f64>,
     pub(super) behaviours: &'static [Behaviour],
     pub(super) forgets_safely: bool,
     pub(super) costs: Costs,
@@ -90,7 +94,8 @@ impl<R: Replica> SimulatedCluster<R> {
         factory: impl Fn(Boot<R::Record>) -> Result<R, LaunchError> + Send + Sync + 'static,
     ) -> Result<Box<dyn Simulation>, LaunchError> {
         spec.assert_tables();
-        let DriverOptions { largest_proposal, clients, seal, order, behaviours, forgets_safely } = options;
+        let DriverOptions { largest_proposal, clients, seal, order, tunables, behaviours, forgets_safely } =
+            options;
         let link = |spec: &LinkSpec| if R::FIFO { spec.connection() } else { *spec };
         let links: Vec<Vec<LinkSpec>> = spec.links.iter().map(|row| row.iter().map(link).collect()).collect();
         let group = spec.settings.get(&StorageSpec::GROUP_COMMIT) != 0.0;
@@ -101,6 +106,8 @@ impl<R: Replica> SimulatedCluster<R> {
             linger_ns: (spec.settings.get(&DriverOptions::LINGER) * 1e3) as u64,
             seal,
             order,
+            tunables,
+            live: BTreeMap::new(),
             behaviours,
             forgets_safely,
             costs: spec.costs,
@@ -137,6 +144,9 @@ impl<R: Replica> SimulatedCluster<R> {
         let now = Time(node.clock(self.now));
         if let Some(replica) = &mut node.replica {
             replica.step(now, Input::Start, &mut node.effects);
+            for (&name, &value) in &self.live {
+                replica.step(now, Input::Tune { name, value }, &mut node.effects);
+            }
         }
         self.finish_round(id, self.now);
         Ok(())
@@ -265,6 +275,22 @@ impl<R: Replica> Simulation for SimulatedCluster<R> {
                     }
                 }
             }
+        }
+        Ok(())
+    }
+
+    fn set_live(&mut self, name: &str, value: f64) -> Result<(), LiveError> {
+        let tunable = LiveError::check(self.tunables, name, value)?;
+        if tunable.name == DriverOptions::LINGER.name {
+            self.linger_ns = (value * 1e3) as u64;
+        } else if tunable.name == DriverOptions::LARGEST_PROPOSAL.name {
+            self.largest_proposal = (value as usize).max(1);
+        } else {
+            self.live.insert(tunable.name, value);
+            let live: Vec<ReplicaId> = ReplicaId::all(self.nodes.len())
+                .filter(|id| self.nodes[id.index()].replica.is_some())
+                .collect();
+            live.into_iter().for_each(|id| self.arrive(id, Item::Tune(tunable.name, value)));
         }
         Ok(())
     }

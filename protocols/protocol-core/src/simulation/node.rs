@@ -22,6 +22,8 @@ pub(super) enum Item<M> {
     Synced(SyncToken),
     Link(ReplicaId, bool),
     Corrupt(Behaviour),
+    /// A tunable has another value.
+    Tune(&'static str, f64),
     /// Clients' commands have waited long enough for others.
     LingerOver,
 }

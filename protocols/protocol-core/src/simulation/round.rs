@@ -43,6 +43,7 @@ impl<R: Replica> SimulatedCluster<R> {
                 Item::Timer(timer) => Input::Timer(timer),
                 Item::Link(peer, up) => Input::Link { peer, up },
                 Item::Corrupt(behaviour) => Input::Corrupt(behaviour),
+                Item::Tune(name, value) => Input::Tune { name, value },
                 Item::LingerOver => continue,
                 Item::Synced(token) => {
                     release(held, effects, token);
@@ -51,7 +52,7 @@ impl<R: Replica> SimulatedCluster<R> {
             };
             replica.step(now, input, effects);
         }
-        if self.linger_ns > 0 {
+        if self.linger_ns > 0 || self.nodes[id.index()].lingers.is_some() {
             self.linger(id);
         }
         work += self.costs.request_ns * self.requests.len() as f64;
@@ -72,7 +73,7 @@ impl<R: Replica> SimulatedCluster<R> {
         node.lingering.append(&mut self.requests);
         let full = node.lingering.len() >= self.largest_proposal;
         let waited = node.lingers.is_some_and(|(until, _)| until <= self.now);
-        if full || waited || !orders || node.lingering.is_empty() {
+        if full || waited || !orders || node.lingering.is_empty() || self.linger_ns == 0 {
             node.lingers = None;
             std::mem::swap(&mut node.lingering, &mut self.requests);
         } else if node.lingers.is_none() {
