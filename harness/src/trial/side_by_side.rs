@@ -177,9 +177,7 @@ impl Blocks {
         let mut disturbed = BTreeMap::new();
         for sample in blocks.base.iter().chain(&blocks.changed) {
             for reason in &sample.disturbed {
-                // The numbers in a reason differ from block to block, what they are about does not.
-                let about = reason.split(|c: char| c.is_ascii_digit()).next().unwrap_or_default().trim();
-                *disturbed.entry(about.to_string()).or_insert(0) += 1;
+                *disturbed.entry(without_numbers(reason)).or_insert(0) += 1;
             }
         }
         SideBySide {
@@ -194,6 +192,19 @@ impl Blocks {
             changed: blocks.changed,
         }
     }
+}
+
+/// The numbers in a reason differ from block to block, what they are about does not.
+fn without_numbers(reason: &str) -> String {
+    let mut about = String::new();
+    for letter in reason.chars() {
+        match letter {
+            '0'..='9' | '.' if about.ends_with('…') => {}
+            '0'..='9' => about.push('…'),
+            letter => about.push(letter),
+        }
+    }
+    about
 }
 
 fn pairs_of(metric: &str, pairs: &[(Sample, Sample)]) -> Vec<(f64, f64)> {

@@ -75,6 +75,8 @@ pub(super) struct Search<'a> {
     parameters: Vec<IntParam>,
     /// Losses of what was tried; infinite where it failed.
     losses: BTreeMap<Point, f64>,
+    /// Tunables that made a difference by themselves; all before that is known.
+    matters_at: Vec<bool>,
     found: Searched,
     last_failure: Option<String>,
     random: ChaCha8Rng,
@@ -105,6 +107,7 @@ impl<'a> Search<'a> {
             study,
             parameters,
             losses: BTreeMap::new(),
+            matters_at: vec![false; space.dimensions().len()],
             found: Searched::default(),
             last_failure: None,
             random: ChaCha8Rng::seed_from_u64(options.seed),
@@ -123,7 +126,7 @@ impl<'a> Search<'a> {
             return Err(TuneError::NothingToCompareWith(why));
         }
         let kept = KEPT_PER_DIMENSION * self.space.dimensions().len() * self.budget.per_trial;
-        let mut queue: VecDeque<Point> = self.moved_apart().into();
+        let mut queue = self.screen(kept, tried)?;
         let mut turn = 0;
         while self.has_budget(kept) {
             let (before, from) = (self.best_loss(), self.best());
@@ -138,7 +141,7 @@ impl<'a> Search<'a> {
                 continue;
             }
             let loss = self.evaluate(&point, tried)?;
-            if loss < before {
+            if loss < before - self.matters() {
                 // What helped may help again.
                 queue.extend(self.further(&from, &point));
             }
@@ -146,6 +149,35 @@ impl<'a> Search<'a> {
         let finalists = self.finalists(tried)?;
         self.found.finalists = finalists.iter().map(|point| self.space.settings(point)).collect();
         Ok(self.found)
+    }
+
+    /// Moves each tunable by itself, and gives what to try next: all moves that helped together, and each of them
+    /// again. A tunable whose moves changed nothing is left to the sampler from then on.
+    fn screen(&mut self, kept: usize, tried: &mut dyn FnMut(&Tried)) -> Result<VecDeque<Point>, TuneError> {
+        let base = self.space.base();
+        let (base_loss, matters) = (self.losses[&base], self.matters());
+        let (mut together, mut best) = (base.clone(), vec![base_loss - matters; base.len()]);
+        let mut further = Vec::new();
+        for (place, point) in self.moved_apart() {
+            if !self.has_budget(kept) {
+                break;
+            }
+            let loss = self.evaluate(&point, tried)?;
+            self.matters_at[place] |= loss.is_finite() && (loss - base_loss).abs() > matters;
+            if loss < best[place] {
+                (best[place], together[place]) = (loss, point[place]);
+                further.extend(self.further(&base, &point));
+            }
+        }
+        if !self.matters_at.contains(&true) {
+            self.matters_at.fill(true);
+        }
+        Ok(std::iter::once(together).chain(further).collect())
+    }
+
+    /// Differences of the loss up to this are none.
+    fn matters(&self) -> f64 {
+        if self.arena.is_virtual() { NO_MATTER.0 } else { NO_MATTER.1 }
     }
 
     /// Takes over what earlier tunings tried.
@@ -286,7 +318,7 @@ impl<'a> Search<'a> {
     }
 
     /// From the base, each tunable half-way to either end of its levels.
-    fn moved_apart(&self) -> Vec<Point> {
+    fn moved_apart(&self) -> Vec<(usize, Point)> {
         let base = self.space.base();
         let mut moved = Vec::new();
         for (place, dimension) in self.space.dimensions().iter().enumerate() {
@@ -295,7 +327,7 @@ impl<'a> Search<'a> {
                 if level != dimension.base {
                     let mut point = base.clone();
                     point[place] = level;
-                    moved.push(point);
+                    moved.push((place, point));
                 }
             }
         }
@@ -328,7 +360,9 @@ impl<'a> Search<'a> {
         let best = self.best();
         for step in [1i64, 2, 4] {
             let mut next = Vec::new();
-            for (place, dimension) in self.space.dimensions().iter().enumerate() {
+            let mattering = self.matters_at.clone();
+            let dimensions = self.space.dimensions().iter().enumerate();
+            for (place, dimension) in dimensions.filter(|(place, _)| mattering[*place]) {
                 for by in [-step, step] {
                     let level = best[place] as i64 + by;
                     if (0..dimension.levels.len() as i64).contains(&level) {
@@ -402,9 +436,8 @@ impl<'a> Search<'a> {
         tried: &mut dyn FnMut(&Tried),
     ) -> Result<Point, TuneError> {
         let base = self.space.base();
-        let no_matter = if self.arena.is_virtual() { NO_MATTER.0 } else { NO_MATTER.1 };
         // Against the best, and not step by step, or a little each time adds up.
-        let bound = loss + no_matter;
+        let bound = loss + self.matters();
         loop {
             let mut least: Option<(f64, Point)> = None;
             for place in (0..point.len()).filter(|&place| point[place] != base[place]) {
