@@ -10,8 +10,11 @@ mod export;
 mod gate;
 mod history;
 mod list;
+mod overrides;
 mod profile;
 mod run;
+mod settings;
+mod tune;
 mod validate;
 
 use std::io::IsTerminal;
@@ -42,6 +45,8 @@ use crate::scenario::{self, Scenario, ScenarioError};
 use crate::session::SessionError;
 use crate::store::{Store, StoreError};
 use crate::suite::{Suite, SuiteError};
+use crate::trial::TargetError;
+use crate::tune::TuneError;
 
 /// Benchmarks for distributed consensus protocols.
 #[derive(Parser)]
@@ -102,6 +107,13 @@ enum Subcommands {
     #[command(after_help = "Examples: consensus-bench profile high_load raft-rs, \
                             consensus-bench profile diff BEFORE AFTER")]
     Profile(Box<profile::Profile>),
+    /// Finds settings that serve a goal better, and proves it side by side with what is set now
+    #[command(
+        after_help = "Examples: consensus-bench tune raft-rs --scenario high_load --goal max-throughput, \
+                            consensus-bench tune pbft --scenario low_load --goal min-p99 --delay-ms 20 \
+                            --apply tuned.toml"
+    )]
+    Tune(Box<tune::Tune>),
     /// Says whether a change may get in, and exits with 3 when it regresses
     #[command(after_help = "Examples: consensus-bench gate, consensus-bench gate --base origin/main")]
     Gate(gate::Gate),
@@ -135,6 +147,15 @@ struct Source {
 }
 
 impl Source {
+    /// The same flags again, to be written into a command.
+    fn flags(&self) -> String {
+        match &self.file {
+            Some(path) => format!(" --file {}", path.display()),
+            None if self.profile == "quick" => String::new(),
+            None => format!(" --profile {}", self.profile),
+        }
+    }
+
     fn scenarios(&self) -> Result<Vec<Scenario>, ScenarioError> {
         match &self.file {
             Some(path) => scenario::read(path),
@@ -190,6 +211,19 @@ enum CliError {
     Profile(#[from] ProfileCommandError),
     #[error(transparent)]
     Block(#[from] RunError),
+    #[error("{}: {reason}", path.display())]
+    SettingsFile {
+        /// File.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    #[error("`--budget {0}` is no time: write a number with its unit, as in 90s or 5m")]
+    Budget(String),
+    #[error(transparent)]
+    Tune(#[from] TuneError),
+    #[error(transparent)]
+    Target(#[from] TargetError),
     #[error("results as JSON: {0}")]
     Json(#[from] serde_json::Error),
 }
@@ -211,6 +245,7 @@ impl CliError {
             CliError::Profile(error) => error.exit_code(),
             CliError::Block(RunError::Unsafe(_)) => EXIT_UNSAFE,
             CliError::Block(_) => EXIT_TOOL,
+            CliError::Tune(error) => tune::exit_code(error),
             _ => EXIT_USAGE,
         }
     }
@@ -227,6 +262,7 @@ pub fn main(suite: &Suite) -> ExitCode {
         Subcommands::Export(export) => export.run().map_err(CliError::from),
         Subcommands::Explore(explore) => explore.run(suite).map_err(CliError::from),
         Subcommands::Calibrate(calibrate) => calibrate.run(suite).map_err(CliError::from),
+        Subcommands::Tune(tune) => tune.run(suite),
         Subcommands::Validate(validate) => validate.run(suite).map_err(CliError::from),
         Subcommands::Gate(gate) => gate.run(suite).map_err(CliError::from),
         Subcommands::Pair(pair) => pair.run(suite).map_err(CliError::from),

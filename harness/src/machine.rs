@@ -137,7 +137,11 @@ pub fn describe() -> Machine {
 
 /// FNV-1a over what decides wall-clock numbers, as twelve hex digits.
 fn fingerprint(machine: &Machine) -> String {
-    let identity = format!("{}|{}|{}|{}", machine.cpu_model, machine.cores, machine.kernel, machine.rustc);
+    short_digest(&format!("{}|{}|{}|{}", machine.cpu_model, machine.cores, machine.kernel, machine.rustc))
+}
+
+/// Twelve digits that tell texts apart (FNV-1a, its upper bits).
+pub(crate) fn short_digest(identity: &str) -> String {
     let digest = identity.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |digest, byte| {
         (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });

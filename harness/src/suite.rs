@@ -153,6 +153,18 @@ impl Suite {
         Ok(self)
     }
 
+    /// Changes settings of one protocol.
+    pub fn set(&mut self, name: &str, settings: &BTreeMap<String, f64>) -> Result<&mut Self, SuiteError> {
+        let index = self.registered.iter().position(|known| known.name == name);
+        let index = index.ok_or_else(|| self.unknown(name))?;
+        let registration = &mut self.registered[index];
+        let mut all = registration.settings.clone();
+        all.extend(settings.clone());
+        Settings::checked(all.clone(), &registration.protocol.descriptor())?;
+        registration.settings = all;
+        Ok(self)
+    }
+
     /// Every protocol under every scenario, scenario by scenario. A protocol that can't have the size of a
     /// scenario's cluster gets the next larger one that it can, and its results say so. What is larger than
     /// any, and commands that are too large, are refused before anything runs.
@@ -165,6 +177,7 @@ impl Suite {
                 sizes(&pair.scenario).into_iter().try_for_each(|replicas| check_size(&protocol, replicas))?;
                 check_payload(&protocol, scenario.payload_bytes)
                     .map_err(|source| SuiteError::Payload { scenario: scenario.name.clone(), source })?;
+                pair.check_settings()?;
                 pairs.push(pair);
             }
         }

@@ -75,6 +75,7 @@ impl Replica for Relay {
                 effects.deliver(Slot(slot), command);
             }
             Input::Timer(_) | Input::Link { .. } | Input::Synced(_) | Input::Corrupt(_) => {}
+            Input::Tune { .. } => {}
         }
     }
 }

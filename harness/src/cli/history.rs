@@ -86,6 +86,22 @@ pub(super) enum HistoryCommand {
         #[arg(long, value_name = "AGE")]
         keep_for: Option<String>,
     },
+    /// Lists what `tune` tried, newest first
+    #[command(after_help = "Example: consensus-bench history trials --protocol raft-rs --limit 20")]
+    Trials {
+        /// Only trials of this protocol
+        #[arg(long, value_name = "NAME")]
+        protocol: Option<String>,
+        /// Only trials of this scenario
+        #[arg(long, value_name = "NAME")]
+        scenario: Option<String>,
+        /// Trials to list, at most
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+        limit: u32,
+        /// How to print
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
     /// Writes entries for other programs, oldest first
     #[command(after_help = "Example: consensus-bench history export --format csv --output history.csv")]
     Export {
@@ -170,6 +186,9 @@ pub(super) fn run(command: HistoryCommand) -> Result<u8, HistoryCommandError> {
             say!("entry {id} is kept until it is unpinned");
         }
         HistoryCommand::Unpin { id, keep_for } => unpin(id.parse()?, keep_for.as_deref())?,
+        HistoryCommand::Trials { protocol, scenario, limit, format } => {
+            trials(&Filter { protocol, scenario, limit: Some(limit), ..Filter::default() }, format)?;
+        }
         HistoryCommand::Export { format, output, filters, limit } => {
             export(&filters.filter(limit)?, format, output.as_deref())?;
         }
@@ -216,6 +235,16 @@ fn list(filter: &Filter, format: Format) -> Result<(), HistoryCommandError> {
                 say!("There are older ones: `--limit N` shows more than {shown}");
             }
         }
+    }
+    Ok(())
+}
+
+fn trials(filter: &Filter, format: Format) -> Result<(), HistoryCommandError> {
+    let found = recorded()?.trials(filter)?;
+    match format {
+        Format::Json => say!("{}", serde_json::to_string_pretty(&found)?),
+        Format::Text if found.is_empty() => say!("no trial matches; `consensus-bench tune` makes some"),
+        Format::Text => say!("{}", text::trials(&found)),
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use protocol_core::Order;
 use thiserror::Error;
 
-use super::{CliError, Format, Source, run, step_line, store};
+use super::{CliError, Format, Source, settings, step_line, store};
 use crate::exit::{EXIT_OK, EXIT_TOOL, EXIT_UNSAFE, EXIT_USAGE};
 use crate::files::FileError;
 use crate::interrupt;
@@ -176,7 +176,7 @@ impl MakeProfile {
             return Err(ProfileCommandError::Virtual(scenario.name).into());
         }
         let suite = suite.select(std::slice::from_ref(protocol))?;
-        let suite = suite.with_settings(&run::settings(&self.settings)?)?;
+        let suite = suite.with_settings(&settings::parse(&self.settings)?)?;
         let mut pairs = suite.pairs(&[scenario], Limits::default())?;
         // One name selects one protocol.
         pairs.pop().ok_or_else(|| ProfileCommandError::Nothing.into())

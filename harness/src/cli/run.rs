@@ -1,17 +1,18 @@
 //! `consensus-bench run`: the harness's own runs, real or virtual.
 
-use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use clap::Args;
 use protocol_core::check_size;
 
-use super::{CliError, Format, Source, history};
+use super::overrides::Overrides;
+use super::{CliError, Format, Source, history, settings};
 use crate::calibration::check_costs;
 use crate::history::Retention;
 use crate::interrupt;
 use crate::progress::Verbosity;
 use crate::run::Limits;
-use crate::scenario::{self, Measure, Scenario, StorageConfig, TransportKind};
+use crate::scenario::{self, Scenario};
 use crate::session::{Baselines, Report, Session, SessionOptions};
 use crate::suite::{Suite, SuiteError};
 
@@ -25,27 +26,14 @@ pub(super) struct Run {
     scenario: Vec<String>,
     #[command(flatten)]
     source: Source,
-    /// How messages move, in place of the scenario's
-    #[arg(long, value_enum)]
-    network: Option<TransportKind>,
-    /// One-way delay of every link in milliseconds, in place of the scenario's
-    #[arg(long, allow_negative_numbers = true)]
-    delay_ms: Option<f64>,
-    /// With tcp, replica i listens on this port plus i
-    #[arg(long)]
-    base_port: Option<u16>,
-    /// Where logs are kept, in place of the scenario's
-    #[arg(long, value_enum)]
-    storage: Option<StorageConfig>,
-    /// Size of the cluster, in place of the scenario's
-    #[arg(long)]
-    replicas: Option<usize>,
-    /// Seed, in place of the scenario's
-    #[arg(long)]
-    seed: Option<u64>,
+    #[command(flatten)]
+    overrides: Overrides,
     /// A tunable of the protocols, as NAME=VALUE; may be repeated
     #[arg(long = "set", value_name = "NAME=VALUE")]
     settings: Vec<String>,
+    /// A file of tunables by protocol, as `tune --apply` writes it; `--set` comes on top
+    #[arg(long = "settings", value_name = "TOML")]
+    settings_file: Option<PathBuf>,
     /// Saves the results as a baseline
     #[arg(long, value_name = "NAME")]
     save: Option<String>,
@@ -74,9 +62,13 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn run(&self, suite: &Suite) -> Result<u8, CliError> {
-        let suite = suite.select(&self.protocol)?.with_settings(&settings(&self.settings)?)?;
+        let suite = match &self.settings_file {
+            Some(path) => settings::from_file(suite, path)?,
+            None => suite.clone(),
+        };
+        let suite = suite.select(&self.protocol)?.with_settings(&settings::parse(&self.settings)?)?;
         // A scenario's cluster grows to what a protocol can have, but not one that someone asks for.
-        if let Some(replicas) = self.replicas.filter(|&replicas| replicas > 0) {
+        if let Some(replicas) = self.overrides.replicas.filter(|&replicas| replicas > 0) {
             let sizes = suite.all().iter().map(|one| check_size(&one.protocol.descriptor(), replicas));
             sizes.collect::<Result<(), _>>().map_err(SuiteError::from)?;
         }
@@ -123,36 +115,9 @@ impl Run {
             }
         };
         for scenario in &mut chosen {
-            self.override_scenario(scenario);
+            self.overrides.apply(scenario);
             scenario.check("command line")?;
         }
         Ok(chosen)
     }
-
-    fn override_scenario(&self, scenario: &mut Scenario) {
-        let network = &mut scenario.network;
-        network.kind = self.network.unwrap_or(network.kind);
-        network.delay_ms = self.delay_ms.unwrap_or(network.delay_ms);
-        network.base_port = self.base_port.or(network.base_port);
-        scenario.storage = self.storage.unwrap_or(scenario.storage);
-        if let Some(replicas) = self.replicas {
-            scenario.replicas = replicas;
-            // These bring their own sizes, which an override must not leave as they are.
-            match &mut scenario.measure {
-                Measure::Scalability(sweep) => sweep.replicas = vec![replicas],
-                Measure::Exact(plan) => plan.replicas = vec![replicas],
-                _ => {}
-            }
-        }
-        scenario.seed = self.seed.unwrap_or(scenario.seed);
-    }
-}
-
-/// Values of tunables by name, each given as NAME=VALUE.
-pub(super) fn settings(given: &[String]) -> Result<BTreeMap<String, f64>, CliError> {
-    let parse = |setting: &String| {
-        let (name, value) = setting.split_once('=')?;
-        Some((name.trim().to_string(), value.trim().parse().ok()?))
-    };
-    given.iter().map(|setting| parse(setting).ok_or_else(|| CliError::Setting(setting.clone()))).collect()
 }

@@ -24,12 +24,14 @@ mod query;
 mod schema;
 mod series;
 mod trend;
+mod trials;
 
 pub use error::HistoryError;
 pub use export::{ExportFormat, timestamp};
 pub use query::{Entry, Filter, Point, Summary};
 pub use series::{AllSeries, Observation, Series, SeriesOptions};
 pub use trend::{Change, DEFAULT_SIGNIFICANCE, Direction, MOST_OBSERVATIONS, Trend, Trends};
+pub use trials::{TRIAL_RETENTION, TrialConditions, TrialEntry};
 
 /// How long an entry is kept unless something else is asked for.
 pub const DEFAULT_RETENTION: Duration = Duration::from_secs(7 * 24 * 60 * 60);

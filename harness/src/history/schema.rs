@@ -9,7 +9,7 @@ use super::HistoryError;
 
 /// What brings the tables from each version to the next, oldest first. Databases are out there, so
 /// one that was released never changes: a change of the tables is one more.
-const MIGRATIONS: [&str; 1] = [VERSION_1];
+const MIGRATIONS: [&str; 2] = [VERSION_1, VERSION_2];
 
 /// The version of the tables that this program writes, which the database keeps as `user_version`.
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
@@ -59,6 +59,27 @@ const VERSION_1: &str = "
         PRIMARY KEY (entry, name)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX metrics_by_name ON metrics (name, entry);
+";
+
+/// Trials of the tuner. What is found again of them is what was set and what came of it, so that is text.
+const VERSION_2: &str = "
+    CREATE TABLE trials (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        protocol TEXT NOT NULL,
+        scenario TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        goal TEXT NOT NULL,
+        settings TEXT NOT NULL,
+        virtual INTEGER NOT NULL CHECK (virtual IN (0, 1)),
+        sample TEXT,
+        failure TEXT,
+        fingerprint TEXT NOT NULL,
+        recorded_unix_ms INTEGER NOT NULL,
+        expires_unix_ms INTEGER NOT NULL,
+        CHECK (sample IS NULL OR failure IS NULL)
+    ) STRICT;
+    CREATE INDEX trials_by_conditions ON trials (protocol, digest);
+    CREATE INDEX trials_by_expiry ON trials (expires_unix_ms);
 ";
 
 /// Opens a database and brings it up to [`VERSION`]. With `create`, one that is not there is made.
@@ -199,8 +220,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut connection = with_an_entry(&folder.path().join("h.sqlite"));
         for _ in 0..2 {
-            migrate(&mut connection, &[VERSION_1, NEXT]).unwrap();
-            assert_eq!(identity(&mut connection).unwrap().1, 2);
+            migrate(&mut connection, &[VERSION_1, VERSION_2, NEXT]).unwrap();
+            assert_eq!(identity(&mut connection).unwrap().1, VERSION + 1);
         }
         let entry = "SELECT key || note || (SELECT value FROM metrics WHERE entry = id) FROM entries";
         assert_eq!(text_of(&connection, entry).unwrap(), "knone1.5");
@@ -211,8 +232,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut connection = with_an_entry(&folder.path().join("h.sqlite"));
         let half = format!("{NEXT}; INSERT INTO nowhere VALUES (1)");
-        assert!(migrate(&mut connection, &[VERSION_1, &half]).is_err());
-        assert_eq!(identity(&mut connection).unwrap().1, 1);
+        assert!(migrate(&mut connection, &[VERSION_1, VERSION_2, &half]).is_err());
+        assert_eq!(identity(&mut connection).unwrap().1, VERSION);
         assert!(text_of(&connection, "SELECT note FROM entries").is_err());
         assert_eq!(text_of(&connection, "SELECT key FROM entries").unwrap(), "k");
     }

@@ -73,6 +73,11 @@ impl VirtualCluster {
         Ok(cluster)
     }
 
+    /// Changes a tunable now.
+    pub fn set_live(&mut self, tunable: &str, value: f64) -> Result<(), RunError> {
+        Ok(self.clients.simulation.set_live(tunable, value)?)
+    }
+
     /// The cluster now.
     pub fn observe(&self) -> Observation {
         self.clients.simulation.observe()

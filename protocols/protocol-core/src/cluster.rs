@@ -12,6 +12,7 @@ use crate::command::{Command, CommandId};
 use crate::counters::Counters;
 use crate::phases::Phases;
 use crate::replica::{Misbehaviour, ReplicaId, Slot, View};
+use crate::settings::LiveError;
 
 /// A command took effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -304,6 +305,12 @@ pub trait Cluster: Send + Sync {
 
     /// Gives a fault, and returns once it took hold.
     async fn inject(&self, fault: Fault) -> Result<(), FaultError>;
+
+    /// Changes a tunable while the cluster runs, on every replica that lives and on those that come back. It
+    /// holds for what is handled from then on.
+    fn set_live(&self, name: &str, _value: f64) -> Result<(), LiveError> {
+        Err(LiveError::Unsupported { name: name.into(), live: "nothing".into() })
+    }
 
     /// Who leads, how far each replica is, what each did.
     fn observe(&self) -> Observation;

@@ -5,7 +5,7 @@
 //! operations in every run.
 
 use crate::command::CommandId;
-use crate::protocol::{Scale, Settings, Tunable};
+use crate::settings::{Scale, Settings, Tunable};
 
 /// What a command does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,7 @@ impl Operation {
         scale: Scale::Logarithmic,
         default: 1_000.0,
         live: false,
+        trades: Some("the load itself"),
     };
     /// Share of reads; half is YCSB's workload A. Without any write there would be nothing to read.
     pub const READ_PERCENT: Tunable = Tunable {
@@ -44,6 +45,7 @@ impl Operation {
         scale: Scale::Linear,
         default: 50.0,
         live: false,
+        trades: Some("the load itself"),
     };
 
     /// What every command of an ordered log does.

@@ -86,6 +86,14 @@ pub enum Input<M> {
     },
     /// Every record persisted up to this token is durable.
     Synced(SyncToken),
+    /// A tunable has another value from now on. Given only for those whose descriptor says that they change
+    /// live, but for those that the driver answers itself.
+    Tune {
+        /// The tunable's name.
+        name: &'static str,
+        /// Its value, within its range.
+        value: f64,
+    },
     /// From now on the replica behaves so. Given only to protocols whose descriptor lists it.
     Corrupt(Behaviour),
 }

@@ -11,9 +11,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use omnipaxos::util::FlexibleQuorum;
 use protocol_core::{
-    Cluster, Descriptor, DriverOptions, Family, FaultModel, Floors, LaunchError, LaunchSpec, Operation,
-    Order, Protocol, Quorums, ReplicaCluster, Scale, Settings, SimulatedCluster, Simulation, SimulationSpec,
-    StorageSpec, Tunable, check_size,
+    Cluster, Constraint, Descriptor, DriverOptions, Family, FaultModel, Floors, LaunchError, LaunchSpec,
+    Operation, Order, Protocol, Quorums, ReplicaCluster, Scale, Settings, SimulatedCluster, Simulation,
+    SimulationSpec, Situation, StorageSpec, Timing, Tunable, check_size,
 };
 
 pub use messages::{Change, OmniMessage, Proposal, Record, State};
@@ -27,6 +27,7 @@ const READ_QUORUM: Tunable = Tunable {
     scale: Scale::Linear,
     default: 0.0,
     live: false,
+    trades: Some("how many replicas may fail"),
 };
 const WRITE_QUORUM: Tunable = Tunable {
     name: "write_quorum_replicas",
@@ -35,14 +36,7 @@ const WRITE_QUORUM: Tunable = Tunable {
     scale: Scale::Linear,
     default: 0.0,
     live: false,
-};
-const LARGEST_PROPOSAL: Tunable = Tunable {
-    name: "largest_proposal_commands",
-    about: "commands in one proposal",
-    range: (1.0, 65_536.0),
-    scale: Scale::Logarithmic,
-    default: 1_024.0,
-    live: false,
+    trades: Some("how many replicas may fail"),
 };
 const BATCH: Tunable = Tunable {
     name: "batch_commands",
@@ -51,6 +45,7 @@ const BATCH: Tunable = Tunable {
     scale: Scale::Logarithmic,
     default: 1.0,
     live: false,
+    trades: None,
 };
 const FLUSH_BATCH: Tunable = Tunable {
     name: "flush_batch_ticks",
@@ -59,6 +54,7 @@ const FLUSH_BATCH: Tunable = Tunable {
     scale: Scale::Logarithmic,
     default: 1.0,
     live: false,
+    trades: None,
 };
 const ELECTION_ROUNDS: Tunable = Tunable {
     name: "election_rounds",
@@ -67,6 +63,7 @@ const ELECTION_ROUNDS: Tunable = Tunable {
     scale: Scale::Linear,
     default: 2.0,
     live: false,
+    trades: Some("how soon a failed leader is missed"),
 };
 const RESEND: Tunable = Tunable {
     name: "resend_heartbeats",
@@ -75,6 +72,16 @@ const RESEND: Tunable = Tunable {
     scale: Scale::Logarithmic,
     default: 6.0,
     live: false,
+    trades: Some("how soon a recovery gets over a loss"),
+};
+
+/// A leader has to see every commit of those before it.
+const MEETING_QUORUMS: Constraint = Constraint {
+    says: "read_quorum_replicas + write_quorum_replicas > n, both ≥ 2, the first no smaller",
+    broken: |Situation { replicas, settings, .. }| match flexible_quorum(settings, *replicas) {
+        Err(LaunchError::Settings(how)) => Some(how),
+        _ => None,
+    },
 };
 
 /// The protocol `omnipaxos`.
@@ -103,12 +110,17 @@ impl Protocol for Omnipaxos {
             tunables: &[
                 READ_QUORUM,
                 WRITE_QUORUM,
-                LARGEST_PROPOSAL,
+                DriverOptions::LARGEST_PROPOSAL,
                 BATCH,
                 FLUSH_BATCH,
                 ELECTION_ROUNDS,
                 RESEND,
+                Timing::HEARTBEAT,
+                Timing::ELECTION_MIN,
+                DriverOptions::LINGER,
+                StorageSpec::GROUP_COMMIT,
             ],
+            constraints: &[MEETING_QUORUMS, Timing::WHOLE_HEARTBEAT, Timing::ELECTION_AFTER_HEARTBEAT],
             particulars: Default::default(),
         }
     }
@@ -139,7 +151,7 @@ impl Protocol for Omnipaxos {
 }
 
 fn driver_options(settings: &Settings) -> DriverOptions {
-    let largest_proposal = settings.get(&LARGEST_PROPOSAL) as usize;
+    let largest_proposal = settings.get(&DriverOptions::LARGEST_PROPOSAL) as usize;
     DriverOptions { largest_proposal, ..DriverOptions::of(&Omnipaxos.descriptor()) }
 }
 

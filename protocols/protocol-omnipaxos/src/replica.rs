@@ -328,7 +328,8 @@ impl Replica for OmniReplica {
             Input::Requests(commands) => self.propose(commands, effects),
             Input::Link { peer, up: true } => self.node.reconnected(node_id(peer, self.replicas)),
             // Whoever is not heard from is missed at the end of a round of heartbeats.
-            Input::Link { up: false, .. } | Input::Corrupt(_) => {}
+            // All that changes live is the driver's.
+            Input::Tune { .. } | Input::Link { up: false, .. } | Input::Corrupt(_) => {}
             Input::Synced(token) => self.durable_up_to = token,
         }
     }

@@ -29,8 +29,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use openraft::{Config, SnapshotPolicy};
 use protocol_core::{
-    Cluster, Descriptor, Family, FaultModel, Floors, LaunchError, LaunchSpec, Particulars, Protocol, Quorums,
-    Scale, Settings, Simulation, SimulationSpec, Timing, Tunable, check_size,
+    Cluster, Constraint, Descriptor, Family, FaultModel, Floors, LaunchError, LaunchSpec, Particulars,
+    Protocol, Quorums, Scale, Settings, Simulation, SimulationSpec, Situation, StorageSpec, Timing, Tunable,
+    check_size,
 };
 
 use network::Carriage;
@@ -51,6 +52,7 @@ const MAX_PAYLOAD_ENTRIES: Tunable = Tunable {
     scale: Scale::Logarithmic,
     default: 1024.0,
     live: false,
+    trades: None,
 };
 const MAX_APPEND_ENTRIES: Tunable = Tunable {
     name: "max_append_entries",
@@ -59,6 +61,7 @@ const MAX_APPEND_ENTRIES: Tunable = Tunable {
     scale: Scale::Logarithmic,
     default: 4096.0,
     live: false,
+    trades: None,
 };
 const API_BATCH_ENTRIES: Tunable = Tunable {
     name: "api_batch_entries",
@@ -67,6 +70,7 @@ const API_BATCH_ENTRIES: Tunable = Tunable {
     scale: Scale::Logarithmic,
     default: 4096.0,
     live: false,
+    trades: None,
 };
 const WINDOW_REQUESTS: Tunable = Tunable {
     name: "window_requests",
@@ -75,6 +79,7 @@ const WINDOW_REQUESTS: Tunable = Tunable {
     scale: Scale::Logarithmic,
     default: 64.0,
     live: false,
+    trades: None,
 };
 const SNAPSHOT_INTERVAL_ENTRIES: Tunable = Tunable {
     name: "snapshot_interval_entries",
@@ -83,6 +88,7 @@ const SNAPSHOT_INTERVAL_ENTRIES: Tunable = Tunable {
     scale: Scale::Logarithmic,
     default: 100_000.0,
     live: false,
+    trades: Some("memory, disk, and how soon a replica that was away is back"),
 };
 const KEPT_ENTRIES: Tunable = Tunable {
     name: "kept_entries",
@@ -91,7 +97,23 @@ const KEPT_ENTRIES: Tunable = Tunable {
     scale: Scale::Linear,
     default: 1000.0,
     live: false,
+    trades: Some("memory, disk, and how soon a replica that was away is back"),
 };
+
+/// The other half of the shortest time-out is the lease that followers grant a leader.
+const LEASE: Constraint = Constraint {
+    says: "heartbeat_ms < election_min_ms / 2",
+    broken: |Situation { timing, .. }| lease_is_broken(*timing),
+};
+
+fn lease_is_broken(Timing { heartbeat, election_min, .. }: Timing) -> Option<String> {
+    (heartbeat >= election_min / 2).then(|| {
+        format!(
+            "heartbeat = {heartbeat:?} has to be shorter than half the shortest election time-out, \
+             {election_min:?}: the other half is the lease that openraft's followers grant a leader"
+        )
+    })
+}
 
 /// openraft.
 #[derive(Clone, Copy, Debug, Default)]
@@ -121,7 +143,12 @@ impl Protocol for Openraft {
                 WINDOW_REQUESTS,
                 SNAPSHOT_INTERVAL_ENTRIES,
                 KEPT_ENTRIES,
+                Timing::HEARTBEAT,
+                Timing::ELECTION_MIN,
+                Timing::ELECTION_MAX,
+                StorageSpec::GROUP_COMMIT,
             ],
+            constraints: &[Timing::WHOLE_HEARTBEAT, LEASE, Timing::SPREAD_ELECTIONS],
             // Its assertions allocate.
             particulars: Particulars { heap_varies: true, ..Particulars::default() },
         }
@@ -174,11 +201,8 @@ fn configure(timing: Timing, settings: &Settings, one_way: Duration) -> Result<C
              heartbeat, as of `Timing::for_delay`"
         )));
     }
-    if heartbeat >= election_min / 2 {
-        return Err(LaunchError::Settings(format!(
-            "heartbeat = {heartbeat:?} has to be shorter than half the shortest election time-out, \
-             {election_min:?}: the other half is the lease that openraft's followers grant a leader"
-        )));
+    if let Some(broken) = lease_is_broken(timing) {
+        return Err(LaunchError::Settings(broken));
     }
     let config = Config {
         cluster_name: "consensus-bench".to_string(),

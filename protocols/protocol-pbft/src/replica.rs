@@ -274,6 +274,7 @@ impl Replica for PbftReplica {
             Input::Synced(token) => self.synced(token, out),
             // What a peer missed while its link was down it asks for by its next status.
             Input::Link { .. } => {}
+            Input::Tune { name, value } => self.options.tune(name, value),
             // Lies are told by the wrapper around this replica.
             Input::Corrupt(_) => {}
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use protocol_core::{LaunchError, Scale, Settings, Timing, Tunable};
+use protocol_core::{Constraint, LaunchError, Scale, Settings, Situation, Timing, Tunable};
 
 use crate::authenticator::{Authentication, KeySource};
 use crate::quorums::Quorums;
@@ -13,7 +13,8 @@ pub(crate) const LARGEST_BATCH: Tunable = Tunable {
     range: (1.0, 65_536.0),
     scale: Scale::Logarithmic,
     default: 1_024.0,
-    live: false,
+    live: true,
+    trades: None,
 };
 pub(crate) const WINDOW: Tunable = Tunable {
     name: "window_batches",
@@ -21,7 +22,8 @@ pub(crate) const WINDOW: Tunable = Tunable {
     range: (1.0, 65_536.0),
     scale: Scale::Logarithmic,
     default: 8.0,
-    live: false,
+    live: true,
+    trades: None,
 };
 pub(crate) const CHECKPOINT_INTERVAL: Tunable = Tunable {
     name: "checkpoint_interval_batches",
@@ -30,6 +32,7 @@ pub(crate) const CHECKPOINT_INTERVAL: Tunable = Tunable {
     scale: Scale::Logarithmic,
     default: 128.0,
     live: false,
+    trades: Some("memory, and how soon a replica that was away is back"),
 };
 pub(crate) const LOG_WINDOW: Tunable = Tunable {
     name: "log_window_batches",
@@ -38,6 +41,7 @@ pub(crate) const LOG_WINDOW: Tunable = Tunable {
     scale: Scale::Logarithmic,
     default: 256.0,
     live: false,
+    trades: Some("memory, and how soon a replica that was away is back"),
 };
 pub(crate) const TENTATIVE: Tunable = Tunable {
     name: "tentative_flag",
@@ -46,6 +50,7 @@ pub(crate) const TENTATIVE: Tunable = Tunable {
     scale: Scale::Linear,
     default: 0.0,
     live: false,
+    trades: Some("answers that a change of view may have to take back"),
 };
 pub(crate) const CLIENT_SIGNATURES: Tunable = Tunable {
     name: "client_signatures_flag",
@@ -54,7 +59,25 @@ pub(crate) const CLIENT_SIGNATURES: Tunable = Tunable {
     scale: Scale::Linear,
     default: 0.0,
     live: false,
+    trades: Some("whether clients can be held to what they sent"),
 };
+
+/// Otherwise the log is full before a checkpoint frees any of it.
+pub(crate) const ROOM_FOR_A_CHECKPOINT: Constraint = Constraint {
+    says: "log_window_batches ≥ checkpoint_interval_batches",
+    broken: |Situation { settings, .. }| no_room_for_a_checkpoint(settings),
+};
+
+fn no_room_for_a_checkpoint(settings: &Settings) -> Option<String> {
+    let [window, interval] = [LOG_WINDOW, CHECKPOINT_INTERVAL].map(|tunable| settings.get(&tunable) as u64);
+    (window < interval).then(|| {
+        format!(
+            "`{}` = {window} is less than `{}` = {interval}, so the log would be full before a checkpoint; raise \
+             the first",
+            LOG_WINDOW.name, CHECKPOINT_INTERVAL.name
+        )
+    })
+}
 
 /// Settings, as a replica uses them.
 #[derive(Clone, Copy, Debug)]
@@ -74,6 +97,15 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// A tunable that changes live has another value.
+    pub(crate) fn tune(&mut self, name: &str, value: f64) {
+        if name == LARGEST_BATCH.name {
+            self.largest_batch = value as usize;
+        } else if name == WINDOW.name {
+            self.window = value as u64;
+        }
+    }
+
     /// After so many failed views, patience grows no more.
     pub(crate) const MOST_DOUBLINGS: u32 = 8;
 }
@@ -109,11 +141,8 @@ impl Setup {
             tick: timing.heartbeat,
             patience: timing.election_min,
         };
-        if options.log_window < options.checkpoint_interval {
-            return Err(LaunchError::Settings(format!(
-                "`{}` = {} is less than `{}` = {}, so the log would be full before a checkpoint; raise the first",
-                LOG_WINDOW.name, options.log_window, CHECKPOINT_INTERVAL.name, options.checkpoint_interval
-            )));
+        if let Some(broken) = no_room_for_a_checkpoint(settings) {
+            return Err(LaunchError::Settings(broken));
         }
         let client_authentication =
             if flag(&CLIENT_SIGNATURES) { Authentication::Signature } else { Authentication::Mac };

@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use protocol_core::{
     ClientRule, Cluster, Descriptor, DriverOptions, Family, FaultModel, Floors, LaunchError, LaunchSpec,
     Operation, Order, Particulars, Protocol, ReplicaCluster, Scale, SimulatedCluster, Simulation,
-    SimulationSpec, Tunable, check_size, no_quorums,
+    SimulationSpec, Timing, Tunable, check_size, no_quorums,
 };
 
 pub use messages::GossipMessage;
@@ -32,6 +32,7 @@ const ACTIVE_VIEW: Tunable = Tunable {
     scale: Scale::Linear,
     default: 5.0,
     live: false,
+    trades: Some("how many replicas may fail at once"),
 };
 const PASSIVE_VIEW: Tunable = Tunable {
     name: "passive_view_replicas",
@@ -40,6 +41,7 @@ const PASSIVE_VIEW: Tunable = Tunable {
     scale: Scale::Logarithmic,
     default: 30.0,
     live: false,
+    trades: Some("how many replicas may fail at once"),
 };
 const DISPATCH_DELAY: Tunable = Tunable {
     name: "dispatch_delay_ms",
@@ -48,6 +50,7 @@ const DISPATCH_DELAY: Tunable = Tunable {
     scale: Scale::Linear,
     default: 5.0,
     live: false,
+    trades: None,
 };
 const OPTIMIZATION_THRESHOLD: Tunable = Tunable {
     name: "optimization_threshold_hops",
@@ -56,6 +59,7 @@ const OPTIMIZATION_THRESHOLD: Tunable = Tunable {
     scale: Scale::Linear,
     default: 7.0,
     live: false,
+    trades: None,
 };
 
 /// The protocol `plumtree`.
@@ -81,7 +85,8 @@ impl Protocol for Plumtree {
                 let depth = tree_depth(replicas, ACTIVE_VIEW.default as usize);
                 Floors::without_cryptography(replicas.saturating_sub(1) as f64, depth)
             },
-            tunables: &[ACTIVE_VIEW, PASSIVE_VIEW, DISPATCH_DELAY, OPTIMIZATION_THRESHOLD],
+            tunables: &[ACTIVE_VIEW, PASSIVE_VIEW, DISPATCH_DELAY, OPTIMIZATION_THRESHOLD, Timing::HEARTBEAT],
+            constraints: &[Timing::WHOLE_HEARTBEAT],
             particulars: Particulars {
                 largest_payload_bytes: Some(LARGEST_PAYLOAD_BYTES),
                 forgets_safely: true,

@@ -246,7 +246,7 @@ impl Replica for GossipReplica {
                 self.handle(now, InEvent::PeerDisconnected(peer.0), effects);
             }
             Input::Link { peer, up: true } => self.link_is_up(now, peer, effects),
-            Input::Synced(_) | Input::Corrupt(_) => {}
+            Input::Synced(_) | Input::Corrupt(_) | Input::Tune { .. } => {}
         }
     }
 

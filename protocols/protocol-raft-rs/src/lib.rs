@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use protocol_core::{
-    Application, Boot, Cluster, Command, Descriptor, DriverOptions, Effects, Family, FaultModel, Floors,
-    Input, LaunchError, LaunchSpec, Operation, Order, Protocol, Quorums, Rejection, Replica, ReplicaCluster,
-    ReplicaId, Scale, Settings, SimulatedCluster, Simulation, SimulationSpec, Slot, StorageSpec, SyncToken,
-    Time, TimerId, Timing, Tunable, View, check_size,
+    Application, Boot, Cluster, Command, Constraint, Descriptor, DriverOptions, Effects, Family, FaultModel,
+    Floors, Input, LaunchError, LaunchSpec, Operation, Order, Protocol, Quorums, Rejection, Replica,
+    ReplicaCluster, ReplicaId, Scale, Settings, SimulatedCluster, Simulation, SimulationSpec, Situation,
+    Slot, StorageSpec, SyncToken, Time, TimerId, Timing, Tunable, View, check_size,
 };
 use raft::eraftpb::{Entry, EntryType, Message, MessageType};
 use raft::{Config, INVALID_ID, RawNode, Ready, StateRole};
@@ -38,7 +38,8 @@ const MAX_SIZE_PER_MSG: Tunable = Tunable {
     range: (0.0, 1e9),
     scale: Scale::Logarithmic,
     default: 1_048_576.0,
-    live: false,
+    live: true,
+    trades: None,
 };
 const MAX_INFLIGHT: Tunable = Tunable {
     name: "max_inflight_messages",
@@ -46,15 +47,8 @@ const MAX_INFLIGHT: Tunable = Tunable {
     range: (1.0, 65_536.0),
     scale: Scale::Logarithmic,
     default: 256.0,
-    live: false,
-};
-const LARGEST_PROPOSAL: Tunable = Tunable {
-    name: "largest_proposal_commands",
-    about: "commands in one proposal",
-    range: (1.0, 65_536.0),
-    scale: Scale::Logarithmic,
-    default: 1_024.0,
-    live: false,
+    live: true,
+    trades: None,
 };
 const SKIP_BCAST_COMMIT: Tunable = Tunable {
     name: "skip_bcast_commit_flag",
@@ -63,6 +57,7 @@ const SKIP_BCAST_COMMIT: Tunable = Tunable {
     scale: Scale::Linear,
     default: 0.0,
     live: false,
+    trades: None,
 };
 const BATCH_APPEND: Tunable = Tunable {
     name: "batch_append_flag",
@@ -71,7 +66,46 @@ const BATCH_APPEND: Tunable = Tunable {
     scale: Scale::Linear,
     default: 0.0,
     live: false,
+    trades: None,
 };
+
+/// The library counts time-outs in ticks, and wants one of more than a heartbeat's.
+const ELECTION_TICKS: Constraint = Constraint {
+    says: "election_min_ms ≥ 6/5 heartbeat_ms",
+    broken: |Situation { timing, .. }| {
+        let ticks = ticks(timing.heartbeat, timing.election_min);
+        (ticks <= TICKS_PER_HEARTBEAT as usize).then(|| {
+            format!(
+                "election_min_ms has to be at least 6/5 of heartbeat_ms, which is {:?}: the library counts in \
+                 ticks of a fifth of that",
+                timing.heartbeat
+            )
+        })
+    },
+};
+/// Likewise of the shortest and the longest time-out.
+const SPREAD_TICKS: Constraint = Constraint {
+    says: "election_max_ms ≥ election_min_ms + heartbeat_ms / 5",
+    broken: |Situation { timing, .. }| {
+        let of = |time| ticks(timing.heartbeat, time);
+        (of(timing.election_max) <= of(timing.election_min)).then(|| {
+            format!(
+                "election_max_ms has to be longer than election_min_ms by at least {:?}: the library counts in \
+                 ticks of a fifth of a heartbeat",
+                tick(timing.heartbeat)
+            )
+        })
+    },
+};
+
+fn tick(heartbeat: Duration) -> Duration {
+    heartbeat / TICKS_PER_HEARTBEAT
+}
+
+/// Whole ticks in a time.
+fn ticks(heartbeat: Duration, time: Duration) -> usize {
+    (time.as_nanos() / tick(heartbeat).as_nanos().max(1)) as usize
+}
 
 /// The protocol `raft-rs`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -98,7 +132,25 @@ impl Protocol for RaftRs {
                 let delays = if replicas > 1 { 2.0 } else { 0.0 };
                 Floors::without_cryptography(2.0 * replicas.saturating_sub(1) as f64, delays)
             },
-            tunables: &[MAX_SIZE_PER_MSG, MAX_INFLIGHT, LARGEST_PROPOSAL, SKIP_BCAST_COMMIT, BATCH_APPEND],
+            tunables: &[
+                MAX_SIZE_PER_MSG,
+                MAX_INFLIGHT,
+                DriverOptions::LARGEST_PROPOSAL,
+                SKIP_BCAST_COMMIT,
+                BATCH_APPEND,
+                Timing::HEARTBEAT,
+                Timing::ELECTION_MIN,
+                Timing::ELECTION_MAX,
+                DriverOptions::LINGER,
+                StorageSpec::GROUP_COMMIT,
+            ],
+            constraints: &[
+                Timing::WHOLE_HEARTBEAT,
+                Timing::ELECTION_AFTER_HEARTBEAT,
+                ELECTION_TICKS,
+                Timing::SPREAD_ELECTIONS,
+                SPREAD_TICKS,
+            ],
             particulars: Default::default(),
         }
     }
@@ -126,7 +178,7 @@ impl Protocol for RaftRs {
 }
 
 fn driver_options(settings: &Settings) -> DriverOptions {
-    let largest_proposal = settings.get(&LARGEST_PROPOSAL) as usize;
+    let largest_proposal = settings.get(&DriverOptions::LARGEST_PROPOSAL) as usize;
     DriverOptions { largest_proposal, ..DriverOptions::of(&RaftRs.descriptor()) }
 }
 
@@ -210,8 +262,7 @@ impl RaftReplica {
     pub fn new(boot: Boot<Record>, setup: &RaftSetup) -> Result<Self, LaunchError> {
         let RaftSetup { timing, ref settings, durable, .. } = *setup;
         let fresh = boot.records.is_empty();
-        let tick = timing.heartbeat / TICKS_PER_HEARTBEAT;
-        let ticks = |time: Duration| (time.as_nanos() / tick.as_nanos().max(1)) as usize;
+        let (tick, ticks) = (tick(timing.heartbeat), |time| ticks(timing.heartbeat, time));
         let mut store = LogStore::new(boot.replicas, boot.application.clone());
         let boot_snapshot = store.recover(boot.records);
         let (shortest, longest) = setup.election_ticks(boot.id, boot.replicas, ticks);
@@ -313,6 +364,18 @@ impl RaftReplica {
         }
     }
 
+    /// A tunable that changes live has another value, for this replica as it leads now and as it will.
+    fn tune(&mut self, name: &str, value: f64) {
+        let raft = &mut self.node.raft;
+        if name == MAX_SIZE_PER_MSG.name {
+            raft.max_msg_size = value as u64;
+        } else if name == MAX_INFLIGHT.name {
+            raft.max_inflight = value as usize;
+            let peers: Vec<u64> = raft.prs().iter().map(|(&peer, _)| peer).collect();
+            peers.into_iter().for_each(|peer| raft.adjust_max_inflight_msgs(peer, value as usize));
+        }
+    }
+
     fn synced(&mut self, token: SyncToken) {
         self.durable_up_to = token;
         self.node.on_persist_ready(token.0);
@@ -388,6 +451,7 @@ impl Replica for RaftReplica {
             Input::Message { message, .. } => drop(self.node.step(message.0)),
             Input::Requests(commands) => self.propose(commands, effects),
             Input::Link { peer, up: false } => self.node.report_unreachable(node_id(peer)),
+            Input::Tune { name, value } => self.tune(name, value),
             Input::Link { up: true, .. } | Input::Corrupt(_) => {}
             Input::Synced(token) => self.synced(token),
         }

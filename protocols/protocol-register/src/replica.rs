@@ -412,7 +412,8 @@ impl Replica for RegisterReplica {
             Input::Message { from, message } => self.receive(now, from, message, effects),
             Input::Timer(_) => self.retry(now, effects),
             Input::Link { peer, up: true } => self.ask_again(peer, effects),
-            Input::Link { up: false, .. } | Input::Corrupt(_) => {}
+            // All that changes live is the driver's.
+            Input::Tune { .. } | Input::Link { up: false, .. } | Input::Corrupt(_) => {}
             Input::Synced(token) => self.synced(now, token, effects),
         }
     }

@@ -15,9 +15,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use protocol_core::{
-    ClientRule, Cluster, Descriptor, DriverOptions, Family, FaultModel, Floors, LaunchError, LaunchSpec,
-    Operation, Order, Particulars, Protocol, ReplicaCluster, Scale, SimulatedCluster, Simulation,
-    SimulationSpec, Tunable, check_size, no_quorums,
+    ClientRule, Cluster, Constraint, Descriptor, DriverOptions, Family, FaultModel, Floors, LaunchError,
+    LaunchSpec, Operation, Order, Particulars, Protocol, ReplicaCluster, Scale, SimulatedCluster, Simulation,
+    SimulationSpec, Situation, Timing, Tunable, check_size, no_quorums,
 };
 
 pub use packet::Packet;
@@ -33,6 +33,7 @@ const FANOUT: Tunable = Tunable {
     scale: Scale::Linear,
     default: 3.0,
     live: false,
+    trades: None,
 };
 const PUSH: Tunable = Tunable {
     name: "push_flag",
@@ -41,6 +42,7 @@ const PUSH: Tunable = Tunable {
     scale: Scale::Linear,
     default: 0.0,
     live: false,
+    trades: None,
 };
 const PACKET: Tunable = Tunable {
     name: "max_packet_bytes",
@@ -49,6 +51,7 @@ const PACKET: Tunable = Tunable {
     scale: Scale::Logarithmic,
     default: 1_400.0,
     live: false,
+    trades: None,
 };
 const SUSPICION: Tunable = Tunable {
     name: "suspicion_periods",
@@ -57,6 +60,21 @@ const SUSPICION: Tunable = Tunable {
     scale: Scale::Linear,
     default: 4.0,
     live: false,
+    trades: Some("how soon a failed member is missed, and how often one is missed that lives"),
+};
+
+/// A member that is probed more often than it gossips is held to have failed before its news could travel.
+const PROBES_AFTER_GOSSIP: Constraint = Constraint {
+    says: "election_max_ms > heartbeat_ms",
+    broken: |Situation { timing, .. }| {
+        (timing.election_max <= timing.heartbeat).then(|| {
+            format!(
+                "election_max_ms, the period of probes, is {:?}, and has to be longer than heartbeat_ms, that of \
+                 gossip, which is {:?}",
+                timing.election_max, timing.heartbeat
+            )
+        })
+    },
 };
 
 /// The protocol `swim`.
@@ -80,7 +98,8 @@ impl Protocol for Swim {
             quorums: no_quorums,
             // Updates of all clients share packets, so there is no least number of them for one.
             floors: |replicas| Floors::without_cryptography(0.0, if replicas > 1 { 1.0 } else { 0.0 }),
-            tunables: &[FANOUT, PUSH, PACKET, SUSPICION],
+            tunables: &[FANOUT, PUSH, PACKET, SUSPICION, Timing::HEARTBEAT, Timing::ELECTION_MAX],
+            constraints: &[Timing::WHOLE_HEARTBEAT, PROBES_AFTER_GOSSIP],
             particulars: Particulars {
                 largest_payload_bytes: Some(LARGEST_PAYLOAD_BYTES),
                 forgets_safely: true,

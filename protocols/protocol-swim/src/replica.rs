@@ -276,7 +276,7 @@ impl Replica for SwimReplica {
             }
             Input::Link { peer, up: true } => self.link_is_up(peer),
             // A failure detector does not need to be told.
-            Input::Link { up: false, .. } | Input::Synced(_) | Input::Corrupt(_) => {}
+            Input::Link { up: false, .. } | Input::Synced(_) | Input::Corrupt(_) | Input::Tune { .. } => {}
         }
     }
 

@@ -396,7 +396,7 @@ impl Replica for TendermintReplica {
             Input::Link { peer, up: true } => {
                 effects.send(peer, TendermintMessage::Status(self.host.ledger.next()));
             }
-            Input::Link { up: false, .. } | Input::Corrupt(_) => {}
+            Input::Tune { .. } | Input::Link { up: false, .. } | Input::Corrupt(_) => {}
             Input::Synced(SyncToken(token)) => self.host.synced(SyncToken(token)),
         }
     }

@@ -2,7 +2,7 @@
 
 use comfy_table::{CellAlignment, Table};
 
-use crate::history::{Entry, Point, Summary, timestamp};
+use crate::history::{Entry, Point, Summary, TrialEntry, timestamp};
 use crate::table::quantity::{self, NOTHING};
 use crate::table::{empty_table, lines_of, scenario_table};
 
@@ -30,6 +30,32 @@ pub(super) fn list(entries: &[Summary], now_ms: i64) -> String {
         ]);
     }
     lines_of(&table) + &notes(entries)
+}
+
+/// What was tried, as it comes.
+pub(super) fn trials(trials: &[TrialEntry]) -> String {
+    let heads =
+        ["when", "protocol", "scenario", "clock", "goal", "settings", "commits/s", "p99", "CPU/commit"];
+    let mut table = left_table(&heads, &[6, 7, 8]);
+    for trial in trials {
+        let settings: Vec<String> =
+            trial.settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let metric = |of: fn(&crate::trial::Sample) -> Option<String>| {
+            trial.sample.as_ref().and_then(of).unwrap_or_else(|| NOTHING.into())
+        };
+        table.add_row([
+            timestamp(trial.recorded_unix_ms),
+            trial.protocol.clone(),
+            trial.scenario.clone(),
+            if trial.is_virtual { "virtual" } else { "real" }.into(),
+            trial.goal.name().into(),
+            if settings.is_empty() { "as set".into() } else { settings.join(" ") },
+            metric(|sample| Some(quantity::count(sample.throughput_per_s))),
+            metric(|sample| Some(quantity::in_unit(sample.response_ns_p99, "ns"))),
+            metric(|sample| sample.cpu_ns_per_commit.map(|ns| quantity::in_unit(ns, "ns"))),
+        ]);
+    }
+    lines_of(&table)
 }
 
 /// A metric over time, as the points come.

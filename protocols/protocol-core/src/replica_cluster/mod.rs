@@ -11,14 +11,15 @@
 
 mod batches;
 mod driver;
+mod linger;
 mod node;
 mod pace;
 mod waiting;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -31,8 +32,10 @@ use crate::cluster::{Cluster, Fault, FaultError, Observation, Request};
 use crate::network::{Degradation, Inbox, Network, NetworkSpec};
 use crate::protocol::{Descriptor, LaunchError, LaunchSpec, Particulars};
 use crate::replica::{Replica, ReplicaId, View};
+use crate::settings::{LiveError, Scale, Tunable};
 use crate::storage::{StorageSpec, Wal};
 use driver::{Driver, refuse_all};
+use linger::Linger;
 use node::{Event, NO_LEADER, Node, held};
 use waiting::Waiting;
 
@@ -60,6 +63,8 @@ pub struct DriverOptions {
     pub seal: Option<Seal>,
     /// What replicas agree on.
     pub order: Order,
+    /// The protocol's settings, of which some change while a cluster runs.
+    pub tunables: &'static [Tunable],
     /// How replicas can be made to behave.
     pub behaviours: &'static [Behaviour],
     /// Whether a replica may restart without a log ([`Particulars::forgets_safely`](crate::Particulars)).
@@ -67,10 +72,34 @@ pub struct DriverOptions {
 }
 
 impl DriverOptions {
+    /// How long commands wait for others at the replica that orders them. Every protocol whose driver may wait
+    /// lists it; adapters have nothing to do for it.
+    pub const LINGER: Tunable = Tunable {
+        name: "linger_us",
+        about: "commands wait so long for others at the replica that orders them, to go in one batch",
+        range: (0.0, 1e6),
+        scale: Scale::Logarithmic,
+        default: 0.0,
+        live: true,
+        trades: None,
+    };
+    /// The setting behind [`largest_proposal`](DriverOptions::largest_proposal), for protocols that let it be
+    /// chosen.
+    pub const LARGEST_PROPOSAL: Tunable = Tunable {
+        name: "largest_proposal_commands",
+        about: "commands in one proposal",
+        range: (1.0, 65_536.0),
+        scale: Scale::Logarithmic,
+        default: 1_024.0,
+        live: true,
+        trades: None,
+    };
+
     /// What a protocol's descriptor asks of its driver; all else as by default.
     pub fn of(protocol: &Descriptor) -> Self {
-        let Descriptor { order, particulars: Particulars { behaviours, forgets_safely, .. }, .. } = *protocol;
-        DriverOptions { order, behaviours, forgets_safely, ..DriverOptions::default() }
+        let Descriptor { order, tunables, particulars, .. } = *protocol;
+        let Particulars { behaviours, forgets_safely, .. } = particulars;
+        DriverOptions { order, tunables, behaviours, forgets_safely, ..DriverOptions::default() }
     }
 }
 
@@ -81,6 +110,7 @@ impl Default for DriverOptions {
             clients: ClientRule::default(),
             seal: None,
             order: Order::default(),
+            tunables: &[],
             behaviours: &[],
             forgets_safely: false,
         }
@@ -99,6 +129,11 @@ pub struct ReplicaCluster<R: Replica> {
     network: Network<R::Message>,
     client: Arc<SharedClient>,
     client_task: JoinHandle<()>,
+    linger: Arc<Linger>,
+    /// Whether logs are flushed in groups.
+    group_commit: bool,
+    /// Tunables that were changed since the launch.
+    live: Mutex<BTreeMap<&'static str, f64>>,
     tasks: tokio::sync::Mutex<Vec<Option<JoinHandle<()>>>>,
 }
 
@@ -120,15 +155,23 @@ impl<R: Replica> ReplicaCluster<R> {
         let offer = offer_to(nodes.clone());
         let (client, client_task) =
             SharedClient::start(spec.replicas, options.clients, options.seal.clone(), offer);
+        let epoch = Instant::now();
+        let wakers = nodes.clone();
+        let wake = move |id: ReplicaId| drop(wakers[id.index()].post(Event::Wake));
+        let linger = Linger::start(spec.settings.get(&DriverOptions::LINGER), epoch, wake)
+            .map_err(|error| LaunchError::Library(format!("the thread that ends lingering: {error}")))?;
         let cluster = ReplicaCluster {
             factory: Box::new(factory),
             options,
             storage: spec.storage.clone(),
-            epoch: Instant::now(),
+            epoch,
             nodes,
             network,
             client,
             client_task,
+            linger: Arc::new(linger),
+            group_commit: spec.settings.get(&StorageSpec::GROUP_COMMIT) != 0.0,
+            live: Mutex::default(),
             tasks: tokio::sync::Mutex::new((0..spec.replicas).map(|_| None).collect()),
         };
         let mut tasks = cluster.tasks.lock().await;
@@ -158,6 +201,9 @@ impl<R: Replica> ReplicaCluster<R> {
         refuse_all(id, &mut events, &self.client);
         let life = node.lives.fetch_add(1, Relaxed);
         node.live.store(true, Relaxed);
+        for (&name, &value) in held(&self.live).iter() {
+            node.post(Event::Tune(name, value)).ok();
+        }
         let driver = Driver {
             id,
             replica,
@@ -174,6 +220,9 @@ impl<R: Replica> ReplicaCluster<R> {
             delivered: Vec::new(),
             held: VecDeque::new(),
             led_by_another: true,
+            requests: Vec::new(),
+            linger: self.linger.clone(),
+            lingers_until: None,
             largest_proposal: self.options.largest_proposal.max(1),
         };
         Ok(tokio::spawn(driver.run(events)))
@@ -183,7 +232,10 @@ impl<R: Replica> ReplicaCluster<R> {
         let StorageSpec::Wal { folder } = &self.storage else { return Ok((None, Vec::new())) };
         let path: PathBuf = folder.join(format!("replica-{id}.wal"));
         match Wal::open(&path) {
-            Ok((wal, recovered)) => Ok((Some(wal), recovered.records)),
+            Ok((wal, recovered)) => {
+                wal.commit_in_groups(self.group_commit);
+                Ok((Some(wal), recovered.records))
+            }
             Err(source) => Err(LaunchError::Storage { path, source }),
         }
     }
@@ -317,6 +369,22 @@ impl<R: Replica> Cluster for ReplicaCluster<R> {
                 Ok(())
             }
         }
+    }
+
+    fn set_live(&self, name: &str, value: f64) -> Result<(), LiveError> {
+        let tunable = LiveError::check(self.options.tunables, name, value)?;
+        if tunable.name == DriverOptions::LINGER.name {
+            let refused = |error: std::io::Error| LiveError::Refused {
+                name: name.into(),
+                value,
+                why: format!("the thread that ends lingering: {error}"),
+            };
+            return self.linger.set(value).map_err(refused);
+        }
+        held(&self.live).insert(tunable.name, value);
+        // One that is down is told when it comes back.
+        self.nodes.iter().for_each(|node| drop(node.post(Event::Tune(tunable.name, value))));
+        Ok(())
     }
 
     fn observe(&self) -> Observation {

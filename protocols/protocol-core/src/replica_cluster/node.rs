@@ -23,6 +23,8 @@ pub(super) enum Event<R: Replica> {
     Synced(u64, SyncToken, Result<Time, String>),
     Link(ReplicaId, bool),
     Corrupt(Behaviour),
+    /// A tunable has another value.
+    Tune(&'static str, f64),
     /// Nothing happened, but the task should look up.
     Wake,
 }

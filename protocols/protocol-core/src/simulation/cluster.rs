@@ -1,11 +1,11 @@
 //! The cluster and its loop of events. What a replica does in a round is in `round`, what its clients do in
 //! `asking`, and what befalls it in `faults`.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::client::{Clients, Pending};
 use super::cores::Cores;
-use super::disk::Flushes;
+use super::disk::{Disk, Flushes};
 use super::events::Events;
 use super::links::Links;
 use super::node::{Item, Node};
@@ -19,6 +19,8 @@ use crate::network::{Degradation, LinkSpec};
 use crate::protocol::LaunchError;
 use crate::replica::{Input, Replica, ReplicaId, Time, TimerId, View};
 use crate::replica_cluster::{Boot, DriverOptions};
+use crate::settings::{LiveError, Tunable};
+use crate::storage::StorageSpec;
 
 pub(super) enum Event<M> {
     /// A client sends a command for the first time.
@@ -38,6 +40,8 @@ pub(super) enum Event<M> {
     Timer(ReplicaId, u32, TimerId, u64),
     /// A flush is over.
     Flushed(ReplicaId, u32),
+    /// Clients' commands have waited long enough for others, if this is still the wait.
+    LingerOver(ReplicaId, u32),
     /// An answer is back at the client.
     Answered(Answered),
     /// A client stops waiting for a command that every replica had to deliver.
@@ -50,8 +54,13 @@ type Factory<R> = dyn Fn(Boot<<R as Replica>::Record>) -> Result<R, LaunchError>
 pub struct SimulatedCluster<R: Replica> {
     pub(super) factory: Box<Factory<R>>,
     pub(super) largest_proposal: usize,
+    /// How long clients' commands wait for others, at whoever orders them.
+    pub(super) linger_ns: u64,
     pub(super) seal: Option<Seal>,
     pub(super) order: Order,
+    tunables: &'static [Tunable],
+    /// Tunables of the replicas themselves that were changed since the launch.
+    live: BTreeMap<&'static str, f64>,
     pub(super) behaviours: &'static [Behaviour],
     pub(super) forgets_safely: bool,
     pub(super) costs: Costs,
@@ -85,14 +94,20 @@ impl<R: Replica> SimulatedCluster<R> {
         factory: impl Fn(Boot<R::Record>) -> Result<R, LaunchError> + Send + Sync + 'static,
     ) -> Result<Box<dyn Simulation>, LaunchError> {
         spec.assert_tables();
-        let DriverOptions { largest_proposal, clients, seal, order, behaviours, forgets_safely } = options;
+        let DriverOptions { largest_proposal, clients, seal, order, tunables, behaviours, forgets_safely } =
+            options;
         let link = |spec: &LinkSpec| if R::FIFO { spec.connection() } else { *spec };
         let links: Vec<Vec<LinkSpec>> = spec.links.iter().map(|row| row.iter().map(link).collect()).collect();
+        let group = spec.settings.get(&StorageSpec::GROUP_COMMIT) != 0.0;
+        let disk = || spec.durable.then(|| Disk::grouped(group));
         let mut cluster = SimulatedCluster {
             factory: Box::new(factory),
             largest_proposal: largest_proposal.max(1),
+            linger_ns: (spec.settings.get(&DriverOptions::LINGER) * 1e3) as u64,
             seal,
             order,
+            tunables,
+            live: BTreeMap::new(),
             behaviours,
             forgets_safely,
             costs: spec.costs,
@@ -103,7 +118,7 @@ impl<R: Replica> SimulatedCluster<R> {
             handled: 0,
             most_events: u64::MAX,
             events: Events::default(),
-            nodes: (0..spec.replicas).map(|index| Node::new(spec.durable, spec.skew_ppm(index))).collect(),
+            nodes: (0..spec.replicas).map(|index| Node::new(disk(), spec.skew_ppm(index))).collect(),
             links: Links::new(&links, spec.seed),
             clients: Clients::new(&spec.client_delays, clients),
             answers: VecDeque::new(),
@@ -129,6 +144,9 @@ impl<R: Replica> SimulatedCluster<R> {
         let now = Time(node.clock(self.now));
         if let Some(replica) = &mut node.replica {
             replica.step(now, Input::Start, &mut node.effects);
+            for (&name, &value) in &self.live {
+                replica.step(now, Input::Tune { name, value }, &mut node.effects);
+            }
         }
         self.finish_round(id, self.now);
         Ok(())
@@ -178,6 +196,11 @@ impl<R: Replica> SimulatedCluster<R> {
             Event::Flushed(id, life) if self.nodes[id.index()].life == life => self.flushed(id),
             Event::Answered(answered) => self.answers.extend(self.clients.heard(answered)),
             Event::GivenUp(id) => self.give_up(id),
+            Event::LingerOver(id, wait) => {
+                if self.nodes[id.index()].lingers.is_some_and(|(_, latest)| latest == wait) {
+                    self.arrive(id, Item::LingerOver);
+                }
+            }
             Event::RoundOver(id, life, yielded) => self.round_over(id, life, yielded),
             // The core was for a life that is over.
             Event::Wake(..) => self.pass_core_on(),
@@ -252,6 +275,22 @@ impl<R: Replica> Simulation for SimulatedCluster<R> {
                     }
                 }
             }
+        }
+        Ok(())
+    }
+
+    fn set_live(&mut self, name: &str, value: f64) -> Result<(), LiveError> {
+        let tunable = LiveError::check(self.tunables, name, value)?;
+        if tunable.name == DriverOptions::LINGER.name {
+            self.linger_ns = (value * 1e3) as u64;
+        } else if tunable.name == DriverOptions::LARGEST_PROPOSAL.name {
+            self.largest_proposal = (value as usize).max(1);
+        } else {
+            self.live.insert(tunable.name, value);
+            let live: Vec<ReplicaId> = ReplicaId::all(self.nodes.len())
+                .filter(|id| self.nodes[id.index()].replica.is_some())
+                .collect();
+            live.into_iter().for_each(|id| self.arrive(id, Item::Tune(tunable.name, value)));
         }
         Ok(())
     }

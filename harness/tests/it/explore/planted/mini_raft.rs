@@ -370,7 +370,7 @@ impl Replica for MiniRaft {
             Input::Requests(commands) => self.propose(commands, effects),
             Input::Synced(token) => self.synced(token, effects),
             // Loss shows in the answers to heartbeats.
-            Input::Link { .. } | Input::Corrupt(_) => {}
+            Input::Link { .. } | Input::Corrupt(_) | Input::Tune { .. } => {}
         }
     }
 

@@ -1,0 +1,64 @@
+//! What tuning found, as people read it.
+
+use std::fmt::{Display, Formatter};
+
+use super::{Changed, Finalist, Tuning};
+use crate::trial::Verdict;
+
+impl Display for Tuning {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        let target = self.target.as_ref().map_or_else(String::new, |target| format!(", {target}"));
+        writeln!(f, "{}/{}: {}{target}, {}", self.scenario, self.protocol, self.goal.name(), self.load)?;
+        writeln!(f, "  searched {} in {}", self.tunables.join(", "), self.searched_in)?;
+        write!(f, "  {} trials in {} blocks", self.trials, self.blocks)?;
+        if self.pruned + self.failed > 0 {
+            write!(f, " ({} given up early, {} did not serve)", self.pruned, self.failed)?;
+        }
+        match self.known {
+            0 => writeln!(f, "; nothing known from earlier")?,
+            known => writeln!(f, "; started from {known} trials of earlier tunings")?,
+        }
+        if !self.dropped.is_empty() {
+            writeln!(f, "  made no difference, and is left as it is: {}", self.dropped.join(", "))?;
+        }
+        for finalist in &self.finalists {
+            writeln!(f, "  side by side: {}", in_words(finalist))?;
+        }
+        match (&self.best, &self.stands) {
+            (Some(best), _) => {
+                writeln!(f, "Better, on fresh blocks: {}", in_words(best))?;
+            }
+            (None, Some(why)) => writeln!(f, "The default stands: {why}.")?,
+            (None, None) => writeln!(f, "The default stands.")?,
+        }
+        for what in &self.disturbed {
+            writeln!(f, "  * disturbed {what} (pairs share it, and it widens the interval)")?;
+        }
+        Ok(())
+    }
+}
+
+impl Tuning {
+    /// The command that runs the scenario with settings.
+    pub fn command(&self, finalist: &Finalist) -> String {
+        let set = finalist.changes.iter().map(|change| format!(" --set {}={}", change.name, change.to));
+        let set: String = set.collect();
+        format!("consensus-bench run --protocol {} --scenario {}{set}", self.protocol, self.scenario)
+    }
+}
+
+fn in_words(finalist: &Finalist) -> String {
+    let changes: Vec<String> =
+        finalist.changes.iter().map(|Changed { name, from, to }| format!("{name} {from} → {to}")).collect();
+    let effect = finalist.effect.as_ref().map_or_else(String::new, |effect| {
+        format!(
+            ": {} × {:.3} [{:.3}, {:.3}], {}",
+            effect.metric, effect.ratio, effect.lower, effect.upper, effect.basis
+        )
+    });
+    let refused = match &finalist.verdict {
+        Verdict::Refused { reason } => format!(" (refused: {reason})"),
+        _ => String::new(),
+    };
+    format!("{}{effect}{refused}", changes.join(", "))
+}
