@@ -5,11 +5,13 @@ mod block;
 mod calibrate;
 mod calibrate_gate;
 mod compare;
+mod explain;
 mod explore;
 mod export;
 mod gate;
 mod history;
 mod list;
+mod recommend;
 mod run;
 mod validate;
 
@@ -32,7 +34,8 @@ use history::HistoryCommandError;
 use validate::ValidateError;
 
 use crate::calibration::CalibrationError;
-use crate::exit::{EXIT_TOOL, EXIT_UNSAFE, EXIT_USAGE, exit_code_of};
+use crate::exit::{EXIT_TOOL, EXIT_UNSAFE, EXIT_USAGE, exit_code_of, exit_code_of_file};
+use crate::files::FileError;
 use crate::gate::GateError;
 use crate::machine;
 use crate::run::RunError;
@@ -87,6 +90,12 @@ enum Subcommands {
     /// Writes the numbers of a run for other tools: Bencher, github-action-benchmark, critcmp
     #[command(after_help = "Example: consensus-bench export latest --format bencher --output numbers.json")]
     Export(export::Export),
+    /// Says what to change, by the results of a run
+    #[command(after_help = "Example: consensus-bench recommend latest --format markdown")]
+    Recommend(recommend::Recommend),
+    /// Explains a rule of advice
+    #[command(after_help = "Example: consensus-bench explain batch-too-small")]
+    Explain(explain::Explain),
     /// Searches seeded schedules of faults for broken promises, in virtual time
     #[command(after_help = "Example: consensus-bench explore --protocol raft-rs --seeds 10000")]
     Explore(explore::Explore),
@@ -168,6 +177,22 @@ enum CliError {
         /// What to compare with them.
         other: String,
     },
+    #[error("no rule `{rule}`; there are: {known}")]
+    UnknownRule {
+        /// Asked for.
+        rule: String,
+        /// All rules.
+        known: String,
+    },
+    #[error("run {run} has no results of protocol `{protocol}`")]
+    NotInRun {
+        /// Asked for.
+        protocol: String,
+        /// The run.
+        run: String,
+    },
+    #[error(transparent)]
+    File(#[from] FileError),
     #[error(transparent)]
     Calibrate(#[from] CalibrateError),
     #[error(transparent)]
@@ -194,6 +219,7 @@ impl CliError {
             CliError::History(error) => error.exit_code(),
             CliError::Explore(error) => error.exit_code(),
             CliError::Export(error) => error.exit_code(),
+            CliError::File(error) => exit_code_of_file(error),
             CliError::Calibrate(error) => error.exit_code(),
             CliError::Validate(error) => error.exit_code(),
             CliError::Costs(error) => exit_code_of_calibration(error),
@@ -216,6 +242,8 @@ pub fn main(suite: &Suite) -> ExitCode {
         Subcommands::Baseline(command) => baseline::baseline(suite, command),
         Subcommands::History(command) => history::run(command).map_err(CliError::from),
         Subcommands::Export(export) => export.run().map_err(CliError::from),
+        Subcommands::Recommend(recommend) => recommend.run(suite),
+        Subcommands::Explain(explain) => explain.run(),
         Subcommands::Explore(explore) => explore.run(suite).map_err(CliError::from),
         Subcommands::Calibrate(calibrate) => calibrate.run(suite).map_err(CliError::from),
         Subcommands::Validate(validate) => validate.run(suite).map_err(CliError::from),

@@ -12,7 +12,8 @@ use super::{Pair, RunError, exact_open};
 use crate::calibration::CostModel;
 use crate::interrupt;
 use crate::measure::{
-    Dissemination, ExactRecord, Latencies, dissemination_metrics, exact_metrics, growth_fits, growth_metrics,
+    Dissemination, ExactRecord, Latencies, LinkTimes, Looks, conduct, dissemination_metrics, exact_metrics,
+    growth_fits, growth_metrics,
 };
 use crate::progress::Progress;
 use crate::resources::ThreadHeapCounts;
@@ -23,6 +24,8 @@ use crate::scenario::ExactPlan;
 /// A command that takes longer than this in virtual time is not waited for.
 const STALLED_AFTER_S: u64 = 600;
 const NEVER: Time = Time(u64::MAX);
+/// Looks at the cluster while commands are counted.
+const LOOKS: u64 = 32;
 /// What has not reached every replica by then is incomplete. Longer than any repair over any of the
 /// topologies takes, and apart from the scenario's time-out, which is for real clocks.
 const SPREAD_WITHIN: Duration = Duration::from_secs(10);
@@ -116,12 +119,15 @@ impl Combination<'_> {
             patience: spreads.then_some(SPREAD_WITHIN),
             spreading: Dissemination::default(),
             registers: self.pair.registers()?,
+            looks: None,
         };
         run.commit(self.clients, self.plan.warm_up_commits.max(1))?;
         let (before, started, heap_before) = (run.simulation.observe(), run.simulation.now(), run.heap);
         run.spreading = Dissemination::default();
+        run.looks = Some(Looks::default());
         let latencies = run.commit(self.clients, self.plan.commits)?;
         let (after, ended, heap_after) = (run.simulation.observe(), run.simulation.now(), run.heap);
+        let looks = run.looks.take().unwrap_or_default();
         run.drain()?;
         let spreading = std::mem::take(&mut run.spreading);
         let recovery_ns = if self.plan.recovery && !spreads { Some(run.recover()?) } else { None };
@@ -136,6 +142,7 @@ impl Combination<'_> {
             floors: (self.pair.protocol.descriptor().floors)(self.replicas),
             one_way_ns: uniform_delay(&spec),
         };
+        let links = LinkTimes::of_spec(&spec, &record.floors, after.leader);
         let spread = if spreads { dissemination_metrics(&spreading, &record, churn) } else { Vec::new() };
         let cell = ExactCell {
             topology: self.topology.into(),
@@ -144,6 +151,7 @@ impl Combination<'_> {
             offered_per_s: None,
             commits: latencies.count(),
             metrics: exact_metrics(&record).into_iter().chain(spread).collect(),
+            conduct: Some(conduct((&before, &after), &looks, spec.timing, links)),
         };
         Ok((cell, run.check(), run.simulation.events()))
     }
@@ -172,6 +180,8 @@ pub(super) struct ClosedRun {
     /// How commands spread that every replica has to have.
     spreading: Dissemination,
     registers: Option<Registers>,
+    /// Looks at the cluster while commands are counted; none before and after.
+    looks: Option<Looks>,
 }
 
 impl ClosedRun {
@@ -204,7 +214,14 @@ impl ClosedRun {
         }
         let mut latencies = Latencies::default();
         let before = self.spreading.late();
+        let look_every = (commits / LOOKS).max(1);
+        let mut next_look = look_every;
         while latencies.count() + self.spreading.late() - before < commits {
+            if latencies.count() >= next_look {
+                next_look = latencies.count() + look_every;
+                let observed = self.simulation.observe();
+                self.looks.iter_mut().for_each(|looks| looks.take(&observed));
+            }
             for answered in self.wait()? {
                 self.spreading.record(&answered);
                 if answered.outcome.is_ok() {

@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::RunError;
 use crate::load::Schedule;
-use crate::measure::Latencies;
+use crate::measure::{Latencies, Looks};
 use crate::results::Safety;
 use crate::safety::{Claims, check};
 use crate::scenario::Arrivals;
@@ -20,6 +20,8 @@ use crate::stats::Spread;
 const SECOND_NS: u64 = 1_000_000_000;
 /// A command that takes longer than this in virtual time is not waited for.
 const STALLED_AFTER_S: u64 = 600;
+/// Looks at the cluster during an open loop.
+const LOOKS: u64 = 32;
 const NEVER: Time = Time(u64::MAX);
 
 /// An open loop in virtual time.
@@ -50,6 +52,8 @@ pub struct VirtualRecord {
     pub in_time: u64,
     /// The load's length in virtual seconds.
     pub seconds: f64,
+    /// Looks at the cluster during an open loop.
+    pub looks: Looks,
 }
 
 impl VirtualRecord {
@@ -129,7 +133,13 @@ impl VirtualCluster {
         self.schedule(load, started);
         let mut record = VirtualRecord { seconds: load.duration_s, ..VirtualRecord::default() };
         let sent = self.due.len() as u64 - first;
+        let look_every = (sent / LOOKS).max(1);
+        let mut next_look = look_every;
         while self.open > 0 && self.simulation.run_until_answer(Time(ends + timeout)) {
+            if record.response_ns.len() as u64 >= next_look {
+                next_look += look_every;
+                record.looks.take(&self.simulation.observe());
+            }
             for answered in self.take_answers() {
                 let response = answered.answered.0 - self.due[answered.id.0 as usize];
                 if answered.outcome.is_ok() && response <= timeout {

@@ -124,6 +124,7 @@ mod protocol;
 mod quorums;
 mod replica;
 mod replica_cluster;
+mod role;
 pub mod simulation;
 mod storage;
 mod submit;
@@ -155,6 +156,7 @@ pub use replica::{
     Time, TimerChange, TimerId, View,
 };
 pub use replica_cluster::{Boot, DriverOptions, ReplicaCluster};
+pub use role::Role;
 pub use simulation::{Answered, Costs, SharedCores, SimulatedCluster, Simulation, SimulationSpec, Spread};
 pub use storage::{Recovered, StorageSpec, Wal};
 pub use submit::{SUBMIT_DEADLINE, submit_and_wait};

@@ -6,6 +6,7 @@
 
 use crate::command::CommandId;
 use crate::protocol::{Scale, Settings, Tunable};
+use crate::role::Role;
 
 /// What a command does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,7 @@ impl Operation {
     /// et al., 2010).
     pub const KEYS: Tunable = Tunable {
         name: "keys",
+        role: Role::Other,
         about: "registers that reads and writes are spread over, evenly",
         range: (1.0, 1e6),
         scale: Scale::Logarithmic,
@@ -39,6 +41,7 @@ impl Operation {
     /// Share of reads; half is YCSB's workload A. Without any write there would be nothing to read.
     pub const READ_PERCENT: Tunable = Tunable {
         name: "read_percent",
+        role: Role::Other,
         about: "share of the commands that read; the others write",
         range: (0.0, 99.0),
         scale: Scale::Linear,

@@ -16,6 +16,7 @@ use crate::command::CommandId;
 use crate::network::NetworkSpec;
 use crate::operation::Operation;
 use crate::quorums::Quorums;
+use crate::role::Role;
 use crate::simulation::{Simulation, SimulationSpec};
 use crate::storage::StorageSpec;
 
@@ -104,6 +105,8 @@ pub enum Scale {
 pub struct Tunable {
     /// Name, ending in its unit: `heartbeat_ms`.
     pub name: &'static str,
+    /// What it is for, as advice understands it.
+    pub role: Role,
     /// What it does.
     pub about: &'static str,
     /// Smallest and largest allowed value.

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use protocol_core::{
     ClientRule, Cluster, Descriptor, DriverOptions, Family, FaultModel, Floors, LaunchError, LaunchSpec,
-    Operation, Order, Protocol, ReplicaCluster, Scale, Settings, SimulatedCluster, Simulation,
+    Operation, Order, Protocol, ReplicaCluster, Role, Scale, Settings, SimulatedCluster, Simulation,
     SimulationSpec, StorageSpec, Tunable, check_size,
 };
 
@@ -27,6 +27,7 @@ pub use tag::Tag;
 
 const READ_QUORUM: Tunable = Tunable {
     name: "read_quorum",
+    role: Role::ReadQuorum,
     about: "answers that a read waits for, and the query of an abd write; 0 is a majority",
     range: (0.0, 101.0),
     scale: Scale::Linear,
@@ -35,6 +36,7 @@ const READ_QUORUM: Tunable = Tunable {
 };
 const WRITE_QUORUM: Tunable = Tunable {
     name: "write_quorum",
+    role: Role::WriteQuorum,
     about: "replicas that must have stored a value before its write is answered; 0 is a majority",
     range: (0.0, 101.0),
     scale: Scale::Linear,
@@ -43,6 +45,7 @@ const WRITE_QUORUM: Tunable = Tunable {
 };
 const ONE_ROUND_READ: Tunable = Tunable {
     name: "one_round_read_flag",
+    role: Role::Other,
     about: "1: a read whose value a write quorum has already does not write it back",
     range: (0.0, 1.0),
     scale: Scale::Linear,
@@ -51,6 +54,7 @@ const ONE_ROUND_READ: Tunable = Tunable {
 };
 const READ_REPAIR: Tunable = Tunable {
     name: "read_repair_flag",
+    role: Role::Other,
     about: "1: replicas that answer a read with an old value are sent the new one",
     range: (0.0, 1.0),
     scale: Scale::Linear,

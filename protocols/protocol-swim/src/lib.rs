@@ -16,7 +16,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use protocol_core::{
     ClientRule, Cluster, Descriptor, DriverOptions, Family, FaultModel, Floors, LaunchError, LaunchSpec,
-    Operation, Order, Particulars, Protocol, ReplicaCluster, Scale, SimulatedCluster, Simulation,
+    Operation, Order, Particulars, Protocol, ReplicaCluster, Role, Scale, SimulatedCluster, Simulation,
     SimulationSpec, Tunable, check_size, no_quorums,
 };
 
@@ -28,6 +28,7 @@ const LARGEST_PAYLOAD_BYTES: usize = PACKET.range.0 as usize - 32 - 2 - 8;
 
 const FANOUT: Tunable = Tunable {
     name: "gossip_fanout_replicas",
+    role: Role::Fanout,
     about: "members that each one sends its news to at every heartbeat",
     range: (1.0, 100.0),
     scale: Scale::Linear,
@@ -36,6 +37,7 @@ const FANOUT: Tunable = Tunable {
 };
 const PUSH: Tunable = Tunable {
     name: "push_flag",
+    role: Role::Other,
     about: "1: new updates are passed on at once, not only with the next gossip",
     range: (0.0, 1.0),
     scale: Scale::Linear,
@@ -44,6 +46,7 @@ const PUSH: Tunable = Tunable {
 };
 const PACKET: Tunable = Tunable {
     name: "max_packet_bytes",
+    role: Role::Other,
     about: "size of a packet, at most; updates that don't fit wait for the next",
     range: (1_400.0, 65_507.0),
     scale: Scale::Logarithmic,
@@ -52,6 +55,7 @@ const PACKET: Tunable = Tunable {
 };
 const SUSPICION: Tunable = Tunable {
     name: "suspicion_periods",
+    role: Role::Other,
     about: "a suspect has so many periods, times log10 of the cluster's size, to prove that it lives",
     range: (1.0, 20.0),
     scale: Scale::Linear,

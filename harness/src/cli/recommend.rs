@@ -1,0 +1,96 @@
+//! `consensus-bench recommend`: what to change, by the results of a run, its profiles and the history.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::{CliError, store};
+use crate::advice::{Background, advise, background_of, carry_over, markdown, read, text, write};
+use crate::exit::EXIT_OK;
+use crate::output::say;
+use crate::results::{Advice, RunResults};
+use crate::store::Store;
+use crate::suite::Suite;
+
+#[derive(Args)]
+pub(super) struct Recommend {
+    /// A run's id, `latest`, a baseline, or a path
+    #[arg(default_value = "latest")]
+    run: String,
+    /// Protocols to advise on, by name; all of the run when none is given
+    #[arg(long, value_delimiter = ',')]
+    protocol: Vec<String>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = AdviceFormat::Text)]
+    format: AdviceFormat,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum AdviceFormat {
+    /// A ranked list
+    Text,
+    /// For machines
+    Json,
+    /// For a page or a comment
+    Markdown,
+}
+
+impl Recommend {
+    pub(super) fn run(&self, suite: &Suite) -> Result<u8, CliError> {
+        let store = store();
+        let mut all = Advice::default();
+        for run in store.load(&self.run)?.runs {
+            let advice = self.advise_on(suite, &store, &run)?;
+            all.recommendations.extend(advice.recommendations);
+            all.symptoms.extend(advice.symptoms);
+            all.withheld.extend(advice.withheld);
+        }
+        crate::advice::rank(&mut all.recommendations);
+        match self.format {
+            AdviceFormat::Text => say!("{}", text(&all)),
+            AdviceFormat::Markdown => say!("{}", markdown(&all)),
+            AdviceFormat::Json => say!("{}", serde_json::to_string_pretty(&all)?),
+        }
+        Ok(EXIT_OK)
+    }
+
+    /// Advice on one run, which is kept in its folder if it has one.
+    fn advise_on(&self, suite: &Suite, store: &Store, run: &RunResults) -> Result<Advice, CliError> {
+        let known = |name: &str| suite.get(name).ok().map(|one| one.protocol.descriptor());
+        let folder = self.folder_of(store, run);
+        let background = folder.as_deref().map_or_else(Background::default, background_of);
+        let run = self.of_protocols(suite, run)?;
+        let mut advice = advise(&run, known, &background);
+        let Some(folder) = folder else { return Ok(advice) };
+        if let Some(before) = read(&folder)? {
+            carry_over(&before, &mut advice);
+        }
+        // A part of a run is shown, and not kept as if it were the whole.
+        if self.protocol.is_empty() {
+            write(&folder, &advice)?;
+        }
+        Ok(advice)
+    }
+
+    /// The folder of the run: the one that was named, or that of its id.
+    fn folder_of(&self, store: &Store, run: &RunResults) -> Option<PathBuf> {
+        let named = PathBuf::from(&self.run);
+        let candidates = [named, store.home.join(&run.run_id)];
+        candidates.into_iter().find(|folder| folder.join(crate::store::RESULTS_FILE).is_file())
+    }
+
+    /// The results of the protocols that were asked for.
+    fn of_protocols(&self, suite: &Suite, run: &RunResults) -> Result<RunResults, CliError> {
+        let mut run = run.clone();
+        for name in &self.protocol {
+            if !run.results.iter().any(|result| result.protocol == *name) {
+                suite.get(name)?;
+                return Err(CliError::NotInRun { protocol: name.clone(), run: run.run_id });
+            }
+        }
+        if !self.protocol.is_empty() {
+            run.results.retain(|result| self.protocol.contains(&result.protocol));
+        }
+        Ok(run)
+    }
+}
