@@ -48,4 +48,5 @@ pub mod store;
 pub mod suite;
 pub mod table;
 pub mod topology;
+pub mod trial;
 pub mod validate;

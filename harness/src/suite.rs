@@ -165,6 +165,7 @@ impl Suite {
                 sizes(&pair.scenario).into_iter().try_for_each(|replicas| check_size(&protocol, replicas))?;
                 check_payload(&protocol, scenario.payload_bytes)
                     .map_err(|source| SuiteError::Payload { scenario: scenario.name.clone(), source })?;
+                pair.check_settings()?;
                 pairs.push(pair);
             }
         }

@@ -61,6 +61,14 @@ impl FittedCell {
         vec![self.wake_ups, self.messages, self.bytes, self.requests, self.deliveries]
     }
 
+    /// What the work costs, in nanoseconds per commit. Flushes are the disk's work, and not in it.
+    pub fn cost_ns(&self, costs: &WorkCosts) -> f64 {
+        let WorkCosts { wake_up_ns, message_ns, byte_ns, request_ns, delivery_ns, .. } = *costs;
+        let each = [wake_up_ns, message_ns, byte_ns, request_ns, delivery_ns];
+        let work = self.row().iter().zip(each).map(|(amount, cost)| amount * cost).sum::<f64>();
+        work + self.cryptography_ns(costs)
+    }
+
     fn cryptography_ns(&self, known: &WorkCosts) -> f64 {
         let [signed, verified, maced] = self.cryptography;
         known.sign_ns * signed + known.verify_ns * verified + known.mac_ns * maced
@@ -117,6 +125,7 @@ mod tests {
                 .map(|(amount, cost)| amount * cost)
                 .sum();
             cell.measured_ns = work + 66.0 * replicas;
+            assert!((cell.cost_ns(&truth) / cell.measured_ns - 1.0).abs() < 1e-12);
             cells.push(cell);
         }
         let known = WorkCosts { mac_ns: 66.0, ..WorkCosts::default() };

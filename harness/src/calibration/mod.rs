@@ -144,6 +144,33 @@ impl From<WorkCosts> for Costs {
     }
 }
 
+impl From<Costs> for WorkCosts {
+    fn from(costs: Costs) -> WorkCosts {
+        let Costs {
+            wake_up_ns,
+            message_ns,
+            byte_ns,
+            request_ns,
+            delivery_ns,
+            sign_ns,
+            verify_ns,
+            mac_ns,
+            fsync_ns,
+        } = costs;
+        WorkCosts {
+            wake_up_ns,
+            message_ns,
+            byte_ns,
+            request_ns,
+            delivery_ns,
+            sign_ns,
+            verify_ns,
+            mac_ns,
+            fsync_ns,
+        }
+    }
+}
+
 impl Calibration {
     /// The costs of one protocol; an error names the command that measures them.
     pub fn of(&self, protocol: &str) -> Result<&ProtocolCosts, CalibrationError> {

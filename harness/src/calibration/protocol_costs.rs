@@ -165,10 +165,12 @@ fn measure_resume(
     }
     medians.sort_by(f64::total_cmp);
     let slept_ns = medians.get(medians.len() / 2).copied().unwrap_or(0.0);
+    let settings = Settings::checked(registration.settings.clone(), &registration.protocol.descriptor())?;
     let spec = SimulationSpec {
         costs: (*costs).into(),
         cores: Some(SharedCores { count: 1, resume_ns: 0 }),
-        settings: Settings::checked(registration.settings.clone(), &registration.protocol.descriptor())?,
+        timing: scenario.timing().set_by(&settings),
+        settings,
         ..SimulationSpec::uniform(replicas, Duration::ZERO, 1)
     };
     let mut cluster = VirtualCluster::start(&*registration.protocol, &spec, scenario.payload_bytes)?;

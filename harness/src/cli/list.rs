@@ -39,7 +39,16 @@ fn print_list(suite: &Suite, scenarios: &[Scenario]) {
         }
         for tunable in protocol.tunables {
             let (low, high) = tunable.range;
-            say!("      --set {}={} ({low} to {high}): {}", tunable.name, tunable.default, tunable.about);
+            let live = if tunable.live { "; changes live" } else { "" };
+            say!(
+                "      --set {}={} ({low} to {high}{live}): {}",
+                tunable.name,
+                tunable.default,
+                tunable.about
+            );
+        }
+        for constraint in protocol.constraints {
+            say!("      holds: {}", constraint.says);
         }
     }
     say!("Scenarios");
@@ -67,6 +76,7 @@ fn list_json(suite: &Suite, scenarios: &[Scenario]) -> serde_json::Value {
                     serde_json::json!({
                         "name": tunable.name, "about": tunable.about, "low": tunable.range.0,
                         "high": tunable.range.1, "default": tunable.default, "live": tunable.live,
+                        "unit": tunable.unit(), "scale": tunable.scale.name(),
                     })
                 })
                 .collect();
@@ -77,6 +87,7 @@ fn list_json(suite: &Suite, scenarios: &[Scenario]) -> serde_json::Value {
                 "quorums": listed_quorums(registration),
                 "smallest": protocol.cluster_sizes.0, "largest": protocol.cluster_sizes.1,
                 "tunables": tunables,
+                "constraints": protocol.constraints.iter().map(|one| one.says).collect::<Vec<_>>(),
             })
         })
         .collect();

@@ -179,7 +179,7 @@ impl Schedule {
         let jitter = Duration::from_micros(jitter_us);
         let link = LinkSpec { delay, jitter, loss, duplication, fifo, ..LinkSpec::default() };
         SimulationSpec {
-            timing: TIMING,
+            timing: TIMING.set_by(settings),
             settings: settings.clone(),
             links: vec![vec![link; self.replicas]; self.replicas],
             client_delays: vec![delay; self.replicas],

@@ -58,18 +58,40 @@ struct Round {
     commands: CommandSource,
     acknowledged: IdSet,
     last_error: Option<SubmitError>,
-    /// When the only client sent, and how long its commands took; none when no one asked.
-    timed: Option<(Instant, Vec<Duration>)>,
+    /// How long commands took; none when no one asked.
+    timed: Option<Timed>,
     /// Iterations of a loop that does nothing, after every acknowledged command.
     burn: u64,
     /// With the epoch of their times; none when the protocol has none.
     registers: Option<(Instant, Registers)>,
 }
 
+/// When commands were sent, and how long those took that were acknowledged.
+#[derive(Default)]
+struct Timed {
+    /// Id of the first one.
+    first: u64,
+    sent: Vec<Instant>,
+    took: Vec<Duration>,
+}
+
+impl Timed {
+    fn acknowledged(&mut self, id: CommandId) {
+        // What an earlier round left behind is none of it.
+        let index = id.0.checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
+        if let Some(sent) = index.and_then(|index| self.sent.get(index)) {
+            self.took.push(sent.elapsed());
+        }
+    }
+}
+
 impl Round {
     fn next_command(&mut self, payload: &[u8]) -> Command {
         let id = CommandId(self.next_id);
         self.next_id += 1;
+        if let Some(timed) = &mut self.timed {
+            timed.sent.push(Instant::now());
+        }
         if let Some((epoch, registers)) = &mut self.registers {
             registers.invoke(id, epoch.elapsed().as_nanos() as u64);
         }
@@ -142,16 +164,20 @@ impl ClosedLoop {
         })
     }
 
-    /// Commits `commands` one after the other; how long each took.
+    /// The same; also how long each of the commands took, which costs two readings of the clock for each.
     pub async fn timed_round(
         &self,
+        clients: usize,
         commands: u64,
         timeout: Duration,
-    ) -> Result<Vec<Duration>, ClosedLoopError> {
-        self.shared.round().timed = Some((Instant::now(), Vec::new()));
-        let ended = self.round(1, commands, timeout).await;
+    ) -> Result<(Duration, Vec<Duration>), ClosedLoopError> {
+        {
+            let mut round = self.shared.round();
+            round.timed = Some(Timed { first: round.next_id, ..Timed::default() });
+        }
+        let ended = self.round(clients, commands, timeout).await;
         let timed = self.shared.round().timed.take();
-        ended.map(|_| timed.map(|(_, times)| times).unwrap_or_default())
+        ended.map(|took| (took, timed.map(|timed| timed.took).unwrap_or_default()))
     }
 
     /// From now on every acknowledged command costs so many iterations of a loop more, on the thread that
@@ -217,10 +243,8 @@ impl Answers for Shared {
             }
             round.acknowledged.insert(id);
             burn(round.burn);
-            if let Some((sent, times)) = &mut round.timed {
-                let now = Instant::now();
-                times.push(now - *sent);
-                *sent = now;
+            if let Some(timed) = &mut round.timed {
+                timed.acknowledged(id);
             }
             let over = round.to_acknowledge == 1;
             round.to_acknowledge = round.to_acknowledge.saturating_sub(1);

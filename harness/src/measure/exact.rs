@@ -50,6 +50,11 @@ impl Latencies {
         self.at_client.record(answered.answered.0 - answered.submitted.0);
     }
 
+    /// A quantile of the time from sent to answered, in nanoseconds; not a number when nothing was recorded.
+    pub fn at_client(&self, quantile: f64) -> f64 {
+        self.at_client.quantile(quantile)
+    }
+
     /// Commands recorded.
     pub fn count(&self) -> u64 {
         self.at_client.count

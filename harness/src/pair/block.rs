@@ -93,7 +93,7 @@ pub fn measure_block(
         lasted += took;
     }
     let waited = run_delay_ns().zip(waited_before).map(|(now, before)| now.saturating_sub(before) as f64);
-    let single = closed.timed_round((spec.commits / SINGLE_SHARE).max(1), LIMIT)?;
+    let (_, single) = closed.timed_round(1, (spec.commits / SINGLE_SHARE).max(1), LIMIT)?;
     let mut single: Vec<f64> = single.iter().map(|took| took.as_nanos() as f64).collect();
     let safety = closed.check()?;
     if let Some(violation) = safety.violations.first() {

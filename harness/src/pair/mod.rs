@@ -13,5 +13,5 @@ mod study;
 pub use block::{BLOCK_VERSION, Block, BlockSpec, burn_ns, measure_block};
 pub use judge::{Judged, Rules, Stage, judge, shift_of, suspicious};
 pub use noise::{BenchNoise, DetectedEffect, NOISE_FILE, NOISE_SCHEMA_VERSION, Noise, NoiseError};
-pub use rounds::{Arm, Arms, PairError, Round, calibrate_commits, cost_of, run_round};
+pub use rounds::{Arm, Arms, PairError, Round, calibrate_commits, cost_of, order, run_round};
 pub use study::{Study, StudyPlan, study_of};

@@ -77,16 +77,22 @@ pub enum PairError {
 impl Arms {
     /// In which order the arms of a round run. Rounds come in twos: the second runs the other way round.
     fn order(&self, round: u64) -> Vec<&Arm> {
-        let mut random = ChaCha8Rng::seed_from_u64(self.seed.wrapping_add(round / 2));
-        let mut order: Vec<&Arm> = self.arms.iter().collect();
-        // The seeds of neighbours are close, their first numbers are not.
-        let _: u64 = random.random();
-        order.shuffle(&mut random);
-        if round % 2 == 1 {
-            order.reverse();
-        }
-        order
+        order(self.arms.len(), round, self.seed).into_iter().map(|index| &self.arms[index]).collect()
     }
+}
+
+/// In which order so many arms run in a round, by a seed. Rounds come in twos: the second runs the other way
+/// round, so that with two arms it is ABBA or BAAB.
+pub fn order(arms: usize, round: u64, seed: u64) -> Vec<usize> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed.wrapping_add(round / 2));
+    let mut order: Vec<usize> = (0..arms).collect();
+    // The seeds of neighbours are close, their first numbers are not.
+    let _: u64 = random.random();
+    order.shuffle(&mut random);
+    if round % 2 == 1 {
+        order.reverse();
+    }
+    order
 }
 
 /// Runs every arm once.

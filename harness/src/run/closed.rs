@@ -36,10 +36,15 @@ impl ClosedStage {
         took.map_err(|error| self.stage.cause_of(error.into()))
     }
 
-    /// Commits `commands` one after the other, within `limit`; how long each took.
-    pub fn timed_round(&self, commands: u64, limit: Duration) -> Result<Vec<Duration>, RunError> {
+    /// The same; also how long each of the commands took.
+    pub fn timed_round(
+        &self,
+        clients: usize,
+        commands: u64,
+        limit: Duration,
+    ) -> Result<(Duration, Vec<Duration>), RunError> {
         let closed_loop = self.clients.clone();
-        let round = async move { closed_loop.timed_round(commands, limit).await };
+        let round = async move { closed_loop.timed_round(clients, commands, limit).await };
         let times = self.stage.call("closed loop", limit + Duration::from_secs(1), round)?;
         times.map_err(|error| self.stage.cause_of(error.into()))
     }

@@ -23,10 +23,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol_core::{Descriptor, FaultError, LaunchError, LaunchSpec, Protocol, Settings, StorageSpec};
+use protocol_core::{
+    Descriptor, FaultError, LaunchError, LaunchSpec, Protocol, Settings, Situation, StorageSpec, Timing,
+};
 use thiserror::Error;
 
 pub use closed::ClosedStage;
+pub(crate) use simulated::spec as simulation_spec;
 pub use stage::{Load, Stage};
 pub use virtual_cluster::{VirtualCluster, VirtualOpenLoop, VirtualRecord};
 
@@ -39,7 +42,7 @@ use crate::results::{ClusterQuorums, Outcome, Safety, ScenarioResult, TimingUsed
 use crate::safety::Registers;
 use crate::scenario::{Measure, Scenario, StorageConfig};
 use crate::suite::sizes;
-use crate::topology::TopologyError;
+use crate::topology::{self, Topology, TopologyError};
 
 /// How long a cluster may go without a sign of life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,6 +129,7 @@ pub enum RunError {
 }
 
 /// What to run.
+#[derive(Clone)]
 pub struct Pair {
     /// The name under which the protocol runs.
     pub name: String,
@@ -187,14 +191,58 @@ impl Pair {
             StorageConfig::Memory => StorageSpec::Memory,
             StorageConfig::Wal => StorageSpec::Wal { folder: folder.into() },
         };
+        let (settings, timing) = self.settings_in_force(scenario.replicas, scenario.timing())?;
         Ok(LaunchSpec {
             replicas: scenario.replicas,
             network: scenario.network_spec(),
             storage,
-            timing: scenario.timing(),
-            settings: self.checked_settings()?,
+            timing,
+            settings,
             seed: scenario.seed,
         })
+    }
+
+    /// The settings, checked for a cluster of a size, and what they make of the scenario's failure detection.
+    pub(crate) fn settings_in_force(
+        &self,
+        replicas: usize,
+        scenario: Timing,
+    ) -> Result<(Settings, Timing), LaunchError> {
+        let protocol = self.protocol.descriptor();
+        let settings = Settings::checked(self.settings.clone(), &protocol)?;
+        let timing = scenario.set_by(&settings);
+        Situation { replicas, timing, settings: &settings }.check(&protocol)?;
+        Ok((settings, timing))
+    }
+
+    /// Refuses settings that break one of the protocol's constraints in one of the scenario's clusters.
+    pub fn check_settings(&self) -> Result<(), LaunchError> {
+        self.clusters().try_for_each(|(replicas, timing)| self.settings_in_force(replicas, timing).map(drop))
+    }
+
+    /// The sizes of the scenario's clusters, each with the scenario's failure detection there.
+    fn clusters(&self) -> impl Iterator<Item = (usize, Timing)> {
+        let scenario = &self.scenario;
+        let places: Vec<Option<Topology>> = match &scenario.measure {
+            // A topology that can't be had is told of when the run asks for it.
+            Measure::Exact(plan) => plan.topologies.iter().map(|name| topology::resolve(name).ok()).collect(),
+            Measure::VirtualFaultTolerance(plan) => vec![topology::resolve(&plan.topology).ok()],
+            _ => vec![None],
+        };
+        let at = move |place: Option<Topology>| {
+            sizes(scenario).into_iter().map(move |replicas| match &place {
+                Some(topology) => (replicas, simulated::timing(scenario, topology, replicas)),
+                None => (replicas, scenario.timing()),
+            })
+        };
+        places.into_iter().flat_map(at)
+    }
+
+    /// Failure detection in force; of several clusters in virtual time, that of the slowest links.
+    pub fn timing(&self) -> Timing {
+        let slowest = self.clusters().map(|(_, timing)| timing).max_by_key(|timing| timing.heartbeat);
+        let timing = slowest.unwrap_or_else(|| self.scenario.timing());
+        self.checked_settings().map_or(timing, |settings| timing.set_by(&settings))
     }
 
     fn checked_settings(&self) -> Result<Settings, RunError> {
@@ -219,7 +267,7 @@ impl Pair {
             quorums: ClusterQuorums::of(&descriptor, &self.settings, sizes(&self.scenario)),
             scenario: self.scenario.clone(),
             settings: self.settings.clone(),
-            timing: TimingUsed::of(self.scenario.timing()),
+            timing: TimingUsed::of(self.timing()),
             outcome: Outcome::Completed,
             disturbed: Vec::new(),
             safety: Safety::default(),

@@ -261,7 +261,7 @@ fn report(pair: &Pair, load: LoadRecord, folder: &Path, result: &mut ScenarioRes
             result.disturbed = disturbances(&metrics);
             result.metrics.extend(metrics);
             result.metrics.extend(latency_metrics(record, scenario.seed));
-            result.conduct = conduct_of_phase(record, scenario, &floors, scenario.timing());
+            result.conduct = conduct_of_phase(record, scenario, &floors, pair.timing());
             result.resources = resource_use(scenario, record, &load.samples, &mut result.metrics);
         }
     }

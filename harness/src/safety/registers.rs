@@ -144,6 +144,7 @@ mod tests {
             quorums: protocol_core::no_quorums,
             floors: |_| Floors::without_cryptography(0.0, 0.0),
             tunables: &[],
+            constraints: &[],
             particulars: Default::default(),
         };
         Registers::of(&protocol, &Settings::default())

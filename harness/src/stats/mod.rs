@@ -17,7 +17,7 @@ mod usl;
 pub use bootstrap::{INTERVAL_LEVEL, bootstrap_interval};
 pub use change_points::{ChangePoint, FEWEST_BETWEEN, FEWEST_VALUES, PERMUTATIONS, change_points};
 pub use harmonic::harmonic_mean;
-pub use hodges_lehmann::hodges_lehmann;
+pub use hodges_lehmann::{hodges_lehmann, hodges_lehmann_interval};
 pub use holm::holm;
 pub use median::median;
 pub use non_negative::{MOST_COLUMNS, NonNegativeFit, fit_non_negative};

@@ -8,7 +8,7 @@ pub const FEWEST_PAIRS: usize = 5;
 
 /// Up to this many differences the signed-rank test counts all ways in which their signs could have
 /// come out.
-const EXACT_UP_TO: usize = 25;
+pub(super) const EXACT_UP_TO: usize = 25;
 
 /// One series against another.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -97,6 +97,15 @@ pub fn signed_rank_p(differences: &[f64]) -> f64 {
 /// Of all ways to sign the ranks, the share whose positive ranks add up to at most or at least as
 /// much, whichever is rarer, twice.
 fn exact_p(ranks: &[usize], positive: usize) -> f64 {
+    let ways = ways_to_sign(ranks);
+    // The sums are symmetric about the middle.
+    let rarer = positive.min(ways.len() - 1 - positive);
+    let at_most: u64 = ways[..=rarer].iter().sum();
+    (2.0 * at_most as f64 / (1u64 << ranks.len()) as f64).min(1.0)
+}
+
+/// In how many ways ranks can be signed, by the sum of those that are positive.
+pub(super) fn ways_to_sign(ranks: &[usize]) -> Vec<u64> {
     let total: usize = ranks.iter().sum();
     let mut ways = vec![0u64; total + 1];
     ways[0] = 1;
@@ -105,10 +114,7 @@ fn exact_p(ranks: &[usize], positive: usize) -> f64 {
             ways[sum] += ways[sum - rank];
         }
     }
-    // The sums are symmetric about the middle.
-    let rarer = positive.min(total - positive);
-    let at_most: u64 = ways[..=rarer].iter().sum();
-    (2.0 * at_most as f64 / (1u64 << ranks.len()) as f64).min(1.0)
+    ways
 }
 
 fn approximate_p(n: f64, positive: f64, tie_correction: f64) -> f64 {

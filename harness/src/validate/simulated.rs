@@ -101,7 +101,7 @@ fn spec(
     let settings = Settings::checked(registration.settings.clone(), &registration.protocol.descriptor())?;
     let link = calibration.machine_times.link(scenario.network_spec().link);
     let spec = SimulationSpec {
-        timing: scenario.timing(),
+        timing: scenario.timing().set_by(&settings),
         settings,
         links: vec![vec![link; scenario.replicas]; scenario.replicas],
         durable: scenario.storage == StorageConfig::Wal,

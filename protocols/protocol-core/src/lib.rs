@@ -125,10 +125,12 @@ mod quorums;
 mod replica;
 mod replica_cluster;
 mod role;
+mod settings;
 pub mod simulation;
 mod storage;
 mod submit;
 mod timers;
+mod timing;
 mod wire;
 
 pub use applied::{Application, Applied, AppliedLog, Order};
@@ -147,8 +149,8 @@ pub use network::{
 pub use operation::Operation;
 pub use phases::{Flush, Milestones, Phases};
 pub use protocol::{
-    Descriptor, Family, FaultModel, Floors, LaunchError, LaunchSpec, Particulars, Protocol, Scale, Settings,
-    SizeRule, Timing, Tunable, check_payload, check_size,
+    Descriptor, Family, FaultModel, Floors, LaunchError, LaunchSpec, Particulars, Protocol, SizeRule,
+    check_payload, check_size,
 };
 pub use quorums::{Quorums, no_quorums};
 pub use replica::{
@@ -157,8 +159,10 @@ pub use replica::{
 };
 pub use replica_cluster::{Boot, DriverOptions, ReplicaCluster};
 pub use role::Role;
+pub use settings::{Constraint, Scale, Settings, Situation, Tunable};
 pub use simulation::{Answered, Costs, SharedCores, SimulatedCluster, Simulation, SimulationSpec, Spread};
 pub use storage::{Recovered, StorageSpec, Wal};
 pub use submit::{SUBMIT_DEADLINE, submit_and_wait};
 pub use timers::Timers;
+pub use timing::Timing;
 pub use wire::{Message, MessageKind, Wire, WireError};

@@ -5,8 +5,8 @@
 //! operations in every run.
 
 use crate::command::CommandId;
-use crate::protocol::{Scale, Settings, Tunable};
 use crate::role::Role;
+use crate::settings::{Scale, Settings, Tunable};
 
 /// What a command does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

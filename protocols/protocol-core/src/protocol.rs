@@ -1,10 +1,8 @@
 //! A protocol as the benchmark lists it: what it is, what it promises, and how to launch it.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use thiserror::Error;
@@ -16,9 +14,10 @@ use crate::command::CommandId;
 use crate::network::NetworkSpec;
 use crate::operation::Operation;
 use crate::quorums::Quorums;
-use crate::role::Role;
+use crate::settings::{Constraint, Settings, Tunable};
 use crate::simulation::{Simulation, SimulationSpec};
 use crate::storage::StorageSpec;
+use crate::timing::Timing;
 
 /// Which family a protocol belongs to, by how it works. What it promises is another matter:
 /// [`Descriptor::promise`].
@@ -91,34 +90,6 @@ impl Floors {
     }
 }
 
-/// How a tunable's range is best searched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scale {
-    /// In equal steps.
-    Linear,
-    /// In equal ratios.
-    Logarithmic,
-}
-
-/// A setting of a protocol.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Tunable {
-    /// Name, ending in its unit: `heartbeat_ms`.
-    pub name: &'static str,
-    /// What it is for, as advice understands it.
-    pub role: Role,
-    /// What it does.
-    pub about: &'static str,
-    /// Smallest and largest allowed value.
-    pub range: (f64, f64),
-    /// How to search the range.
-    pub scale: Scale,
-    /// Value when it is not set.
-    pub default: f64,
-    /// Whether it can change while the cluster runs.
-    pub live: bool,
-}
-
 /// What a protocol is and promises.
 #[derive(Clone, Debug)]
 pub struct Descriptor {
@@ -147,6 +118,8 @@ pub struct Descriptor {
     pub floors: fn(n: usize) -> Floors,
     /// Settings.
     pub tunables: &'static [Tunable],
+    /// What settings have to keep to together.
+    pub constraints: &'static [Constraint],
     /// What sets it apart from most.
     pub particulars: Particulars,
 }
@@ -204,89 +177,6 @@ impl Descriptor {
     }
 }
 
-/// Values for tunables, by name; what is missing has its default.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Settings {
-    values: BTreeMap<String, f64>,
-}
-
-impl Settings {
-    /// Checks names and ranges against the descriptor's tunables.
-    pub fn checked(values: BTreeMap<String, f64>, protocol: &Descriptor) -> Result<Settings, LaunchError> {
-        for (name, &value) in &values {
-            let Some(tunable) = protocol.tunables.iter().find(|tunable| tunable.name == name) else {
-                return Err(LaunchError::UnknownSetting {
-                    protocol: protocol.name,
-                    name: name.clone(),
-                    known: protocol
-                        .tunables
-                        .iter()
-                        .map(|tunable| tunable.name)
-                        .collect::<Vec<_>>()
-                        .join(", "),
-                });
-            };
-            let (low, high) = tunable.range;
-            if !(low..=high).contains(&value) {
-                return Err(LaunchError::SettingOutOfRange { name: name.clone(), value, low, high });
-            }
-        }
-        Ok(Settings { values })
-    }
-
-    /// The value that is set, or the tunable's default.
-    pub fn get(&self, tunable: &Tunable) -> f64 {
-        self.values.get(tunable.name).copied().unwrap_or(tunable.default)
-    }
-
-    /// These settings, with another default for a tunable.
-    pub fn or(&self, tunable: &Tunable, value: f64) -> Settings {
-        let mut values = self.values.clone();
-        values.entry(tunable.name.into()).or_insert(value);
-        Settings { values }
-    }
-
-    /// The values that differ from their defaults.
-    pub fn values(&self) -> &BTreeMap<String, f64> {
-        &self.values
-    }
-}
-
-/// Failure-detection times, the same for every protocol of a comparison.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timing {
-    /// Between heartbeats of an idle leader.
-    pub heartbeat: Duration,
-    /// A follower that hears nothing for a random time between this …
-    pub election_min: Duration,
-    /// … and this starts an election.
-    pub election_max: Duration,
-}
-
-impl Default for Timing {
-    fn default() -> Self {
-        Timing {
-            heartbeat: Duration::from_millis(50),
-            election_min: Duration::from_millis(300),
-            election_max: Duration::from_millis(600),
-        }
-    }
-}
-
-impl Timing {
-    /// Default times stretched so that an election can't start before a heartbeat's answer over
-    /// links of this one-way delay.
-    pub fn for_delay(one_way: Duration) -> Self {
-        let (default, round_trip) = (Timing::default(), one_way * 2);
-        let heartbeat = default.heartbeat.max(round_trip * 2);
-        Timing {
-            heartbeat,
-            election_min: default.election_min.max(heartbeat * 6),
-            election_max: default.election_max.max(heartbeat * 12),
-        }
-    }
-}
-
 /// Everything needed to launch a cluster.
 #[derive(Clone, Debug)]
 pub struct LaunchSpec {
@@ -296,7 +186,7 @@ pub struct LaunchSpec {
     pub network: NetworkSpec,
     /// Where their logs are.
     pub storage: StorageSpec,
-    /// Failure detection.
+    /// Failure detection, as [`Timing::set_by`] has it: what the settings say is in it already.
     pub timing: Timing,
     /// Tunables.
     pub settings: Settings,

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::protocol::{LaunchError, Settings};
+use crate::protocol::LaunchError;
+use crate::settings::Settings;
 
 /// How many replicas each kind of step takes, by its name:
 ///

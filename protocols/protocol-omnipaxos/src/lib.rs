@@ -11,9 +11,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use omnipaxos::util::FlexibleQuorum;
 use protocol_core::{
-    Cluster, Descriptor, DriverOptions, Family, FaultModel, Floors, LaunchError, LaunchSpec, Operation,
-    Order, Protocol, Quorums, ReplicaCluster, Role, Scale, Settings, SimulatedCluster, Simulation, SimulationSpec,
-    StorageSpec, Tunable, check_size,
+    Cluster, Constraint, Descriptor, DriverOptions, Family, FaultModel, Floors, LaunchError, LaunchSpec,
+    Operation, Order, Protocol, Quorums, ReplicaCluster, Role, Scale, Settings, SimulatedCluster, Simulation,
+    SimulationSpec, Situation, StorageSpec, Timing, Tunable, check_size,
 };
 
 pub use messages::{Change, OmniMessage, Proposal, Record, State};
@@ -84,6 +84,15 @@ const RESEND: Tunable = Tunable {
     live: false,
 };
 
+/// A leader has to see every commit of those before it.
+const MEETING_QUORUMS: Constraint = Constraint {
+    says: "read_quorum_replicas + write_quorum_replicas > n, both ≥ 2, the first no smaller",
+    broken: |Situation { replicas, settings, .. }| match flexible_quorum(settings, *replicas) {
+        Err(LaunchError::Settings(how)) => Some(how),
+        _ => None,
+    },
+};
+
 /// The protocol `omnipaxos`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Omnipaxos;
@@ -115,7 +124,12 @@ impl Protocol for Omnipaxos {
                 FLUSH_BATCH,
                 ELECTION_ROUNDS,
                 RESEND,
+                Timing::HEARTBEAT,
+                Timing::ELECTION_MIN,
+                DriverOptions::LINGER,
+                StorageSpec::GROUP_COMMIT,
             ],
+            constraints: &[MEETING_QUORUMS, Timing::WHOLE_HEARTBEAT, Timing::ELECTION_AFTER_HEARTBEAT],
             particulars: Default::default(),
         }
     }

@@ -38,7 +38,13 @@ impl OpenraftCluster {
         let carriage = crate::carriage(spec.timing, &spec.settings, spec.network.link.bandwidth);
         let cluster = OpenraftCluster {
             nodes,
-            origin: Origin { config: Arc::new(config), carriage, network, client: client.clone() },
+            origin: Origin {
+                config: Arc::new(config),
+                carriage,
+                network,
+                client: client.clone(),
+                group_commit: spec.settings.get(&StorageSpec::GROUP_COMMIT) != 0.0,
+            },
             storage: spec.storage.clone(),
             client,
             client_task,

@@ -29,8 +29,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use openraft::{Config, SnapshotPolicy};
 use protocol_core::{
-    Cluster, Descriptor, Family, FaultModel, Floors, LaunchError, LaunchSpec, Particulars, Protocol, Quorums,
-    Role, Scale, Settings, Simulation, SimulationSpec, Timing, Tunable, check_size,
+    Cluster, Constraint, Descriptor, Family, FaultModel, Floors, LaunchError, LaunchSpec, Particulars,
+    Protocol, Quorums, Role, Scale, Settings, Simulation, SimulationSpec, Situation, StorageSpec, Timing, Tunable,
+    check_size,
 };
 
 use network::Carriage;
@@ -99,6 +100,21 @@ const KEPT_ENTRIES: Tunable = Tunable {
     live: false,
 };
 
+/// The other half of the shortest time-out is the lease that followers grant a leader.
+const LEASE: Constraint = Constraint {
+    says: "heartbeat_ms < election_min_ms / 2",
+    broken: |Situation { timing, .. }| lease_is_broken(*timing),
+};
+
+fn lease_is_broken(Timing { heartbeat, election_min, .. }: Timing) -> Option<String> {
+    (heartbeat >= election_min / 2).then(|| {
+        format!(
+            "heartbeat = {heartbeat:?} has to be shorter than half the shortest election time-out, \
+             {election_min:?}: the other half is the lease that openraft's followers grant a leader"
+        )
+    })
+}
+
 /// openraft.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Openraft;
@@ -127,7 +143,12 @@ impl Protocol for Openraft {
                 WINDOW_REQUESTS,
                 SNAPSHOT_INTERVAL_ENTRIES,
                 KEPT_ENTRIES,
+                Timing::HEARTBEAT,
+                Timing::ELECTION_MIN,
+                Timing::ELECTION_MAX,
+                StorageSpec::GROUP_COMMIT,
             ],
+            constraints: &[Timing::WHOLE_HEARTBEAT, LEASE, Timing::SPREAD_ELECTIONS],
             // Its assertions allocate.
             particulars: Particulars { heap_varies: true, ..Particulars::default() },
         }
@@ -180,11 +201,8 @@ fn configure(timing: Timing, settings: &Settings, one_way: Duration) -> Result<C
              heartbeat, as of `Timing::for_delay`"
         )));
     }
-    if heartbeat >= election_min / 2 {
-        return Err(LaunchError::Settings(format!(
-            "heartbeat = {heartbeat:?} has to be shorter than half the shortest election time-out, \
-             {election_min:?}: the other half is the lease that openraft's followers grant a leader"
-        )));
+    if let Some(broken) = lease_is_broken(timing) {
+        return Err(LaunchError::Settings(broken));
     }
     let config = Config {
         cluster_name: "consensus-bench".to_string(),

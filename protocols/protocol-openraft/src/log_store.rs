@@ -108,6 +108,13 @@ impl LogStore {
         let (wal, Recovered { records, .. }) = Wal::open(path)?;
         LogStore::recovered(id, counters, wal, records)
     }
+
+    /// Whether appends that queue up behind a flush share the next one; nothing in memory.
+    pub fn commit_in_groups(&self, group: bool) {
+        if let Disk::Wal(wal) = &self.log().disk {
+            wal.commit_in_groups(group);
+        }
+    }
 }
 
 impl<E: Environment> LogStore<E> {

@@ -111,6 +111,8 @@ pub(crate) struct Origin {
     pub(crate) carriage: Carriage,
     pub(crate) network: Network<Rpc>,
     pub(crate) client: Arc<SharedClient>,
+    /// Whether logs are flushed in groups.
+    pub(crate) group_commit: bool,
 }
 
 /// One life of one replica.
@@ -139,6 +141,7 @@ impl Life {
             Some(path) => LogStore::open(id, node.counters.clone(), path)
                 .map_err(|source| LaunchError::Storage { path: path.to_path_buf(), source })?,
         };
+        log.commit_in_groups(origin.group_commit);
         let new = log.is_pristine();
         let application = Application::default();
         let machine = StateMachine::new(application.clone(), log.clone());

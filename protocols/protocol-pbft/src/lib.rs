@@ -30,9 +30,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use protocol_core::{
-    Behaviour, Boot, Byzantine, ClientRule, Cluster, Descriptor, DriverOptions, Family, FaultModel, Floors,
-    LaunchError, LaunchSpec, Operation, Order, Particulars, Protocol, ReplicaCluster, Seal, SimulatedCluster,
-    Simulation, SimulationSpec, SizeRule, StorageSpec, Tunable, check_size,
+    Behaviour, Boot, Byzantine, ClientRule, Cluster, Constraint, Descriptor, DriverOptions, Family,
+    FaultModel, Floors, LaunchError, LaunchSpec, Operation, Order, Particulars, Protocol, ReplicaCluster,
+    Seal, SimulatedCluster, Simulation, SimulationSpec, SizeRule, StorageSpec, Timing, Tunable, check_size,
 };
 
 pub use authenticator::{Authentication, Digest, KeySource, Keyring, Proof, Signature, SignatureScheme, Tag};
@@ -51,7 +51,14 @@ const TUNABLES: &[Tunable] = &[
     setup::LOG_WINDOW,
     setup::TENTATIVE,
     setup::CLIENT_SIGNATURES,
+    Timing::HEARTBEAT,
+    Timing::ELECTION_MIN,
+    DriverOptions::LINGER,
+    StorageSpec::GROUP_COMMIT,
 ];
+
+const CONSTRAINTS: &[Constraint] =
+    &[setup::ROOM_FOR_A_CHECKPOINT, Timing::WHOLE_HEARTBEAT, Timing::ELECTION_AFTER_HEARTBEAT];
 
 /// The protocols `pbft`, whose replicas authenticate votes by codes, and `pbft-signed`, where they sign them.
 #[derive(Clone, Copy, Debug)]
@@ -133,6 +140,7 @@ impl Protocol for Pbft {
                 Authentication::Signature => floors_with_signatures,
             },
             tunables: TUNABLES,
+            constraints: CONSTRAINTS,
             particulars: Particulars {
                 behaviours: &Behaviour::LIES,
                 // Quorums of 2f + 1 are the right ones for no other size.

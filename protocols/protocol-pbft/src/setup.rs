@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use protocol_core::{LaunchError, Role, Scale, Settings, Timing, Tunable};
+use protocol_core::{Constraint, LaunchError, Role, Scale, Settings, Situation, Timing, Tunable};
 
 use crate::authenticator::{Authentication, KeySource};
 use crate::quorums::Quorums;
@@ -62,6 +62,23 @@ pub(crate) const CLIENT_SIGNATURES: Tunable = Tunable {
     live: false,
 };
 
+/// Otherwise the log is full before a checkpoint frees any of it.
+pub(crate) const ROOM_FOR_A_CHECKPOINT: Constraint = Constraint {
+    says: "log_window_batches ≥ checkpoint_interval_batches",
+    broken: |Situation { settings, .. }| no_room_for_a_checkpoint(settings),
+};
+
+fn no_room_for_a_checkpoint(settings: &Settings) -> Option<String> {
+    let [window, interval] = [LOG_WINDOW, CHECKPOINT_INTERVAL].map(|tunable| settings.get(&tunable) as u64);
+    (window < interval).then(|| {
+        format!(
+            "`{}` = {window} is less than `{}` = {interval}, so the log would be full before a checkpoint; raise \
+             the first",
+            LOG_WINDOW.name, CHECKPOINT_INTERVAL.name
+        )
+    })
+}
+
 /// Settings, as a replica uses them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Options {
@@ -115,11 +132,8 @@ impl Setup {
             tick: timing.heartbeat,
             patience: timing.election_min,
         };
-        if options.log_window < options.checkpoint_interval {
-            return Err(LaunchError::Settings(format!(
-                "`{}` = {} is less than `{}` = {}, so the log would be full before a checkpoint; raise the first",
-                LOG_WINDOW.name, options.log_window, CHECKPOINT_INTERVAL.name, options.checkpoint_interval
-            )));
+        if let Some(broken) = no_room_for_a_checkpoint(settings) {
+            return Err(LaunchError::Settings(broken));
         }
         let client_authentication =
             if flag(&CLIENT_SIGNATURES) { Authentication::Signature } else { Authentication::Mac };

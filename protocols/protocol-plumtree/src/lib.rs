@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use protocol_core::{
     ClientRule, Cluster, Descriptor, DriverOptions, Family, FaultModel, Floors, LaunchError, LaunchSpec,
     Operation, Order, Particulars, Protocol, ReplicaCluster, Role, Scale, SimulatedCluster, Simulation,
-    SimulationSpec, Tunable, check_size, no_quorums,
+    SimulationSpec, Timing, Tunable, check_size, no_quorums,
 };
 
 pub use messages::GossipMessage;
@@ -85,7 +85,8 @@ impl Protocol for Plumtree {
                 let depth = tree_depth(replicas, ACTIVE_VIEW.default as usize);
                 Floors::without_cryptography(replicas.saturating_sub(1) as f64, depth)
             },
-            tunables: &[ACTIVE_VIEW, PASSIVE_VIEW, DISPATCH_DELAY, OPTIMIZATION_THRESHOLD],
+            tunables: &[ACTIVE_VIEW, PASSIVE_VIEW, DISPATCH_DELAY, OPTIMIZATION_THRESHOLD, Timing::HEARTBEAT],
+            constraints: &[Timing::WHOLE_HEARTBEAT],
             particulars: Particulars {
                 largest_payload_bytes: Some(LARGEST_PAYLOAD_BYTES),
                 forgets_safely: true,

@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use protocol_core::{
-    Application, Boot, Cluster, Command, Descriptor, DriverOptions, Effects, Family, FaultModel, Floors,
-    Input, LaunchError, LaunchSpec, Operation, Order, Protocol, Quorums, Rejection, Replica, ReplicaCluster,
-    ReplicaId, Role, Scale, Settings, SimulatedCluster, Simulation, SimulationSpec, Slot, StorageSpec, SyncToken,
-    Time, TimerId, Timing, Tunable, View, check_size,
+    Application, Boot, Cluster, Command, Constraint, Descriptor, DriverOptions, Effects, Family, FaultModel,
+    Floors, Input, LaunchError, LaunchSpec, Operation, Order, Protocol, Quorums, Rejection, Replica,
+    ReplicaCluster, ReplicaId, Role, Scale, Settings, SimulatedCluster, Simulation, SimulationSpec, Situation,
+    Slot, StorageSpec, SyncToken, Time, TimerId, Timing, Tunable, View, check_size,
 };
 use raft::eraftpb::{Entry, EntryType, Message, MessageType};
 use raft::{Config, INVALID_ID, RawNode, Ready, StateRole};
@@ -78,6 +78,44 @@ const BATCH_APPEND: Tunable = Tunable {
     live: false,
 };
 
+/// The library counts time-outs in ticks, and wants one of more than a heartbeat's.
+const ELECTION_TICKS: Constraint = Constraint {
+    says: "election_min_ms ≥ 6/5 heartbeat_ms",
+    broken: |Situation { timing, .. }| {
+        let ticks = ticks(timing.heartbeat, timing.election_min);
+        (ticks <= TICKS_PER_HEARTBEAT as usize).then(|| {
+            format!(
+                "election_min_ms has to be at least 6/5 of heartbeat_ms, which is {:?}: the library counts in \
+                 ticks of a fifth of that",
+                timing.heartbeat
+            )
+        })
+    },
+};
+/// Likewise of the shortest and the longest time-out.
+const SPREAD_TICKS: Constraint = Constraint {
+    says: "election_max_ms ≥ election_min_ms + heartbeat_ms / 5",
+    broken: |Situation { timing, .. }| {
+        let of = |time| ticks(timing.heartbeat, time);
+        (of(timing.election_max) <= of(timing.election_min)).then(|| {
+            format!(
+                "election_max_ms has to be longer than election_min_ms by at least {:?}: the library counts in \
+                 ticks of a fifth of a heartbeat",
+                tick(timing.heartbeat)
+            )
+        })
+    },
+};
+
+fn tick(heartbeat: Duration) -> Duration {
+    heartbeat / TICKS_PER_HEARTBEAT
+}
+
+/// Whole ticks in a time.
+fn ticks(heartbeat: Duration, time: Duration) -> usize {
+    (time.as_nanos() / tick(heartbeat).as_nanos().max(1)) as usize
+}
+
 /// The protocol `raft-rs`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RaftRs;
@@ -103,7 +141,25 @@ impl Protocol for RaftRs {
                 let delays = if replicas > 1 { 2.0 } else { 0.0 };
                 Floors::without_cryptography(2.0 * replicas.saturating_sub(1) as f64, delays)
             },
-            tunables: &[MAX_SIZE_PER_MSG, MAX_INFLIGHT, LARGEST_PROPOSAL, SKIP_BCAST_COMMIT, BATCH_APPEND],
+            tunables: &[
+                MAX_SIZE_PER_MSG,
+                MAX_INFLIGHT,
+                LARGEST_PROPOSAL,
+                SKIP_BCAST_COMMIT,
+                BATCH_APPEND,
+                Timing::HEARTBEAT,
+                Timing::ELECTION_MIN,
+                Timing::ELECTION_MAX,
+                DriverOptions::LINGER,
+                StorageSpec::GROUP_COMMIT,
+            ],
+            constraints: &[
+                Timing::WHOLE_HEARTBEAT,
+                Timing::ELECTION_AFTER_HEARTBEAT,
+                ELECTION_TICKS,
+                Timing::SPREAD_ELECTIONS,
+                SPREAD_TICKS,
+            ],
             particulars: Default::default(),
         }
     }
@@ -215,8 +271,7 @@ impl RaftReplica {
     pub fn new(boot: Boot<Record>, setup: &RaftSetup) -> Result<Self, LaunchError> {
         let RaftSetup { timing, ref settings, durable, .. } = *setup;
         let fresh = boot.records.is_empty();
-        let tick = timing.heartbeat / TICKS_PER_HEARTBEAT;
-        let ticks = |time: Duration| (time.as_nanos() / tick.as_nanos().max(1)) as usize;
+        let (tick, ticks) = (tick(timing.heartbeat), |time| ticks(timing.heartbeat, time));
         let mut store = LogStore::new(boot.replicas, boot.application.clone());
         let boot_snapshot = store.recover(boot.records);
         let (shortest, longest) = setup.election_ticks(boot.id, boot.replicas, ticks);

@@ -15,9 +15,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use protocol_core::{
-    ClientRule, Cluster, Descriptor, DriverOptions, Family, FaultModel, Floors, LaunchError, LaunchSpec,
-    Operation, Order, Protocol, ReplicaCluster, Role, Scale, Settings, SimulatedCluster, Simulation,
-    SimulationSpec, StorageSpec, Tunable, check_size,
+    ClientRule, Cluster, Constraint, Descriptor, DriverOptions, Family, FaultModel, Floors, LaunchError,
+    LaunchSpec, Operation, Order, Protocol, ReplicaCluster, Role, Scale, Settings, SimulatedCluster, Simulation,
+    SimulationSpec, Situation, StorageSpec, Timing, Tunable, check_size,
 };
 
 pub use messages::{Found, Query, Record, RegisterMessage, Stored};
@@ -61,6 +61,24 @@ const READ_REPAIR: Tunable = Tunable {
     default: 1.0,
     live: false,
 };
+
+/// A read has to ask a replica that took part in the latest write.
+const MEETING_QUORUMS: Constraint = Constraint {
+    says: "read_quorum + write_quorum > n, neither more than n",
+    broken: |Situation { replicas, settings, .. }| how_broken(Abd::rules(settings, *replicas)),
+};
+/// More answers than replicas never come.
+const POSSIBLE_QUORUMS: Constraint = Constraint {
+    says: "read_quorum ≤ n and write_quorum ≤ n",
+    broken: |Situation { replicas, settings, .. }| how_broken(Dynamo::rules(settings, *replicas)),
+};
+
+fn how_broken(rules: Result<Rules, LaunchError>) -> Option<String> {
+    match rules {
+        Err(LaunchError::Settings(how)) => Some(how),
+        _ => None,
+    }
+}
 
 /// The protocol `abd`: multi-writer atomic registers.
 #[derive(Clone, Copy, Debug, Default)]
@@ -151,7 +169,18 @@ impl Protocol for Abd {
                            is. Linearizable per key, no order across keys",
             quorums: |replicas, settings| Ok(Abd::rules(settings, replicas)?.quorums()),
             floors: one_round_trip,
-            tunables: &[READ_QUORUM, WRITE_QUORUM, ONE_ROUND_READ, Operation::KEYS, Operation::READ_PERCENT],
+            tunables: &[
+                READ_QUORUM,
+                WRITE_QUORUM,
+                ONE_ROUND_READ,
+                Operation::KEYS,
+                Operation::READ_PERCENT,
+                Timing::HEARTBEAT,
+                Timing::ELECTION_MIN,
+                DriverOptions::LINGER,
+                StorageSpec::GROUP_COMMIT,
+            ],
+            constraints: &[MEETING_QUORUMS, Timing::WHOLE_HEARTBEAT, Timing::ELECTION_AFTER_HEARTBEAT],
             particulars: Default::default(),
         }
     }
@@ -183,7 +212,18 @@ impl Protocol for Dynamo {
                            lose against an older one, and a read can be stale",
             quorums: |replicas, settings| Ok(Dynamo::rules(settings, replicas)?.quorums()),
             floors: one_round_trip,
-            tunables: &[READ_QUORUM, WRITE_QUORUM, READ_REPAIR, Operation::KEYS, Operation::READ_PERCENT],
+            tunables: &[
+                READ_QUORUM,
+                WRITE_QUORUM,
+                READ_REPAIR,
+                Operation::KEYS,
+                Operation::READ_PERCENT,
+                Timing::HEARTBEAT,
+                Timing::ELECTION_MIN,
+                DriverOptions::LINGER,
+                StorageSpec::GROUP_COMMIT,
+            ],
+            constraints: &[POSSIBLE_QUORUMS, Timing::WHOLE_HEARTBEAT, Timing::ELECTION_AFTER_HEARTBEAT],
             particulars: Default::default(),
         }
     }

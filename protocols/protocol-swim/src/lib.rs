@@ -15,9 +15,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use protocol_core::{
-    ClientRule, Cluster, Descriptor, DriverOptions, Family, FaultModel, Floors, LaunchError, LaunchSpec,
-    Operation, Order, Particulars, Protocol, ReplicaCluster, Role, Scale, SimulatedCluster, Simulation,
-    SimulationSpec, Tunable, check_size, no_quorums,
+    ClientRule, Cluster, Constraint, Descriptor, DriverOptions, Family, FaultModel, Floors, LaunchError,
+    LaunchSpec, Operation, Order, Particulars, Protocol, ReplicaCluster, Role, Scale, SimulatedCluster, Simulation,
+    SimulationSpec, Situation, Timing, Tunable, check_size, no_quorums,
 };
 
 pub use packet::Packet;
@@ -63,6 +63,20 @@ const SUSPICION: Tunable = Tunable {
     live: false,
 };
 
+/// A member that is probed more often than it gossips is held to have failed before its news could travel.
+const PROBES_AFTER_GOSSIP: Constraint = Constraint {
+    says: "election_max_ms > heartbeat_ms",
+    broken: |Situation { timing, .. }| {
+        (timing.election_max <= timing.heartbeat).then(|| {
+            format!(
+                "election_max_ms, the period of probes, is {:?}, and has to be longer than heartbeat_ms, that of \
+                 gossip, which is {:?}",
+                timing.election_max, timing.heartbeat
+            )
+        })
+    },
+};
+
 /// The protocol `swim`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Swim;
@@ -84,7 +98,8 @@ impl Protocol for Swim {
             quorums: no_quorums,
             // Updates of all clients share packets, so there is no least number of them for one.
             floors: |replicas| Floors::without_cryptography(0.0, if replicas > 1 { 1.0 } else { 0.0 }),
-            tunables: &[FANOUT, PUSH, PACKET, SUSPICION],
+            tunables: &[FANOUT, PUSH, PACKET, SUSPICION, Timing::HEARTBEAT, Timing::ELECTION_MAX],
+            constraints: &[Timing::WHOLE_HEARTBEAT, PROBES_AFTER_GOSSIP],
             particulars: Particulars {
                 largest_payload_bytes: Some(LARGEST_PAYLOAD_BYTES),
                 forgets_safely: true,

@@ -28,7 +28,7 @@ use malachitebft_core_types::{ThresholdParam, ThresholdParams, VotingPower};
 use protocol_core::{
     Behaviour, ClientRule, Cluster, Descriptor, DriverOptions, Family, FaultModel, Floors, LaunchError,
     LaunchSpec, Operation, Order, Particulars, Protocol, Quorums, ReplicaCluster, Role, Scale, SimulatedCluster,
-    Simulation, SimulationSpec, SizeRule, StorageSpec, Tunable, check_size,
+    Simulation, SimulationSpec, SizeRule, StorageSpec, Timing, Tunable, check_size,
 };
 
 pub use context::{
@@ -154,7 +154,19 @@ impl Protocol for Tendermint {
                 },
                 Authentication::Codes => logical_floors,
             },
-            tunables: &[LARGEST_BATCH],
+            // Its proposals begin with a height and not with a request: there is nothing to linger for.
+            tunables: &[
+                LARGEST_BATCH,
+                Timing::HEARTBEAT,
+                Timing::ELECTION_MIN,
+                Timing::ELECTION_MAX,
+                StorageSpec::GROUP_COMMIT,
+            ],
+            constraints: &[
+                Timing::WHOLE_HEARTBEAT,
+                Timing::ELECTION_AFTER_HEARTBEAT,
+                Timing::SPREAD_ELECTIONS,
+            ],
             particulars: Particulars {
                 behaviours: &Behaviour::LIES,
                 sizes: Some(SizeRule {

@@ -13,9 +13,11 @@ use crate::results::{Confidence, Resource, Severity};
 const ENOUGH_COMMANDS: f64 = 64.0;
 /// Requests under way for each one that a batch may carry, below which the limit is not felt.
 const WAITING: f64 = 2.0;
-/// Messages over the floor beyond which one proposal is cut into several messages; protocols that tell followers
-/// of a commit by messages of their own have 2.
-const CUT: f64 = 3.0;
+/// Messages over the floor, at most, of a proposal that goes out in one piece: protocols that tell followers of a
+/// commit by messages of their own have 2.
+const WHOLE: f64 = 2.0;
+/// Of the limit, how much larger batches may come out and still be held by it.
+const HELD: f64 = 1.25;
 /// Share of the response that a time a command waited must have, to be worth mending.
 const WAIT_SHARE: f64 = 0.25;
 /// Of the linger that is set, the share by which responses must exceed what the links take. On average a command
@@ -32,12 +34,12 @@ pub(super) fn too_small(facts: &Facts) -> Option<Finding> {
     small.sort_by(|a, b| room(a).total_cmp(&room(b)));
     let &tightest = small.first()?;
     let limit = room(tightest);
-    // Either proposals are no larger than the limit, or one is cut into messages that are.
-    let cut = facts.messages_over_floor.filter(|&over| over >= CUT);
-    if batch > 1.25 * limit && cut.is_none() {
+    // Proposals are no larger than the limit, or are cut into messages that are.
+    let in_a_message = facts.messages_over_floor.map_or(batch, |over| batch * (WHOLE / over).min(1.0));
+    if in_a_message > HELD * limit {
         return None;
     }
-    let carried = batch.min(limit);
+    let carried = in_a_message.min(limit);
     let reason = format!(
         "{} lets {limit:.0} {} share a batch while {in_flight:.0} requests are under way",
         tightest.name,
@@ -54,6 +56,7 @@ pub(super) fn too_small(facts: &Facts) -> Option<Finding> {
     let mut found = Finding::new("batch-too-small", Resource::Network, Severity::High, reason)
         .impact(1.0 - carried / shared)
         .confidence(Confidence::High)
+        .seen(facts, "commands_per_message", in_a_message, Some(HELD * limit), "1")
         .seen(facts, "commands_per_proposal", batch, None, "1")
         .set(&tightest.name, tightest.value)
         .seen(facts, "requests_in_flight", in_flight, Some(WAITING * limit), "1")
@@ -64,8 +67,8 @@ pub(super) fn too_small(facts: &Facts) -> Option<Finding> {
             basis,
         ));
     found.with = with;
-    Some(match cut {
-        Some(over) => found.seen(facts, "messages_per_commit_over_floor", over, Some(CUT), "1"),
+    Some(match facts.messages_over_floor {
+        Some(over) => found.seen(facts, "messages_per_commit_over_floor", over, None, "1"),
         None => found,
     })
 }

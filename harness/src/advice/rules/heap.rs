@@ -9,10 +9,10 @@ use crate::results::{Change, Confidence, Resource, Severity};
 /// Share of CPU time in the allocator, and in encoding, from a profile.
 const ALLOCATION_SHARE: f64 = 0.25;
 const ENCODING_SHARE: f64 = 0.3;
-/// Allocations that a commit may take of its own on each replica. What a batch takes is shared, so that a batch of
-/// `SHARED` commands adds little; protocols in this workspace take 0.1 to 7 then.
-const PER_REPLICA: f64 = 20.0;
-const SHARED: f64 = 4.0;
+/// Allocations that a message may take, made, sent, received and answered: those of this workspace take 2 to 13 …
+const PER_MESSAGE: f64 = 20.0;
+/// … and those that a command may take of its own on each replica.
+const PER_REPLICA: f64 = 10.0;
 /// Times what earlier runs of the same took.
 const TIMES_USUAL: f64 = 1.5;
 
@@ -38,20 +38,22 @@ fn by_profile(facts: &Facts) -> Option<Found> {
 
 fn by_count(facts: &Facts) -> Option<Found> {
     let count = facts.allocations_per_commit?;
-    let batch = facts.commands_per_proposal.filter(|&batch| batch >= SHARED)?;
-    let limit = PER_REPLICA * facts.replicas as f64;
+    let messages = facts.messages_per_commit?;
+    let limit = PER_MESSAGE * messages + PER_REPLICA * facts.replicas as f64;
+    // Gossip has messages that belong to no command.
     if facts.order == Some(Order::Set) || count <= limit {
         return None;
     }
     let reason = format!(
-        "a commit takes {count:.0} allocations though {batch:.0} commands share a batch: they are made for each command"
+        "a commit takes {count:.0} allocations; its {messages:.1} messages and {} replicas explain {limit:.0} of them",
+        facts.replicas
     );
     let found = start(reason)
         .confidence(Confidence::Medium)
         .seen(facts, "allocations_per_commit", count, Some(limit), "1")
-        .seen(facts, "commands_per_proposal", batch, Some(SHARED), "1");
-    let basis = "down to the limit, or to a tenth of it";
-    Some((0.5, by_arithmetic("allocations_per_commit", (limit / 10.0 / count, limit / count), basis), found))
+        .seen(facts, "messages_per_commit", messages, None, "1");
+    let basis = "down to what messages and replicas explain, or to a tenth of it";
+    Some((1.0 - limit / count, by_arithmetic("allocations_per_commit", (limit / 10.0 / count, limit / count), basis), found))
 }
 
 fn by_history(facts: &Facts) -> Option<Found> {

@@ -8,9 +8,11 @@ use crate::results::{Change, Confidence, Resource, Severity};
 
 /// A replica is slow when it is behind for this many times as long as the other followers …
 const TIMES_THE_OTHERS: f64 = 4.0;
-/// … and longer than so many round trips over the slowest link …
+/// … longer than so many round trips over the slowest link …
 const ROUND_TRIPS: f64 = 3.0;
-/// … and than this, which threads that wait for a core may take.
+/// … and by more commands than are under way, or in one batch of them …
+const TIMES_IN_FLIGHT: f64 = 2.0;
+/// … and longer than this, which threads that wait for a core may take.
 const LEAST_NS: f64 = 5e6;
 /// Of leaderless protocols, the share of messages of the busiest replica over an equal one.
 const TIMES_AN_EQUAL_SHARE: f64 = 1.8;
@@ -26,8 +28,9 @@ pub(super) fn slow(facts: &Facts) -> Option<Finding> {
     // The one furthest ahead is first; of the others, the middle one without the last.
     let (&(index, lag), others) = behind.get(1..)?.split_last()?;
     let usual = others.get(others.len() / 2).map_or(0.0, |other| other.1);
+    let under_way = facts.in_flight.unwrap_or(0.0) / rate * 1e9;
     let threshold =
-        (TIMES_THE_OTHERS * usual).max(ROUND_TRIPS * facts.round_trip_ns_max.unwrap_or(0.0)).max(LEAST_NS);
+        (TIMES_THE_OTHERS * usual).max(ROUND_TRIPS * facts.round_trip_ns_max.unwrap_or(0.0)).max(TIMES_IN_FLIGHT * under_way).max(LEAST_NS);
     if !lag.is_finite() || lag <= threshold {
         return None;
     }

@@ -41,6 +41,7 @@ impl Protocol for Quarry {
             quorums: protocol_core::no_quorums,
             floors: |_| Floors::without_cryptography(4.0, 2.0),
             tunables: &[],
+            constraints: &[],
             particulars: Default::default(),
         }
     }

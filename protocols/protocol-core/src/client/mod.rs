@@ -115,6 +115,11 @@ impl SharedClient {
         self.rule == ClientRule::Leader
     }
 
+    /// Whether every replica orders what it is given, by turns.
+    pub(crate) fn asks_by_turns(&self) -> bool {
+        matches!(self.rule, ClientRule::Coordinator | ClientRule::Broadcast)
+    }
+
     /// The leader became known from elsewhere than a refusal.
     pub fn leader_is(&self, leader: ReplicaId) {
         self.leader.store(leader.0, Relaxed);

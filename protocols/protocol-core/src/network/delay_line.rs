@@ -37,7 +37,7 @@ impl<T> Ord for Held<T> {
 }
 
 /// A thread that passes items on when they are due. Ends when dropped; what it holds is lost.
-pub(super) struct DelayLine<T> {
+pub(crate) struct DelayLine<T> {
     queue: Option<Sender<(u64, T)>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -45,7 +45,7 @@ pub(super) struct DelayLine<T> {
 impl<T: Send + 'static> DelayLine<T> {
     /// `release` gets every item once its due time (nanoseconds since `epoch`) has come.
     #[allow(clippy::disallowed_methods, reason = "a thread of the real-time network, not a replica")]
-    pub(super) fn start(epoch: Instant, release: impl FnMut(T) + Send + 'static) -> std::io::Result<Self> {
+    pub(crate) fn start(epoch: Instant, release: impl FnMut(T) + Send + 'static) -> std::io::Result<Self> {
         let (queue, incoming) = channel();
         let thread = std::thread::Builder::new()
             .name("delay-line".into())
@@ -54,7 +54,7 @@ impl<T: Send + 'static> DelayLine<T> {
     }
 
     /// Holds `item` until `due`.
-    pub(super) fn hold(&self, due: u64, item: T) {
+    pub(crate) fn hold(&self, due: u64, item: T) {
         if let Some(queue) = &self.queue {
             queue.send((due, item)).ok();
         }

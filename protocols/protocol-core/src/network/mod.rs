@@ -14,13 +14,13 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
+pub(crate) use delay_line::DelayLine;
 pub use link::{Degradation, Fate, LinkSpec, LinkState};
 
 use crate::counters::CounterCell;
 use crate::protocol::LaunchError;
 use crate::replica::ReplicaId;
 use crate::wire::Message;
-use delay_line::DelayLine;
 use links::Links;
 use tcp::TcpLinks;
 

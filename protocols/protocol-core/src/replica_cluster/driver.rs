@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedMutexGuard, mpsc};
 use tokio::time::Sleep;
 
+use super::linger::Linger;
 use super::waiting::Waiting;
 use super::{Event, Node};
 use crate::applied::Application;
@@ -45,6 +46,11 @@ pub(super) struct Driver<R: Replica> {
     pub(super) delivered: Vec<(Slot, CommandId)>,
     pub(super) held: VecDeque<(SyncToken, ReplicaId, R::Message)>,
     pub(super) led_by_another: bool,
+    /// Clients' requests that the replica has yet to be given.
+    pub(super) requests: Vec<Request>,
+    pub(super) linger: Arc<Linger>,
+    /// When those requests have waited long enough for others.
+    pub(super) lingers_until: Option<Time>,
     pub(super) largest_proposal: usize,
 }
 
@@ -54,7 +60,6 @@ impl<R: Replica> Driver<R> {
         self.replica.step(self.now(), Input::Start, &mut self.effects);
         let mut failure = self.finish_round().err();
         let mut events = Vec::with_capacity(WAKE_UP_EVENTS);
-        let mut requests = Vec::new();
         let mut sleep = Box::pin(tokio::time::sleep(Duration::ZERO));
         let mut expire_at = self.epoch.elapsed() + EXPIRY_INTERVAL;
         while failure.is_none() {
@@ -67,7 +72,7 @@ impl<R: Replica> Driver<R> {
             if self.node.pace.is_paused() {
                 self.node.pace.stand().await;
             }
-            failure = self.round(&mut events, &mut requests).err();
+            failure = self.round(&mut events).err();
             if self.epoch.elapsed() > expire_at {
                 expire_at = self.epoch.elapsed() + EXPIRY_INTERVAL;
                 self.expire();
@@ -80,7 +85,7 @@ impl<R: Replica> Driver<R> {
     }
 
     /// Hands over all inputs at hand, and carries out what the replica wants done.
-    fn round(&mut self, events: &mut Vec<Event<R>>, requests: &mut Vec<Request>) -> Result<(), String> {
+    fn round(&mut self, events: &mut Vec<Event<R>>) -> Result<(), String> {
         let now = self.now();
         let mut messages = 0;
         for event in events.drain(..) {
@@ -91,7 +96,7 @@ impl<R: Replica> Driver<R> {
                     self.replica.step(now, Input::Message { from, message }, &mut self.effects);
                 }
                 Event::Request(request) if request.watches => self.watch(request),
-                Event::Request(request) => requests.push(request),
+                Event::Request(request) => self.requests.push(request),
                 // An earlier life's log may still have had something to say.
                 Event::Synced(life, ..) if life != self.life => {}
                 Event::Synced(_, token, Ok(at)) => {
@@ -110,7 +115,9 @@ impl<R: Replica> Driver<R> {
         }
         self.node.counters.woke(messages);
         self.fire_timers(now);
-        self.propose(now, requests);
+        if !self.lingers(now) {
+            self.propose(now);
+        }
         self.finish_round()
     }
 
@@ -125,13 +132,34 @@ impl<R: Replica> Driver<R> {
         }
     }
 
+    /// Whether requests wait for others, at the replica that orders them: until the first has waited long
+    /// enough, or there are as many as go together.
+    fn lingers(&mut self, now: Time) -> bool {
+        let linger = self.linger.time();
+        if linger.is_zero() || self.requests.is_empty() {
+            return false;
+        }
+        let orders = !self.led_by_another || self.client.asks_by_turns();
+        let full = self.requests.len() >= self.largest_proposal;
+        let waited = self.lingers_until.is_some_and(|until| until <= now);
+        if full || waited || !orders {
+            self.lingers_until = None;
+            return false;
+        }
+        if self.lingers_until.is_none() {
+            self.lingers_until = Some(now + linger);
+            self.linger.wake(self.id, now + linger);
+        }
+        true
+    }
+
     /// Passes waiting clients' commands on as one batch, or several when it is too large.
-    fn propose(&mut self, now: Time, requests: &mut Vec<Request>) {
-        while !requests.is_empty() {
+    fn propose(&mut self, now: Time) {
+        while !self.requests.is_empty() {
             self.waiting.batches.begin(self.now());
-            let batch = requests.len().min(self.largest_proposal);
+            let batch = self.requests.len().min(self.largest_proposal);
             let mut commands: Vec<Command> = Vec::with_capacity(batch);
-            for request in requests.drain(..batch) {
+            for request in self.requests.drain(..batch) {
                 commands.push(request.command.clone());
                 if let Some(twice) = self.waiting.insert(request) {
                     twice.reply.answer(Err(SubmitError::Unavailable));
@@ -346,6 +374,9 @@ impl<R: Replica> Drop for Driver<R> {
         }
         for request in self.waiting.take_all() {
             self.client.lost(self.id, request);
+        }
+        for request in self.requests.drain(..) {
+            self.client.refused(self.id, request, None);
         }
         self.node.pace.end();
     }

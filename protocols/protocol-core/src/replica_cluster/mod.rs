@@ -11,6 +11,7 @@
 
 mod batches;
 mod driver;
+mod linger;
 mod node;
 mod pace;
 mod waiting;
@@ -31,8 +32,11 @@ use crate::cluster::{Cluster, Fault, FaultError, Observation, Request};
 use crate::network::{Degradation, Inbox, Network, NetworkSpec};
 use crate::protocol::{Descriptor, LaunchError, LaunchSpec, Particulars};
 use crate::replica::{Replica, ReplicaId, View};
+use crate::role::Role;
+use crate::settings::{Scale, Tunable};
 use crate::storage::{StorageSpec, Wal};
 use driver::{Driver, refuse_all};
+use linger::Linger;
 use node::{Event, NO_LEADER, Node, held};
 use waiting::Waiting;
 
@@ -67,6 +71,18 @@ pub struct DriverOptions {
 }
 
 impl DriverOptions {
+    /// How long commands wait for others at the replica that orders them. Every protocol whose driver may wait
+    /// lists it; adapters have nothing to do for it.
+    pub const LINGER: Tunable = Tunable {
+        name: "linger_us",
+        role: Role::Linger,
+        about: "commands wait so long for others at the replica that orders them, to go in one batch",
+        range: (0.0, 1e6),
+        scale: Scale::Logarithmic,
+        default: 0.0,
+        live: false,
+    };
+
     /// What a protocol's descriptor asks of its driver; all else as by default.
     pub fn of(protocol: &Descriptor) -> Self {
         let Descriptor { order, particulars: Particulars { behaviours, forgets_safely, .. }, .. } = *protocol;
@@ -99,6 +115,9 @@ pub struct ReplicaCluster<R: Replica> {
     network: Network<R::Message>,
     client: Arc<SharedClient>,
     client_task: JoinHandle<()>,
+    linger: Arc<Linger>,
+    /// Whether logs are flushed in groups.
+    group_commit: bool,
     tasks: tokio::sync::Mutex<Vec<Option<JoinHandle<()>>>>,
 }
 
@@ -120,15 +139,22 @@ impl<R: Replica> ReplicaCluster<R> {
         let offer = offer_to(nodes.clone());
         let (client, client_task) =
             SharedClient::start(spec.replicas, options.clients, options.seal.clone(), offer);
+        let epoch = Instant::now();
+        let wakers = nodes.clone();
+        let wake = move |id: ReplicaId| drop(wakers[id.index()].post(Event::Wake));
+        let linger = Linger::start(spec.settings.get(&DriverOptions::LINGER), epoch, wake)
+            .map_err(|error| LaunchError::Library(format!("the thread that ends lingering: {error}")))?;
         let cluster = ReplicaCluster {
             factory: Box::new(factory),
             options,
             storage: spec.storage.clone(),
-            epoch: Instant::now(),
+            epoch,
             nodes,
             network,
             client,
             client_task,
+            linger: Arc::new(linger),
+            group_commit: spec.settings.get(&StorageSpec::GROUP_COMMIT) != 0.0,
             tasks: tokio::sync::Mutex::new((0..spec.replicas).map(|_| None).collect()),
         };
         let mut tasks = cluster.tasks.lock().await;
@@ -174,6 +200,9 @@ impl<R: Replica> ReplicaCluster<R> {
             delivered: Vec::new(),
             held: VecDeque::new(),
             led_by_another: true,
+            requests: Vec::new(),
+            linger: self.linger.clone(),
+            lingers_until: None,
             largest_proposal: self.options.largest_proposal.max(1),
         };
         Ok(tokio::spawn(driver.run(events)))
@@ -183,7 +212,10 @@ impl<R: Replica> ReplicaCluster<R> {
         let StorageSpec::Wal { folder } = &self.storage else { return Ok((None, Vec::new())) };
         let path: PathBuf = folder.join(format!("replica-{id}.wal"));
         match Wal::open(&path) {
-            Ok((wal, recovered)) => Ok((Some(wal), recovered.records)),
+            Ok((wal, recovered)) => {
+                wal.commit_in_groups(self.group_commit);
+                Ok((Some(wal), recovered.records))
+            }
             Err(source) => Err(LaunchError::Storage { path, source }),
         }
     }

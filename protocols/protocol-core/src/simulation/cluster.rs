@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use super::client::{Clients, Pending};
 use super::cores::Cores;
-use super::disk::Flushes;
+use super::disk::{Disk, Flushes};
 use super::events::Events;
 use super::links::Links;
 use super::node::{Item, Node};
@@ -19,6 +19,7 @@ use crate::network::{Degradation, LinkSpec};
 use crate::protocol::LaunchError;
 use crate::replica::{Input, Replica, ReplicaId, Time, TimerId, View};
 use crate::replica_cluster::{Boot, DriverOptions};
+use crate::storage::StorageSpec;
 
 pub(super) enum Event<M> {
     /// A client sends a command for the first time.
@@ -38,6 +39,8 @@ pub(super) enum Event<M> {
     Timer(ReplicaId, u32, TimerId, u64),
     /// A flush is over.
     Flushed(ReplicaId, u32),
+    /// Clients' commands have waited long enough for others, if this is still the wait.
+    LingerOver(ReplicaId, u32),
     /// An answer is back at the client.
     Answered(Answered),
     /// A client stops waiting for a command that every replica had to deliver.
@@ -50,6 +53,8 @@ type Factory<R> = dyn Fn(Boot<<R as Replica>::Record>) -> Result<R, LaunchError>
 pub struct SimulatedCluster<R: Replica> {
     pub(super) factory: Box<Factory<R>>,
     pub(super) largest_proposal: usize,
+    /// How long clients' commands wait for others, at whoever orders them.
+    pub(super) linger_ns: u64,
     pub(super) seal: Option<Seal>,
     pub(super) order: Order,
     pub(super) behaviours: &'static [Behaviour],
@@ -88,9 +93,12 @@ impl<R: Replica> SimulatedCluster<R> {
         let DriverOptions { largest_proposal, clients, seal, order, behaviours, forgets_safely } = options;
         let link = |spec: &LinkSpec| if R::FIFO { spec.connection() } else { *spec };
         let links: Vec<Vec<LinkSpec>> = spec.links.iter().map(|row| row.iter().map(link).collect()).collect();
+        let group = spec.settings.get(&StorageSpec::GROUP_COMMIT) != 0.0;
+        let disk = || spec.durable.then(|| Disk::grouped(group));
         let mut cluster = SimulatedCluster {
             factory: Box::new(factory),
             largest_proposal: largest_proposal.max(1),
+            linger_ns: (spec.settings.get(&DriverOptions::LINGER) * 1e3) as u64,
             seal,
             order,
             behaviours,
@@ -103,7 +111,7 @@ impl<R: Replica> SimulatedCluster<R> {
             handled: 0,
             most_events: u64::MAX,
             events: Events::default(),
-            nodes: (0..spec.replicas).map(|index| Node::new(spec.durable, spec.skew_ppm(index))).collect(),
+            nodes: (0..spec.replicas).map(|index| Node::new(disk(), spec.skew_ppm(index))).collect(),
             links: Links::new(&links, spec.seed),
             clients: Clients::new(&spec.client_delays, clients),
             answers: VecDeque::new(),
@@ -178,6 +186,11 @@ impl<R: Replica> SimulatedCluster<R> {
             Event::Flushed(id, life) if self.nodes[id.index()].life == life => self.flushed(id),
             Event::Answered(answered) => self.answers.extend(self.clients.heard(answered)),
             Event::GivenUp(id) => self.give_up(id),
+            Event::LingerOver(id, wait) => {
+                if self.nodes[id.index()].lingers.is_some_and(|(_, latest)| latest == wait) {
+                    self.arrive(id, Item::LingerOver);
+                }
+            }
             Event::RoundOver(id, life, yielded) => self.round_over(id, life, yielded),
             // The core was for a life that is over.
             Event::Wake(..) => self.pass_core_on(),

@@ -52,11 +52,13 @@ pub struct Disk<Record> {
     waiting: Vec<(SyncToken, usize)>,
     /// The last token and the number of writes of the flush that runs.
     flushing: Option<(SyncToken, usize)>,
+    /// Whether every sync has a flush of its own.
+    apart: bool,
 }
 
 impl<Record> Default for Disk<Record> {
     fn default() -> Self {
-        Disk { durable: Vec::new(), written: Vec::new(), waiting: Vec::new(), flushing: None }
+        Disk { durable: Vec::new(), written: Vec::new(), waiting: Vec::new(), flushing: None, apart: false }
     }
 }
 
@@ -64,6 +66,11 @@ impl<Record: Wire> Disk<Record> {
     /// A log that holds nothing.
     pub fn new() -> Self {
         Disk::default()
+    }
+
+    /// A log that holds nothing; syncs that wait for a flush share the next one if they are grouped.
+    pub fn grouped(group: bool) -> Self {
+        Disk { apart: !group, ..Disk::default() }
     }
 
     /// Appends a record, and returns the bytes it takes.
@@ -104,8 +111,12 @@ impl<Record: Wire> Disk<Record> {
         if self.flushing.is_some() {
             return false;
         }
-        self.flushing = self.waiting.pop();
-        self.waiting.clear();
+        if self.apart && !self.waiting.is_empty() {
+            self.flushing = Some(self.waiting.remove(0));
+        } else {
+            self.flushing = self.waiting.pop();
+            self.waiting.clear();
+        }
         self.flushing.is_some()
     }
 
@@ -172,6 +183,20 @@ mod tests {
         assert_eq!(ids(&disk), [0, 1, 2]);
         disk.crash();
         assert_eq!((ids(&disk), disk.flushed()), (vec![0, 1, 2], None));
+    }
+
+    #[test]
+    fn without_groups_every_sync_has_a_flush_of_its_own() {
+        let mut disk = Disk::grouped(false);
+        for id in 0..3 {
+            disk.append(command(id));
+            assert_eq!(disk.sync(SyncToken(id)), id == 0);
+        }
+        assert_eq!(disk.flushed(), Some((SyncToken(0), true)));
+        assert_eq!(ids(&disk), [0]);
+        assert_eq!(disk.flushed(), Some((SyncToken(1), true)));
+        disk.crash();
+        assert_eq!((ids(&disk), disk.flushed()), (vec![0, 1], None));
     }
 
     #[test]

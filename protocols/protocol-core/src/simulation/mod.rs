@@ -38,8 +38,9 @@ use crate::applied::AppliedLog;
 use crate::cluster::{Fault, FaultError, Observation, SubmitError};
 use crate::command::{Command, CommandId};
 use crate::network::LinkSpec;
-use crate::protocol::{Settings, Timing};
 use crate::replica::{ReplicaId, Slot, Time};
+use crate::settings::Settings;
+use crate::timing::Timing;
 
 /// What work costs a replica, in nanoseconds. The default is nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -70,7 +71,7 @@ pub struct Costs {
 pub struct SimulationSpec {
     /// Number of replicas.
     pub replicas: usize,
-    /// Failure detection.
+    /// Failure detection, as [`Timing::set_by`] has it: what the settings say is in it already.
     pub timing: Timing,
     /// Tunables.
     pub settings: Settings,

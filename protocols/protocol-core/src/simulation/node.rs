@@ -22,6 +22,8 @@ pub(super) enum Item<M> {
     Synced(SyncToken),
     Link(ReplicaId, bool),
     Corrupt(Behaviour),
+    /// Clients' commands have waited long enough for others.
+    LingerOver,
 }
 
 /// One replica.
@@ -32,6 +34,11 @@ pub(super) struct Node<R: Replica> {
     pub(super) life: u32,
     pub(super) effects: Effects<R>,
     pub(super) inbox: VecDeque<Item<R::Message>>,
+    /// Clients' commands that wait for others to be handed over with.
+    pub(super) lingering: Vec<Pending>,
+    /// Until when they wait, and which wait it is, by number.
+    pub(super) lingers: Option<(u64, u32)>,
+    pub(super) waits: u32,
     /// Whether a wake-up is decided.
     pub(super) woken: bool,
     /// Whether it has a core of those that are shared, or is about to.
@@ -60,12 +67,15 @@ pub(super) struct Node<R: Replica> {
 }
 
 impl<R: Replica> Node<R> {
-    pub(super) fn new(durable: bool, skew_ppm: i64) -> Self {
+    pub(super) fn new(disk: Option<Disk<R::Record>>, skew_ppm: i64) -> Self {
         Node {
             replica: None,
             life: 0,
             effects: Default::default(),
             inbox: VecDeque::new(),
+            lingering: Vec::new(),
+            lingers: None,
+            waits: 0,
             woken: false,
             has_core: false,
             busy_until: 0,
@@ -75,7 +85,7 @@ impl<R: Replica> Node<R> {
             settings: 0,
             waiting: BTreeMap::new(),
             held: VecDeque::new(),
-            disk: durable.then(Disk::new),
+            disk,
             application: Application::default(),
             counters: Counters::default(),
             view: 0,
@@ -111,11 +121,15 @@ impl<R: Replica> Node<R> {
         if let Some(disk) = &mut self.disk {
             disk.crash();
         }
+        self.lingers = None;
         let queued = self.inbox.drain(..).filter_map(|item| match item {
             Item::Request(pending) => Some(pending),
             _ => None,
         });
-        (queued.collect(), std::mem::take(&mut self.waiting).into_values().collect())
+        (
+            self.lingering.drain(..).chain(queued).collect(),
+            std::mem::take(&mut self.waiting).into_values().collect(),
+        )
     }
 
     /// What the replica's own clock says at a true time.

@@ -43,6 +43,7 @@ impl<R: Replica> SimulatedCluster<R> {
                 Item::Timer(timer) => Input::Timer(timer),
                 Item::Link(peer, up) => Input::Link { peer, up },
                 Item::Corrupt(behaviour) => Input::Corrupt(behaviour),
+                Item::LingerOver => continue,
                 Item::Synced(token) => {
                     release(held, effects, token);
                     Input::Synced(token)
@@ -50,11 +51,36 @@ impl<R: Replica> SimulatedCluster<R> {
             };
             replica.step(now, input, effects);
         }
+        if self.linger_ns > 0 {
+            self.linger(id);
+        }
         work += self.costs.request_ns * self.requests.len() as f64;
         let at = self.now + work as u64;
         self.propose(id, at);
         self.finish_round(id, at);
         true
+    }
+
+    /// Keeps the commands of this round until others came, unless they have waited long enough, are as many as
+    /// go together, or are not this replica's to order.
+    fn linger(&mut self, id: ReplicaId) {
+        let orders = match self.clients.rule {
+            ClientRule::Leader | ClientRule::Everyone { .. } => self.nodes[id.index()].leads,
+            ClientRule::Coordinator | ClientRule::Broadcast => true,
+        };
+        let node = &mut self.nodes[id.index()];
+        node.lingering.append(&mut self.requests);
+        let full = node.lingering.len() >= self.largest_proposal;
+        let waited = node.lingers.is_some_and(|(until, _)| until <= self.now);
+        if full || waited || !orders || node.lingering.is_empty() {
+            node.lingers = None;
+            std::mem::swap(&mut node.lingering, &mut self.requests);
+        } else if node.lingers.is_none() {
+            node.waits = node.waits.wrapping_add(1);
+            let until = self.now.saturating_add(self.linger_ns);
+            node.lingers = Some((until, node.waits));
+            self.events.push(until, Event::LingerOver(id, node.waits));
+        }
     }
 
     /// Passes waiting clients' commands on as one batch, or several when it is too large.

@@ -26,10 +26,14 @@ pub struct Recovered<R> {
     pub dropped_bytes: u64,
 }
 
+type Done = Box<dyn FnOnce(io::Result<()>) + Send>;
+
 enum Job {
     Append(Vec<u8>),
     Replace(Vec<u8>),
-    Sync(Box<dyn FnOnce(io::Result<()>) + Send>),
+    Sync(Done),
+    /// Whether syncs that queue up share a flush from now on.
+    Group(bool),
 }
 
 /// An open write-ahead log. Appends and syncs return at once and are carried out in order by the
@@ -59,7 +63,7 @@ impl Wal {
         let path = path.to_path_buf();
         let thread = std::thread::Builder::new()
             .name("wal".into())
-            .spawn(move || Writer { file, path, failed: None }.run(&queue))?;
+            .spawn(move || Writer { file, path, failed: None, group: true }.run(&queue))?;
         let wal = Wal { jobs: Some(jobs), thread: Some(thread) };
         Ok((wal, Recovered { records, dropped_bytes: total - intact }))
     }
@@ -87,6 +91,12 @@ impl Wal {
         self.send(Job::Sync(Box::new(done)));
     }
 
+    /// Whether syncs that queue up behind a flush share the next one, as they do unless told otherwise, or
+    /// each has its own.
+    pub fn commit_in_groups(&self, group: bool) {
+        self.send(Job::Group(group));
+    }
+
     fn send(&self, job: Job) {
         if let Some(jobs) = &self.jobs {
             jobs.send(job).ok();
@@ -108,6 +118,8 @@ struct Writer {
     path: PathBuf,
     /// Once a write failed nothing after it may be called durable.
     failed: Option<(io::ErrorKind, String)>,
+    /// Whether syncs that queue up share a flush.
+    group: bool,
 }
 
 impl Writer {
@@ -120,22 +132,34 @@ impl Writer {
                     Job::Replace(frames) => self.replace(&frames),
                     Job::Sync(done) => {
                         waiting.push(done);
+                        if !self.group {
+                            self.flush(&mut waiting);
+                        }
+                        Ok(())
+                    }
+                    Job::Group(group) => {
+                        self.group = group;
                         Ok(())
                     }
                 };
                 self.note(written);
             }
-            if waiting.is_empty() {
-                continue;
-            }
-            let synced = self.file.sync_data();
-            self.note(synced);
-            for done in waiting.drain(..) {
-                done(match &self.failed {
-                    None => Ok(()),
-                    Some((kind, text)) => Err(io::Error::new(*kind, text.clone())),
-                });
-            }
+            self.flush(&mut waiting);
+        }
+    }
+
+    /// One flush for all that wait for one.
+    fn flush(&mut self, waiting: &mut Vec<Done>) {
+        if waiting.is_empty() {
+            return;
+        }
+        let synced = self.file.sync_data();
+        self.note(synced);
+        for done in waiting.drain(..) {
+            done(match &self.failed {
+                None => Ok(()),
+                Some((kind, text)) => Err(io::Error::new(*kind, text.clone())),
+            });
         }
     }
 
@@ -260,6 +284,33 @@ mod tests {
     }
 
     #[test]
+    fn without_groups_every_sync_is_answered_before_what_came_after_it_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("replica-0.wal");
+        let file = OpenOptions::new().write(true).create_new(true).open(&path).unwrap();
+        let lengths = |group: bool| {
+            let (jobs, queue) = channel();
+            let (sender, seen) = channel();
+            let job = |job| jobs.send(job).unwrap();
+            job(Job::Group(group));
+            for id in 0..3 {
+                job(Job::Append(frames(&commands(id..id + 1))));
+                let (sender, path) = (sender.clone(), path.clone());
+                job(Job::Sync(Box::new(move |_| sender.send(path.metadata().unwrap().len()).unwrap())));
+            }
+            drop((jobs, sender));
+            file.set_len(0).unwrap();
+            let file = OpenOptions::new().append(true).open(&path).unwrap();
+            // All jobs are there when it begins, so what shares a flush does not depend on time.
+            Writer { file, path: path.clone(), failed: None, group: true }.run(&queue);
+            seen.iter().collect::<Vec<u64>>()
+        };
+        let one = frames(&commands(0..1)).len() as u64;
+        assert_eq!(lengths(true), [3 * one; 3]);
+        assert_eq!(lengths(false), [one, 2 * one, 3 * one]);
+    }
+
+    #[test]
     fn a_sync_after_a_failed_write_reports_it() {
         // Every write to /dev/full fails for want of space.
         let device = Path::new("/dev/full");
@@ -270,7 +321,7 @@ mod tests {
         let file = OpenOptions::new().write(true).open(device).unwrap();
         let (jobs, queue) = channel();
         let wal = Wal { jobs: Some(jobs), thread: None };
-        let writer = Writer { file, path: device.into(), failed: None };
+        let writer = Writer { file, path: device.into(), failed: None, group: true };
         let thread = std::thread::spawn(move || writer.run(&queue));
         wal.append(&commands(0..1));
         let error = synced(&wal).unwrap_err();

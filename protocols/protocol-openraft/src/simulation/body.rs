@@ -54,7 +54,7 @@ pub(super) struct Body {
 }
 
 impl Body {
-    pub(super) fn new(durable: bool, skew_ppm: i64) -> Self {
+    pub(super) fn new(disk: Option<Disk<Record>>, skew_ppm: i64) -> Self {
         Body {
             live: false,
             life: 0,
@@ -64,7 +64,7 @@ impl Body {
             inbox: VecDeque::new(),
             timers: BTreeMap::new(),
             waiting: BTreeMap::new(),
-            disk: durable.then(Disk::new),
+            disk,
             flushes: VecDeque::new(),
             counters: Arc::default(),
             application: Application::default(),

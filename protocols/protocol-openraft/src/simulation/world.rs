@@ -11,7 +11,7 @@ use openraft_rt_sim::SimRuntime;
 use protocol_core::simulation::{Clients, Disk, Events, Flushes, Links, Pending};
 use protocol_core::{
     Answered, ClientRule, Costs, FRAME_HEADER_BYTES, Message, ReplicaId, SharedCores, SimulationSpec, Slot,
-    SubmitError, SyncToken, Time, Wire,
+    StorageSpec, SubmitError, SyncToken, Time, Wire,
 };
 
 use super::body::{Body, Done, Item};
@@ -57,7 +57,9 @@ pub struct World {
 
 impl World {
     pub(super) fn new(spec: &SimulationSpec) -> Arc<Self> {
-        let body = |index| Body::new(spec.durable, spec.skew_ppm(index));
+        let group = spec.settings.get(&StorageSpec::GROUP_COMMIT) != 0.0;
+        let disk = || spec.durable.then(|| Disk::grouped(group));
+        let body = |index| Body::new(disk(), spec.skew_ppm(index));
         let state = State {
             now: 0,
             next_number: 0,
