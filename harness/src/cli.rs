@@ -43,6 +43,7 @@ use crate::scenario::{self, Scenario, ScenarioError};
 use crate::session::SessionError;
 use crate::store::{Store, StoreError};
 use crate::suite::{Suite, SuiteError};
+use crate::trial::TrialError;
 
 /// Benchmarks for distributed consensus protocols.
 #[derive(Parser)]
@@ -193,6 +194,8 @@ enum CliError {
     },
     #[error(transparent)]
     File(#[from] FileError),
+    #[error("verifying: {0}")]
+    Trial(#[from] TrialError),
     #[error(transparent)]
     Calibrate(#[from] CalibrateError),
     #[error(transparent)]
@@ -219,6 +222,7 @@ impl CliError {
             CliError::History(error) => error.exit_code(),
             CliError::Explore(error) => error.exit_code(),
             CliError::Export(error) => error.exit_code(),
+            CliError::Trial(_) => EXIT_TOOL,
             CliError::File(error) => exit_code_of_file(error),
             CliError::Calibrate(error) => error.exit_code(),
             CliError::Validate(error) => error.exit_code(),

@@ -1,6 +1,5 @@
 //! The cases: what is planted in each, and which rule has to see it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,60 +10,183 @@ use crate::planted::{Plant, Planted};
 
 /// What work costs, so that something is scarce: in the order of what `calibrate` measures.
 const COSTS: &str = "costs = { wake_up_ns = 1500, message_ns = 500, byte_ns = 0.3, request_ns = 400, \
-                     delivery_ns = 100, mac_ns = 100, fsync_ns = 500000 }\ncores = 1";
+                     delivery_ns = 100, sign_ns = 18000, verify_ns = 36000, mac_ns = 100, fsync_ns = 500000 }";
 
 /// A case.
 pub struct Case {
     pub name: &'static str,
+    /// What is planted, in words; a setting by its name.
+    pub planted: &'static str,
     /// The rule that has to come first.
     pub rule: &'static str,
-    /// What is planted, in words.
-    pub planted: &'static str,
+    /// The detuned pair.
     pub pair: Pair,
+    /// How it is known that it was the cause.
+    pub proof: Proof,
 }
 
-/// A scenario in virtual time; `load` says clients or rates, `more` adds to the scenario.
-fn virtual_time(topology: &str, replicas: usize, load: &str, more: &str) -> Scenario {
-    let text = format!(
-        "[[scenario]]\nname = \"detuned\"\n{more}\n[scenario.measure]\nkind = \"exact\"\ntopologies = [\"{topology}\"]\n\
-         replicas = [{replicas}]\n{load}\nwarm_up_commits = 500\ncommits = 2000\nrecovery = false\n{COSTS}\n"
-    );
-    scenario::parse("study", &text).unwrap().remove(0)
+/// How it is known that what was planted was the cause.
+pub enum Proof {
+    /// The recommendation is a setting: a trial with it.
+    Trial,
+    /// The same without what was planted, and the number that must fall: of the evidence, its first.
+    Without(Box<Pair>),
 }
 
-fn pair(protocol: &str, scenario: &Scenario, settings: &[(&str, f64)]) -> Pair {
+struct Virtual<'a> {
+    topology: &'a str,
+    replicas: usize,
+    /// The plan's `clients`, and its `rates_per_s` where it has some.
+    load: &'a str,
+    /// Keys of the scenario itself.
+    keys: &'a str,
+}
+
+const LAN: Virtual = Virtual { topology: "lan", replicas: 3, load: "clients = [64]", keys: "" };
+
+impl Virtual<'_> {
+    fn scenario(&self) -> Scenario {
+        let Virtual { topology, replicas, load, keys } = self;
+        let text = format!(
+            "[[scenario]]\nname = \"detuned\"\n{keys}\n[scenario.measure]\nkind = \"exact\"\n\
+             topologies = [\"{topology}\"]\nreplicas = [{replicas}]\n{load}\nwarm_up_commits = 500\n\
+             commits = 2000\nrecovery = false\n{COSTS}\ncores = 1\n"
+        );
+        scenario::parse("study", &text).unwrap().remove(0)
+    }
+}
+
+pub fn pair(protocol: &str, scenario: &Scenario, settings: &[(&str, f64)]) -> Pair {
     let suite = consensus_bench_suite::suite();
     let mut pair = suite.get(protocol).unwrap().pair(scenario, Limits::default());
-    pair.settings = settings.iter().map(|&(name, value)| (name.to_string(), value)).collect::<BTreeMap<_, _>>();
+    pair.settings = settings.iter().map(|&(name, value)| (name.to_string(), value)).collect();
     pair
 }
 
-fn planted(protocol: &str, scenario: &Scenario, plant: Plant) -> Pair {
-    let inner = pair(protocol, scenario, &[]);
-    Pair { protocol: Arc::new(Planted { protocol: inner.protocol.clone(), plant }), ..inner }
+/// A case of settings.
+fn set(
+    name: &'static str,
+    rule: &'static str,
+    planted: &'static str,
+    protocol: &str,
+    place: &Virtual,
+    settings: &[(&str, f64)],
+) -> Case {
+    Case { name, planted, rule, pair: pair(protocol, &place.scenario(), settings), proof: Proof::Trial }
 }
 
-/// All cases.
-pub fn all() -> Vec<Case> {
-    let lan = virtual_time("lan", 3, "clients = [64]", "");
-    let wan = virtual_time("wan3", 3, "clients = [1]\nrates_per_s = [200]", "timeout_ms = 20000");
-    let four = virtual_time("lan", 4, "clients = [64]", "");
-    let storm = virtual_time("lan", 13, "clients = [64]", "timing = { heartbeat_ms = 1, election_min_ms = 300, election_max_ms = 600 }");
-    let twitchy = virtual_time("wan3", 3, "clients = [16]", "timing = { heartbeat_ms = 20, election_min_ms = 100, election_max_ms = 400 }");
+/// A case of something planted in a protocol.
+fn hidden(name: &'static str, rule: &'static str, planted: &'static str, plant: Plant) -> Case {
+    let healthy = pair("raft-rs", &LAN.scenario(), &[]);
+    let protocol = Arc::new(Planted { protocol: healthy.protocol.clone(), plant });
+    let detuned = Pair { protocol, ..pair("raft-rs", &LAN.scenario(), &[]) };
+    Case { name, planted, rule, pair: detuned, proof: Proof::Without(Box::new(healthy)) }
+}
+
+/// The cases of virtual time, which are the same on every machine.
+pub fn in_virtual_time() -> Vec<Case> {
+    let many = Virtual { load: "clients = [256]", ..LAN };
+    let four = Virtual { replicas: 4, ..LAN };
+    let thirteen = Virtual { replicas: 13, load: "clients = [1]", ..LAN };
+    let wal = Virtual { keys: "storage = \"wal\"", ..LAN };
+    let wan = Virtual { topology: "wan3", load: "clients = [16]", ..LAN };
+    let wan_open = Virtual {
+        load: "clients = [1]\nrates_per_s = [200]",
+        keys: "timeout_ms = 20000",
+        topology: "wan3",
+        ..LAN
+    };
+    let one = "batch-too-small";
     vec![
-        Case { name: "raft-rs without batches", rule: "batch-too-small", planted: "max_size_per_msg_bytes = 0",
-            pair: pair("raft-rs", &lan, &[("max_size_per_msg_bytes", 0.0)]) },
-        Case { name: "openraft one by one", rule: "batch-too-small", planted: "api_batch_entries = 1",
-            pair: pair("openraft", &lan, &[("api_batch_entries", 1.0), ("max_payload_entries", 1.0)]) },
-        Case { name: "pbft one by one", rule: "batch-too-small", planted: "largest_batch_commands = 1",
-            pair: pair("pbft", &four, &[("largest_batch_commands", 1.0)]) },
-        Case { name: "window of one on a WAN", rule: "window-too-small", planted: "max_inflight_messages = 1",
-            pair: pair("raft-rs", &wan, &[("max_inflight_messages", 1.0)]) },
-        Case { name: "batches that never fill", rule: "linger-too-long", planted: "batch_commands = 1000, flush_batch_ticks = 20",
-            pair: pair("omnipaxos", &lan, &[("batch_commands", 1000.0), ("flush_batch_ticks", 20.0)]) },
-        Case { name: "heartbeat storm", rule: "heartbeat-storm", planted: "heartbeat of 1 ms", pair: pair("omnipaxos", &storm, &[]) },
-        Case { name: "elections within a round trip", rule: "election-too-twitchy", planted: "elections after 100 ms", pair: pair("raft-rs", &twitchy, &[]) },
-        Case { name: "a hot allocation", rule: "allocation-heavy", planted: "200 allocations per command", pair: planted("raft-rs", &lan, Plant::Allocations(200)) },
-        Case { name: "a slow follower", rule: "slow-replica", planted: "20 ms more to and from replica 2", pair: planted("raft-rs", &lan, Plant::SlowFollower(Duration::from_millis(20))) },
+        set(
+            "raft-rs, an entry a message",
+            one,
+            "max_size_per_msg_bytes",
+            "raft-rs",
+            &many,
+            &[("max_size_per_msg_bytes", 0.0)],
+        ),
+        set(
+            "openraft, a command at a time",
+            one,
+            "max_payload_entries",
+            "openraft",
+            &LAN,
+            &[("api_batch_entries", 1.0), ("max_payload_entries", 1.0)],
+        ),
+        set(
+            "pbft, a command a batch",
+            one,
+            "largest_batch_commands",
+            "pbft",
+            &four,
+            &[("largest_batch_commands", 1.0)],
+        ),
+        set(
+            "elections within a round trip",
+            "election-too-twitchy",
+            "election_min_ms",
+            "raft-rs",
+            &wan,
+            &[("heartbeat_ms", 20.0), ("election_min_ms", 60.0), ("election_max_ms", 120.0)],
+        ),
+        set(
+            "a storm of heartbeats",
+            "heartbeat-storm",
+            "heartbeat_ms",
+            "raft-rs",
+            &thirteen,
+            &[("heartbeat_ms", 1.0)],
+        ),
+        set(
+            "a flush for every command",
+            "group-commit-off",
+            "group_commit_flag",
+            "raft-rs",
+            &wal,
+            &[("group_commit_flag", 0.0)],
+        ),
+        set(
+            "a window of one on a WAN",
+            "window-too-small",
+            "max_inflight_messages",
+            "raft-rs",
+            &wan_open,
+            &[("max_inflight_messages", 1.0)],
+        ),
+        set("a linger of 20 ms", "linger-too-long", "linger_us", "raft-rs", &LAN, &[("linger_us", 20_000.0)]),
+        set(
+            "batches that never fill",
+            "linger-too-long",
+            "batch_commands",
+            "omnipaxos",
+            &LAN,
+            &[("batch_commands", 1_000.0), ("flush_batch_ticks", 20.0)],
+        ),
+        hidden("a hot allocation", "allocation-heavy", "allocations", Plant::Allocations(200)),
+        hidden(
+            "a slow follower",
+            "slow-replica",
+            "replica 2",
+            Plant::SlowFollower(Duration::from_millis(20)),
+        ),
     ]
+}
+
+/// The case that takes a clock: an open loop at a rate that no generator sends.
+pub fn overloaded_generator() -> Case {
+    let at = |rate: f64| {
+        let text = format!(
+            "[[scenario]]\nname = \"flood\"\narrivals = \"constant\"\n[[scenario.phase]]\nkind = \"steady\"\n\
+             duration_s = 0.3\nrate_per_s = {rate}\n"
+        );
+        pair("raft-rs", &scenario::parse("study", &text).unwrap()[0], &[])
+    };
+    Case {
+        name: "an overloaded generator",
+        planted: "offer less",
+        rule: "generator-limited",
+        pair: at(1e9),
+        proof: Proof::Without(Box::new(at(1e3))),
+    }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use protocol_core::{
-    Answered, AppliedLog, Cluster, Command, Descriptor, Fault, FaultError, LaunchError, LaunchSpec, Observation,
-    Protocol, ReplicaId, Simulation, SimulationSpec, Time,
+    Answered, AppliedLog, Cluster, Command, Descriptor, Fault, FaultError, LaunchError, LaunchSpec,
+    Observation, Protocol, ReplicaId, Simulation, SimulationSpec, Time,
 };
 
 /// What is wrong.

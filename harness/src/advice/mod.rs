@@ -8,6 +8,7 @@ mod finding;
 mod rules;
 mod text;
 mod tunables;
+mod verify;
 
 use std::cmp::Reverse;
 
@@ -20,6 +21,7 @@ pub use finding::Finding;
 pub use rules::{GENERATOR_LIMITED, RULES, Rule, find};
 pub use text::{headline, markdown, text};
 pub use tunables::Knob;
+pub use verify::{goal_of, pair_of, verify};
 
 use crate::results::{
     Advice, Bottleneck, Change, Confidence, Outcome, Recommendation, RunResults, ScenarioResult, Status,

@@ -153,6 +153,10 @@ fn status(status: &Status) -> String {
         Status::Untested => "untested".into(),
         Status::Verified { effect: found } => format!("verified: {}", effect(found)),
         Status::Refuted { effect: found } => format!("refuted: {}", effect(found)),
+        Status::Rescued { rounds } => {
+            format!("verified: all of {rounds} rounds are served, and none was before")
+        }
+        Status::Refused { reason } => format!("tried, and refused: {reason}"),
         Status::Inconclusive { effect: found } => format!("tried, and it can't be told: {}", effect(found)),
     }
 }

@@ -4,13 +4,17 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{CliError, store};
-use crate::advice::{Background, advise, background_of, carry_over, markdown, read, text, write};
+use super::{CliError, step_line, store};
+use crate::advice::{
+    Background, advise, background_of, carry_over, markdown, pair_of, read, text, verify, write,
+};
 use crate::exit::EXIT_OK;
 use crate::output::say;
-use crate::results::{Advice, RunResults};
+use crate::results::{Advice, RunResults, ScenarioResult};
+use crate::run::Limits;
 use crate::store::Store;
 use crate::suite::Suite;
+use crate::trial::Plan;
 
 #[derive(Args)]
 pub(super) struct Recommend {
@@ -20,6 +24,9 @@ pub(super) struct Recommend {
     /// Protocols to advise on, by name; all of the run when none is given
     #[arg(long, value_delimiter = ',')]
     protocol: Vec<String>,
+    /// Tries the first so many recommendations that are settings, side by side with what is set now
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "3")]
+    verify: Option<usize>,
     /// How to print
     #[arg(long, value_enum, default_value_t = AdviceFormat::Text)]
     format: AdviceFormat,
@@ -61,15 +68,39 @@ impl Recommend {
         let background = folder.as_deref().map_or_else(Background::default, background_of);
         let run = self.of_protocols(suite, run)?;
         let mut advice = advise(&run, known, &background);
-        let Some(folder) = folder else { return Ok(advice) };
+        let Some(folder) = folder else {
+            self.try_first(suite, &run, &mut advice)?;
+            return Ok(advice);
+        };
         if let Some(before) = read(&folder)? {
             carry_over(&before, &mut advice);
         }
+        self.try_first(suite, &run, &mut advice)?;
         // A part of a run is shown, and not kept as if it were the whole.
         if self.protocol.is_empty() {
             write(&folder, &advice)?;
         }
         Ok(advice)
+    }
+
+    /// Tries the first recommendations, if that was asked for.
+    fn try_first(&self, suite: &Suite, run: &RunResults, advice: &mut Advice) -> Result<(), CliError> {
+        let line = step_line();
+        let mut left = self.verify.unwrap_or(0);
+        for one in &mut advice.recommendations {
+            let measured = |result: &&ScenarioResult| {
+                (&result.protocol, &result.scenario.name) == (&one.protocol, &one.scenario)
+            };
+            let Some(result) = run.results.iter().find(measured).filter(|_| left > 0) else { continue };
+            let Some(pair) = pair_of(result, suite, Limits::default()) else { continue };
+            line.set_message(format!("trying {} on {}", one.rule, pair.id()));
+            if let Some(status) = verify(one, pair, &Plan::default())? {
+                one.status = status;
+                left -= 1;
+            }
+        }
+        line.finish_and_clear();
+        Ok(())
     }
 
     /// The folder of the run: the one that was named, or that of its id.

@@ -140,6 +140,16 @@ pub enum Status {
         /// What was measured.
         effect: Effect,
     },
+    /// Tried, and it serves where nothing was served before: no ratio says that.
+    Rescued {
+        /// Rounds that were served with it, all of them.
+        rounds: usize,
+    },
+    /// Tried, and it breaks a promise, does not run, or can't be measured.
+    Refused {
+        /// Why.
+        reason: String,
+    },
 }
 
 /// Something that was seen in a result, whose cause no rule knows how to mend.

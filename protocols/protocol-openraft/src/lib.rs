@@ -30,8 +30,8 @@ use async_trait::async_trait;
 use openraft::{Config, SnapshotPolicy};
 use protocol_core::{
     Cluster, Constraint, Descriptor, Family, FaultModel, Floors, LaunchError, LaunchSpec, Particulars,
-    Protocol, Quorums, Role, Scale, Settings, Simulation, SimulationSpec, Situation, StorageSpec, Timing, Tunable,
-    check_size,
+    Protocol, Quorums, Role, Scale, Settings, Simulation, SimulationSpec, Situation, StorageSpec, Timing,
+    Tunable, check_size,
 };
 
 use network::Carriage;

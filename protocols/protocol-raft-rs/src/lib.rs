@@ -14,8 +14,8 @@ use async_trait::async_trait;
 use protocol_core::{
     Application, Boot, Cluster, Command, Constraint, Descriptor, DriverOptions, Effects, Family, FaultModel,
     Floors, Input, LaunchError, LaunchSpec, Operation, Order, Protocol, Quorums, Rejection, Replica,
-    ReplicaCluster, ReplicaId, Role, Scale, Settings, SimulatedCluster, Simulation, SimulationSpec, Situation,
-    Slot, StorageSpec, SyncToken, Time, TimerId, Timing, Tunable, View, check_size,
+    ReplicaCluster, ReplicaId, Role, Scale, Settings, SimulatedCluster, Simulation, SimulationSpec,
+    Situation, Slot, StorageSpec, SyncToken, Time, TimerId, Timing, Tunable, View, check_size,
 };
 use raft::eraftpb::{Entry, EntryType, Message, MessageType};
 use raft::{Config, INVALID_ID, RawNode, Ready, StateRole};

@@ -16,8 +16,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use protocol_core::{
     ClientRule, Cluster, Constraint, Descriptor, DriverOptions, Family, FaultModel, Floors, LaunchError,
-    LaunchSpec, Operation, Order, Protocol, ReplicaCluster, Role, Scale, Settings, SimulatedCluster, Simulation,
-    SimulationSpec, Situation, StorageSpec, Timing, Tunable, check_size,
+    LaunchSpec, Operation, Order, Protocol, ReplicaCluster, Role, Scale, Settings, SimulatedCluster,
+    Simulation, SimulationSpec, Situation, StorageSpec, Timing, Tunable, check_size,
 };
 
 pub use messages::{Found, Query, Record, RegisterMessage, Stored};

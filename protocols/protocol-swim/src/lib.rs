@@ -16,8 +16,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use protocol_core::{
     ClientRule, Cluster, Constraint, Descriptor, DriverOptions, Family, FaultModel, Floors, LaunchError,
-    LaunchSpec, Operation, Order, Particulars, Protocol, ReplicaCluster, Role, Scale, SimulatedCluster, Simulation,
-    SimulationSpec, Situation, Timing, Tunable, check_size, no_quorums,
+    LaunchSpec, Operation, Order, Particulars, Protocol, ReplicaCluster, Role, Scale, SimulatedCluster,
+    Simulation, SimulationSpec, Situation, Timing, Tunable, check_size, no_quorums,
 };
 
 pub use packet::Packet;

@@ -53,7 +53,11 @@ fn by_count(facts: &Facts) -> Option<Found> {
         .seen(facts, "allocations_per_commit", count, Some(limit), "1")
         .seen(facts, "messages_per_commit", messages, None, "1");
     let basis = "down to what messages and replicas explain, or to a tenth of it";
-    Some((1.0 - limit / count, by_arithmetic("allocations_per_commit", (limit / 10.0 / count, limit / count), basis), found))
+    Some((
+        1.0 - limit / count,
+        by_arithmetic("allocations_per_commit", (limit / 10.0 / count, limit / count), basis),
+        found,
+    ))
 }
 
 fn by_history(facts: &Facts) -> Option<Found> {

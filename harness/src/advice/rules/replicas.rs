@@ -29,8 +29,10 @@ pub(super) fn slow(facts: &Facts) -> Option<Finding> {
     let (&(index, lag), others) = behind.get(1..)?.split_last()?;
     let usual = others.get(others.len() / 2).map_or(0.0, |other| other.1);
     let under_way = facts.in_flight.unwrap_or(0.0) / rate * 1e9;
-    let threshold =
-        (TIMES_THE_OTHERS * usual).max(ROUND_TRIPS * facts.round_trip_ns_max.unwrap_or(0.0)).max(TIMES_IN_FLIGHT * under_way).max(LEAST_NS);
+    let threshold = (TIMES_THE_OTHERS * usual)
+        .max(ROUND_TRIPS * facts.round_trip_ns_max.unwrap_or(0.0))
+        .max(TIMES_IN_FLIGHT * under_way)
+        .max(LEAST_NS);
     if !lag.is_finite() || lag <= threshold {
         return None;
     }
