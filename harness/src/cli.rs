@@ -11,6 +11,7 @@ mod export;
 mod gate;
 mod history;
 mod list;
+mod profile;
 mod recommend;
 mod run;
 mod validate;
@@ -31,6 +32,7 @@ use explore::ExploreCommandError;
 use export::ExportCommandError;
 use gate::GateCommandError;
 use history::HistoryCommandError;
+use profile::ProfileCommandError;
 use validate::ValidateError;
 
 use crate::calibration::CalibrationError;
@@ -106,6 +108,10 @@ enum Subcommands {
     /// Compares virtual time, with the costs of this machine, to real time
     #[command(after_help = "Example: consensus-bench validate --protocol raft-rs --format markdown")]
     Validate(validate::Validate),
+    /// Profiles a scenario's load: whose CPU time it is and what for, and where requests wait
+    #[command(after_help = "Examples: consensus-bench profile high_load raft-rs, \
+                            consensus-bench profile diff BEFORE AFTER")]
+    Profile(Box<profile::Profile>),
     /// Says whether a change may get in, and exits with 3 when it regresses
     #[command(after_help = "Examples: consensus-bench gate, consensus-bench gate --base origin/main")]
     Gate(gate::Gate),
@@ -209,6 +215,8 @@ enum CliError {
     #[error(transparent)]
     CalibrateGate(#[from] CalibrateGateError),
     #[error(transparent)]
+    Profile(#[from] ProfileCommandError),
+    #[error(transparent)]
     Block(#[from] RunError),
     #[error("results as JSON: {0}")]
     Json(#[from] serde_json::Error),
@@ -230,6 +238,7 @@ impl CliError {
             CliError::Gate(error) => error.exit_code(),
             CliError::Counts(error) => error.exit_code(),
             CliError::CalibrateGate(error) => error.exit_code(),
+            CliError::Profile(error) => error.exit_code(),
             CliError::Block(RunError::Unsafe(_)) => EXIT_UNSAFE,
             CliError::Block(_) => EXIT_TOOL,
             _ => EXIT_USAGE,
@@ -254,6 +263,7 @@ pub fn main(suite: &Suite) -> ExitCode {
         Subcommands::Gate(gate) => gate.run(suite).map_err(CliError::from),
         Subcommands::Pair(pair) => pair.run(suite).map_err(CliError::from),
         Subcommands::CalibrateGate(calibrate) => calibrate.run(suite).map_err(CliError::from),
+        Subcommands::Profile(profile) => profile.run(suite),
         Subcommands::Block(block) => block.run(suite),
     };
     ExitCode::from(outcome.unwrap_or_else(|error| {

@@ -36,6 +36,7 @@ pub mod machine;
 pub mod measure;
 pub mod output;
 pub mod pair;
+pub mod profile;
 pub mod progress;
 pub mod resources;
 pub mod results;

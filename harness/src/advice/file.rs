@@ -4,7 +4,9 @@ use std::path::Path;
 
 use super::facts::Background;
 use crate::files::{FileError, write_atomically};
-use crate::results::Advice;
+use crate::profile::{Attribution, PROFILE_FOLDER};
+use crate::results::{Advice, RunResults, ScenarioResult};
+use crate::store::Store;
 
 /// The advice on a run, within its folder.
 pub const ADVICE_FILE: &str = "advice.json";
@@ -33,7 +35,27 @@ pub fn read(folder: &Path) -> Result<Option<Advice>, FileError> {
     })
 }
 
-/// What the folder of a run knows beside its results.
-pub fn background_of(_folder: &Path) -> Background {
-    Background::default()
+/// What is known of a run beside its results: the profile in its folder, for the result that it is a profile of, and
+/// profiles of the same protocol, scenario and settings that were made by themselves. A profile that can't be read, or
+/// that was disturbed, is none.
+pub fn background_of(folder: &Path, run: &RunResults, store: &Store) -> Background {
+    let mut background = Background::default();
+    let mut folders = store.run_folders();
+    // The run's own comes last, and so counts.
+    folders.push(folder.into());
+    for folder in folders {
+        let path = folder.join(PROFILE_FOLDER).join("profile.json");
+        let Ok(profile) = Attribution::read(&path) else { continue };
+        let profiled = &profile.profiled;
+        let is_of = |result: &&ScenarioResult| {
+            (&result.protocol, &result.scenario.name, &result.settings)
+                == (&profiled.protocol, &profiled.scenario, &profiled.settings)
+        };
+        if profile.disturbed.is_empty() && run.results.iter().any(|result| is_of(&result)) {
+            let key = (profiled.protocol.clone(), profiled.scenario.clone());
+            let shares = profile.kinds.iter().map(|kind| (kind.of.name().to_string(), kind.lower));
+            background.work_shares.insert(key, shares.collect());
+        }
+    }
+    background
 }

@@ -8,6 +8,7 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId};
 
 use super::BenchArgs;
+use super::profiler::committed;
 use crate::exit::{EXIT_UNSAFE, print_violations};
 use crate::interrupt;
 use crate::run::{ClosedStage, Pair};
@@ -25,6 +26,7 @@ fn checked_round(
     limit: Duration,
 ) -> Result<Duration, String> {
     let took = closed.round(clients, commands, limit).map_err(|error| error.to_string())?;
+    committed(commands);
     let safety = closed.check().map_err(|error| error.to_string())?;
     if !safety.violations.is_empty() {
         print_violations("closed loop", &safety.violations);

@@ -1,4 +1,4 @@
-//! Bench targets: a scenario and one call. The only module that sees Criterion and pprof.
+//! Bench targets: a scenario and one call. The only module that sees Criterion.
 //!
 //! Ids read `scenario/protocol/parameter=value`. A target obeys Criterion's flags for Criterion's
 //! part (closed loop) and for the harness's own (open loop, in phases).

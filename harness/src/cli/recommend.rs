@@ -65,7 +65,10 @@ impl Recommend {
     fn advise_on(&self, suite: &Suite, store: &Store, run: &RunResults) -> Result<Advice, CliError> {
         let known = |name: &str| suite.get(name).ok().map(|one| one.protocol.descriptor());
         let folder = self.folder_of(store, run);
-        let background = folder.as_deref().map_or_else(Background::default, background_of);
+        let background = match &folder {
+            Some(folder) => background_of(folder, run, store),
+            None => Background::default(),
+        };
         let run = self.of_protocols(suite, run)?;
         let mut advice = advise(&run, known, &background);
         let Some(folder) = folder else {

@@ -74,7 +74,7 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn run(&self, suite: &Suite) -> Result<u8, CliError> {
-        let suite = suite.select(&self.protocol)?.with_settings(&self.settings()?)?;
+        let suite = suite.select(&self.protocol)?.with_settings(&settings(&self.settings)?)?;
         // A scenario's cluster grows to what a protocol can have, but not one that someone asks for.
         if let Some(replicas) = self.replicas.filter(|&replicas| replicas > 0) {
             let sizes = suite.all().iter().map(|one| check_size(&one.protocol.descriptor(), replicas));
@@ -146,15 +146,13 @@ impl Run {
         }
         scenario.seed = self.seed.unwrap_or(scenario.seed);
     }
+}
 
-    fn settings(&self) -> Result<BTreeMap<String, f64>, CliError> {
-        let parse = |setting: &String| {
-            let (name, value) = setting.split_once('=')?;
-            Some((name.trim().to_string(), value.trim().parse().ok()?))
-        };
-        self.settings
-            .iter()
-            .map(|setting| parse(setting).ok_or_else(|| CliError::Setting(setting.clone())))
-            .collect()
-    }
+/// Values of tunables by name, each given as NAME=VALUE.
+pub(super) fn settings(given: &[String]) -> Result<BTreeMap<String, f64>, CliError> {
+    let parse = |setting: &String| {
+        let (name, value) = setting.split_once('=')?;
+        Some((name.trim().to_string(), value.trim().parse().ok()?))
+    };
+    given.iter().map(|setting| parse(setting).ok_or_else(|| CliError::Setting(setting.clone()))).collect()
 }

@@ -11,6 +11,7 @@ use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
+use super::SpanTotals;
 use crate::safety::Registers;
 
 /// After a failure a client pauses this long, so that a cluster without a leader is not flooded.
@@ -60,6 +61,8 @@ struct Round {
     last_error: Option<SubmitError>,
     /// How long commands took; none when no one asked.
     timed: Option<Timed>,
+    /// Where the time of commands went; none when no one asked.
+    spans: Option<SpanTotals>,
     /// Iterations of a loop that does nothing, after every acknowledged command.
     burn: u64,
     /// With the epoch of their times; none when the protocol has none.
@@ -102,6 +105,9 @@ impl Round {
         if let Some((epoch, registers)) = &mut self.registers {
             let output = outcome.as_ref().ok().map(|committed| committed.output);
             registers.answer(id, epoch.elapsed().as_nanos() as u64, output);
+        }
+        if let (Some(spans), Ok(committed)) = (&mut self.spans, outcome) {
+            spans.record(&committed.phases);
         }
     }
 }
@@ -184,6 +190,17 @@ impl ClosedLoop {
     /// answers it: a slow-down on purpose, to see whether it is found.
     pub fn burn(&self, iterations: u64) {
         self.shared.round().burn = iterations;
+    }
+
+    /// From now on sums up where the time of acknowledged commands goes.
+    pub fn watch_spans(&self) {
+        self.shared.round().spans = Some(SpanTotals::default());
+    }
+
+    /// The sums since [`watch_spans`](ClosedLoop::watch_spans), without the service time; none when no one
+    /// asked. Watching is over.
+    pub fn take_spans(&self) -> Option<SpanTotals> {
+        self.shared.round().spans.take()
     }
 
     /// Ids handed out so far; they are 0 to this.

@@ -18,4 +18,4 @@ pub use book::{Book, Ended, Recorder, Window};
 pub use closed_loop::{ClosedLoop, ClosedLoopError, burn};
 pub use open_loop::{IntervalRecord, OpenLoop, PhaseRecord, run_phase};
 pub use pacer::Pacer;
-pub use parts::{Part, PartTimes};
+pub use parts::{Part, PartTimes, SpanTotals};

@@ -61,14 +61,7 @@ impl PartTimes {
 
     /// Records one request: the cluster's own phases, and what is left of its service time.
     pub fn record(&mut self, phases: &Phases, service_ns: u64) {
-        let times = [
-            phases.submission_ns,
-            phases.replication_ns,
-            phases.quorum_wait_ns,
-            phases.application_ns,
-            service_ns.saturating_sub(phases.total_ns()),
-            phases.fsync_ns,
-        ];
+        let times = parts_of(phases, service_ns.saturating_sub(phases.total_ns()));
         for (index, time) in times.into_iter().enumerate() {
             self.histograms[index].saturating_record(time);
             self.totals[index] += time;
@@ -84,6 +77,68 @@ impl PartTimes {
     pub fn total_ns(&self, part: Part) -> u64 {
         self.totals[part as usize]
     }
+}
+
+/// Sums over acknowledged requests by part, without histograms: little enough to be kept by a closed loop.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SpanTotals {
+    requests: u64,
+    service_ns: u64,
+    /// Of [`Phases`], in the order of [`Part::ALL`]; that of the answer stays 0.
+    phases_ns: [u64; Part::ALL.len()],
+}
+
+impl SpanTotals {
+    /// Adds one request's phases.
+    pub fn record(&mut self, phases: &Phases) {
+        self.requests += 1;
+        for (total, part) in self.phases_ns.iter_mut().zip(parts_of(phases, 0)) {
+            *total = total.saturating_add(part);
+        }
+    }
+
+    /// Adds the service time of requests that were recorded.
+    pub fn add_service_ns(&mut self, service_ns: u64) {
+        self.service_ns = self.service_ns.saturating_add(service_ns);
+    }
+
+    /// Adds what was recorded of requests, service time included.
+    pub fn include(&mut self, requests: u64, service_ns: u64, times: &PartTimes) {
+        self.requests += requests;
+        self.add_service_ns(service_ns);
+        for part in Part::ALL.into_iter().filter(|&part| part != Part::Answer) {
+            self.phases_ns[part as usize] += times.total_ns(part);
+        }
+    }
+
+    /// Requests.
+    pub fn requests(&self) -> u64 {
+        self.requests
+    }
+
+    /// Sum of the times of one part; the answer has what the others leave of the service time.
+    pub fn total_ns(&self, part: Part) -> u64 {
+        match part {
+            Part::Answer => {
+                let others =
+                    Part::ALL.into_iter().filter(|&part| part != Part::Fsync && part != Part::Answer);
+                self.service_ns.saturating_sub(others.map(|part| self.total_ns(part)).sum())
+            }
+            part => self.phases_ns[part as usize],
+        }
+    }
+}
+
+/// Times in the order of [`Part::ALL`].
+fn parts_of(phases: &Phases, answer_ns: u64) -> [u64; Part::ALL.len()] {
+    [
+        phases.submission_ns,
+        phases.replication_ns,
+        phases.quorum_wait_ns,
+        phases.application_ns,
+        answer_ns,
+        phases.fsync_ns,
+    ]
 }
 
 #[cfg(test)]
@@ -105,5 +160,13 @@ mod tests {
         assert_eq!(addends.map(|&part| parts.total_ns(part)).sum::<u64>(), 50_000);
         assert_eq!(parts.total_ns(Part::Answer), 50_000 - phases.total_ns());
         assert_eq!(parts.histogram(Part::Fsync).len(), 1);
+
+        // Sums alone say the same, wherever they come from.
+        let (mut recorded, mut included) = (SpanTotals::default(), SpanTotals::default());
+        recorded.record(&phases);
+        recorded.add_service_ns(50_000);
+        included.include(1, 50_000, &parts);
+        assert_eq!(recorded, included);
+        assert!(Part::ALL.iter().all(|&part| recorded.total_ns(part) == parts.total_ns(part)));
     }
 }

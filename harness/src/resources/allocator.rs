@@ -4,10 +4,16 @@
 //! the cluster with every request. So each thread counts in a lane of its own, and a look adds the
 //! lanes up.
 
-use std::alloc::{GlobalAlloc, Layout, System};
+// Who is asked for memory: the system, or dhat, which asks the system and notes who did.
+#[cfg(not(feature = "dhat"))]
+use std::alloc::System as Inner;
+use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
 use std::ops::{AddAssign, Sub};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+#[cfg(feature = "dhat")]
+use dhat::Alloc as Inner;
 
 /// Lanes that have one owner each. Lanes of threads that ended are not given out again, because a
 /// thread-local with a destructor would itself allocate.
@@ -119,7 +125,7 @@ pub struct CountingAllocator;
 unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller keeps the contract of this function, which is the same.
-        let block = unsafe { System.alloc(layout) };
+        let block = unsafe { Inner.alloc(layout) };
         if !block.is_null() {
             took(layout.size());
         }
@@ -128,7 +134,7 @@ unsafe impl GlobalAlloc for CountingAllocator {
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: as above.
-        let block = unsafe { System.alloc_zeroed(layout) };
+        let block = unsafe { Inner.alloc_zeroed(layout) };
         if !block.is_null() {
             took(layout.size());
         }
@@ -138,12 +144,12 @@ unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         gave_back(layout.size());
         // SAFETY: as above; `block` came from the system's allocator.
-        unsafe { System.dealloc(block, layout) }
+        unsafe { Inner.dealloc(block, layout) }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         // SAFETY: as above; `block` came from the system's allocator.
-        let moved = unsafe { System.realloc(block, layout, new_size) };
+        let moved = unsafe { Inner.realloc(block, layout, new_size) };
         if !moved.is_null() {
             gave_back(layout.size());
             took(new_size);

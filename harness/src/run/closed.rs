@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::stage::Stage;
 use super::{Pair, RunError};
-use crate::load::ClosedLoop;
+use crate::load::{ClosedLoop, SpanTotals};
 use crate::results::Safety;
 use crate::safety::Claims;
 use crate::scenario::Scenario;
@@ -52,6 +52,17 @@ impl ClosedStage {
     /// Makes every command from now on cost so many iterations of an empty loop more.
     pub fn burn(&self, iterations: u64) {
         self.clients.burn(iterations);
+    }
+
+    /// From now on sums up where the time of acknowledged commands goes.
+    pub fn watch_spans(&self) {
+        self.clients.watch_spans();
+    }
+
+    /// The sums since [`watch_spans`](ClosedStage::watch_spans), without the service time; none when no one
+    /// asked. Watching is over.
+    pub fn take_spans(&self) -> Option<SpanTotals> {
+        self.clients.take_spans()
     }
 
     /// Checks what the cluster did in all rounds so far.

@@ -29,6 +29,7 @@ use protocol_core::{
 use thiserror::Error;
 
 pub use closed::ClosedStage;
+pub(crate) use phases::{await_first_commit, drain};
 pub(crate) use simulated::spec as simulation_spec;
 pub use stage::{Load, Stage};
 pub use virtual_cluster::{VirtualCluster, VirtualOpenLoop, VirtualRecord};

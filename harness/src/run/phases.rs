@@ -148,7 +148,7 @@ fn sampler(
 }
 
 /// Sends one command after the other until one is acknowledged: then there is a leader.
-pub(super) fn await_first_commit(
+pub(crate) fn await_first_commit(
     pacer: &Pacer,
     cluster: &Arc<dyn Cluster>,
     book: &Arc<Book>,
@@ -174,7 +174,7 @@ pub(super) fn await_first_commit(
 }
 
 /// Waits until every request ended, by an answer or its time-out.
-pub(super) fn drain(pacer: &Pacer, book: &Book) {
+pub(crate) fn drain(pacer: &Pacer, book: &Book) {
     while book.open() > 0 {
         pacer.sleep_until(pacer.now_ns() + 1_000_000);
         book.give_up_overdue();

@@ -13,6 +13,7 @@ mod quantiles;
 mod ratio;
 mod theil_sen;
 mod usl;
+mod wilson;
 
 pub use bootstrap::{INTERVAL_LEVEL, bootstrap_interval};
 pub use change_points::{ChangePoint, FEWEST_BETWEEN, FEWEST_VALUES, PERMUTATIONS, change_points};
@@ -27,3 +28,4 @@ pub use quantiles::{Spread, nearest_rank};
 pub use ratio::{Estimate, ratio, relative_change};
 pub use theil_sen::theil_sen;
 pub use usl::{BEYOND_DATA, Interval, LoadPoint, Usl, UslError, UslFit, UslIntervals, fit_usl};
+pub use wilson::wilson_interval;

@@ -222,11 +222,29 @@ impl Store {
         self.home.join(HISTORY_FILE)
     }
 
+    /// The folders of all runs, oldest first; none when they can't be listed.
+    pub fn run_folders(&self) -> Vec<PathBuf> {
+        let ids = run_folder::ids_in(&self.home).unwrap_or_default();
+        ids.iter().map(|id| self.home.join(id)).collect()
+    }
+
     /// The newest run with readable results. Runs that were killed before they wrote any are passed over.
     pub fn latest(&self) -> Result<RunResults, StoreError> {
         let readable = |id: &String| files::read_results(&self.home.join(id).join(RESULTS_FILE)).ok();
         let runs = run_folder::ids_in(&self.home)?;
         runs.iter().rev().find_map(readable).ok_or_else(|| StoreError::NoRuns { home: self.home.clone() })
+    }
+
+    /// Whether something is called as a run is, wherever its folder may be.
+    pub fn is_run(reference: &str) -> bool {
+        run_folder::is_id(reference)
+    }
+
+    /// The runs' files of this path within a run's folder, the newest first.
+    pub fn files_of_runs(&self, file: &Path) -> Vec<PathBuf> {
+        let runs = run_folder::ids_in(&self.home).unwrap_or_default();
+        let paths = runs.iter().rev().map(|id| self.home.join(id).join(file));
+        paths.filter(|path| path.is_file()).collect()
     }
 
     /// Results by a path (of a results file or a run's folder), `latest`, a baseline's name or a run's id;

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use consensus_bench::files;
 use consensus_bench::gate::report::{GateReport, GateVerdict};
+use consensus_bench::profile::Attribution;
 use consensus_bench::results::RunResults;
 use serde_json::{Value, json};
 
@@ -12,6 +13,9 @@ const STORED_RUN: &str = include_str!("results-v1.json");
 
 /// A report of schema version 1, likewise.
 const STORED_GATE: &str = include_str!("gate-v1.json");
+
+/// A profile of schema version 1, likewise.
+const STORED_PROFILE: &str = include_str!("profile-v1.json");
 
 /// Refreshes the schemas, and compares with what it finds otherwise.
 const UPDATE: &str = "UPDATE_SCHEMA";
@@ -22,6 +26,10 @@ fn schema() -> Value {
 
 fn gate_schema() -> Value {
     schemars::schema_for!(GateReport).to_value()
+}
+
+fn profile_schema() -> Value {
+    schemars::schema_for!(Attribution).to_value()
 }
 
 fn errors_in(results: &Value) -> Vec<String> {
@@ -40,6 +48,7 @@ fn the_committed_schemas_are_those_of_the_types() {
     for (file, schema, version) in [
         ("results.schema.json", schema(), "SCHEMA_VERSION"),
         ("gate.schema.json", gate_schema(), "GATE_SCHEMA_VERSION"),
+        ("profile.schema.json", profile_schema(), "PROFILE_SCHEMA_VERSION"),
     ] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
         let expected = serde_json::to_string_pretty(&schema).unwrap() + "\n";
@@ -75,6 +84,29 @@ fn a_report_of_the_gate_validates_and_what_is_none_does_not() {
         let mut broken = stored.clone();
         *broken.pointer_mut(pointer).unwrap() = wrong;
         assert!(!errors(&gate_schema(), &broken).is_empty(), "{pointer}");
+    }
+}
+
+#[test]
+fn a_profile_validates_and_what_is_none_does_not() {
+    let stored: Value = serde_json::from_str(STORED_PROFILE).unwrap();
+    assert_eq!(errors(&profile_schema(), &stored), Vec::<String>::new());
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/profile-v1.json");
+    let profile = Attribution::read(&path).unwrap();
+    assert_eq!(profile.name(), "high_load/raft-rs");
+    let written = serde_json::to_value(&profile).unwrap();
+    assert_eq!(errors(&profile_schema(), &written), Vec::<String>::new());
+    assert_eq!(lacking(&stored, &written, ""), Vec::<String>::new());
+    for (pointer, wrong) in [
+        ("/kinds/0/of", json!("lunch")),
+        ("/kinds/0/samples", json!(-1)),
+        ("/sampling/capped", json!("yes")),
+        ("/profiled/load", json!({ "kind": "closed" })),
+        ("/waits/phases", json!(null)),
+    ] {
+        let mut broken = stored.clone();
+        *broken.pointer_mut(pointer).unwrap() = wrong;
+        assert!(!errors(&profile_schema(), &broken).is_empty(), "{pointer}");
     }
 }
 
