@@ -191,6 +191,8 @@ enum CliError {
         /// All rules.
         known: String,
     },
+    #[error(transparent)]
+    NothingToAdvise(StoreError),
     #[error("run {run} has no results of protocol `{protocol}`")]
     NotInRun {
         /// Asked for.
@@ -230,7 +232,7 @@ impl CliError {
             CliError::History(error) => error.exit_code(),
             CliError::Explore(error) => error.exit_code(),
             CliError::Export(error) => error.exit_code(),
-            CliError::Trial(_) => EXIT_TOOL,
+            CliError::Trial(_) | CliError::NothingToAdvise(StoreError::Folder { .. }) => EXIT_TOOL,
             CliError::File(error) => exit_code_of_file(error),
             CliError::Calibrate(error) => error.exit_code(),
             CliError::Validate(error) => error.exit_code(),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use consensus_bench::results::ScenarioResult;
 use consensus_bench::run::{Limits, Pair};
 use consensus_bench::scenario::{self, Scenario};
 
@@ -29,9 +30,34 @@ pub struct Case {
 pub enum Proof {
     /// The recommendation is a setting: a trial with it.
     Trial,
-    /// The same without what was planted, and the number that must fall: of the evidence, its first.
-    Without(Box<Pair>),
+    /// The same without what was planted, and the number that it is about.
+    Without(Box<Pair>, Number),
 }
+
+/// A number of a result, with its name.
+#[derive(Clone, Copy)]
+pub struct Number {
+    pub name: &'static str,
+    pub of: fn(&ScenarioResult) -> f64,
+}
+
+const ALLOCATIONS: Number = Number {
+    name: "allocations_per_commit",
+    of: |result| result.exact.as_ref().unwrap().cells[0].metric("allocations_per_commit").unwrap().value,
+};
+
+const BEHIND: Number = Number {
+    name: "commands behind",
+    of: |result| {
+        let conduct = result.exact.as_ref().unwrap().cells[0].conduct.as_ref().unwrap();
+        conduct.replicas.iter().map(|replica| replica.behind_commands).fold(0.0, f64::max)
+    },
+};
+
+const REACHED: Number = Number {
+    name: "achieved_over_offered",
+    of: |result| result.metric("achieved_over_offered").unwrap().value,
+};
 
 struct Virtual<'a> {
     topology: &'a str,
@@ -76,11 +102,16 @@ fn set(
 }
 
 /// A case of something planted in a protocol.
-fn hidden(name: &'static str, rule: &'static str, planted: &'static str, plant: Plant) -> Case {
+fn hidden(
+    name: &'static str,
+    rule: &'static str,
+    planted: &'static str,
+    (plant, number): (Plant, Number),
+) -> Case {
     let healthy = pair("raft-rs", &LAN.scenario(), &[]);
     let protocol = Arc::new(Planted { protocol: healthy.protocol.clone(), plant });
     let detuned = Pair { protocol, ..pair("raft-rs", &LAN.scenario(), &[]) };
-    Case { name, planted, rule, pair: detuned, proof: Proof::Without(Box::new(healthy)) }
+    Case { name, planted, rule, pair: detuned, proof: Proof::Without(Box::new(healthy), number) }
 }
 
 /// The cases of virtual time, which are the same on every machine.
@@ -163,12 +194,12 @@ pub fn in_virtual_time() -> Vec<Case> {
             &LAN,
             &[("batch_commands", 1_000.0), ("flush_batch_ticks", 20.0)],
         ),
-        hidden("a hot allocation", "allocation-heavy", "allocations", Plant::Allocations(200)),
+        hidden("a hot allocation", "allocation-heavy", "allocations", (Plant::Allocations(200), ALLOCATIONS)),
         hidden(
             "a slow follower",
             "slow-replica",
             "replica 2",
-            Plant::SlowFollower(Duration::from_millis(20)),
+            (Plant::SlowFollower(Duration::from_millis(20)), BEHIND),
         ),
     ]
 }
@@ -187,6 +218,6 @@ pub fn overloaded_generator() -> Case {
         planted: "offer less",
         rule: "generator-limited",
         pair: at(1e9),
-        proof: Proof::Without(Box::new(at(1e3))),
+        proof: Proof::Without(Box::new(at(1e3)), REACHED),
     }
 }

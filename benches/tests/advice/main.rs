@@ -6,16 +6,19 @@
 mod cases;
 mod planted;
 
-use cases::{Case, Proof};
+use cases::{Case, Number, Proof};
 use consensus_bench::advice::{Background, advise, verify};
 use consensus_bench::progress::Progress;
 use consensus_bench::results::{
-    Advice, Change, Manifest, Outcome, Recommendation, RunResults, SCHEMA_VERSION, ScenarioResult, Status,
+    Advice, Change, Effect, Manifest, Outcome, Recommendation, RunResults, SCHEMA_VERSION, ScenarioResult,
+    Status,
 };
 use consensus_bench::run::{Limits, Pair};
 use consensus_bench::scenario;
 use consensus_bench::trial::Plan;
 
+/// Rounds of a trial, and seeds without what was planted.
+const ROUNDS: usize = 6;
 /// Cases that may be missed.
 const MISSED_AT_MOST: usize = 1;
 /// Scenarios of virtual time in which the defaults of every protocol are well tuned.
@@ -60,25 +63,49 @@ fn names(first: &Recommendation, case: &Case) -> bool {
     first.rule == case.rule && what
 }
 
+fn effect(effect: &Effect) -> String {
+    format!("{} × {:.3} ({:.3} to {:.3})", effect.metric, effect.ratio, effect.lower, effect.upper)
+}
+
+fn change(recommendation: &Recommendation) -> String {
+    match &recommendation.change {
+        Change::Setting { name, from, to } => format!("{name} {from} → {to}"),
+        Change::Code { place, .. } => place.clone(),
+        Change::Surroundings { action } => action.clone(),
+    }
+}
+
 /// What came of a proof, in words, and whether it confirms the gain.
 fn proven(first: &Recommendation, case: Case) -> (String, bool) {
-    let Proof::Without(healthy) = &case.proof else {
-        return match verify(first, case.pair, &Plan { rounds: 6, ..Plan::default() }).unwrap() {
-            Some(Status::Verified { effect }) => {
-                let Some((lower, upper)) = Some((effect.lower, effect.upper)) else { unreachable!() };
-                (format!("{} × {:.3} ({lower:.3} to {upper:.3})", effect.metric, effect.ratio), true)
+    match case.proof {
+        Proof::Trial => {
+            match verify(first, case.pair, &Plan { rounds: ROUNDS, ..Plan::default() }).unwrap() {
+                Some(Status::Verified { effect: found }) => (effect(&found), true),
+                Some(Status::Rescued { rounds }) => {
+                    (format!("serves in {rounds} of {rounds} rounds, and in none before"), true)
+                }
+                other => (format!("{other:?}"), false),
             }
-            Some(Status::Rescued { rounds }) => {
-                (format!("serves in {rounds} of {rounds} rounds, and in none before"), true)
-            }
-            other => (format!("{other:?}"), false),
-        };
-    };
-    // Without what was planted, nothing is left to recommend.
-    let left = advice_on(vec![run(healthy)]);
-    let is_gone = left.recommendations.iter().all(|one| one.rule != case.rule);
-    let said = if is_gone { "gone without it" } else { "still there without it" };
-    (said.into(), is_gone)
+        }
+        Proof::Without(healthy, number) => without(case.rule, [case.pair, *healthy], number),
+    }
+}
+
+/// The same without what was planted: the number over several seeds, and whether the rule is silent then.
+fn without(rule: &str, pairs: [Pair; 2], number: Number) -> (String, bool) {
+    let (mut ratios, mut is_silent) = (Vec::new(), true);
+    for seed in 1..=ROUNDS as u64 {
+        let [detuned, healthy] = pairs.clone().map(|mut pair| {
+            pair.scenario.seed = seed;
+            run(&pair)
+        });
+        ratios.push((number.of)(&healthy) / (number.of)(&detuned));
+        let left = advice_on(vec![healthy]);
+        is_silent &= left.recommendations.iter().all(|one| one.rule != rule);
+    }
+    ratios.sort_by(f64::total_cmp);
+    let (least, middle, most) = (ratios[0], ratios[ROUNDS / 2], ratios[ROUNDS - 1]);
+    (format!("{} × {middle:.3} ({least:.3} to {most:.3}) without it", number.name), is_silent)
 }
 
 fn controls(names: &[&str], protocols: &[String]) -> Vec<Recommendation> {
@@ -113,23 +140,22 @@ fn detuned() {
     let all: Vec<Case> =
         cases::in_virtual_time().into_iter().chain([cases::overloaded_generator()]).collect();
     let (count, mut missed, mut unproven) = (all.len(), 0, 0);
+    println!(
+        "| case | planted | first recommendation | named | expected | measured |\n|---|---|---|---|---|---|"
+    );
     for case in all {
-        let first = first_of(&case);
-        let (name, rule) = (case.name, first.as_ref().map_or("nothing".into(), |first| first.rule.clone()));
-        let is_named = first.as_ref().is_some_and(|first| names(first, &case));
-        let change = first.as_ref().map(|first| format!("{:?}", first.change)).unwrap_or_default();
-        let expected =
-            first.as_ref().and_then(|first| first.expected.clone()).map_or(String::new(), |effect| {
-                format!(
-                    "{} × {:.3} ({:.3} to {:.3})",
-                    effect.metric, effect.ratio, effect.lower, effect.upper
-                )
-            });
-        let (effect, is_proven) = first.map_or_else(|| ("-".into(), false), |first| proven(&first, case));
-        println!(
-            "{name} | {rule} | {} | {expected} | {effect} | {change}",
-            if is_named { "named" } else { "MISSED" }
-        );
+        let (name, planted) = (case.name, case.planted);
+        let Some(first) = first_of(&case) else {
+            println!("| {name} | {planted} | none | NO | | |");
+            missed += 1;
+            continue;
+        };
+        let is_named = names(&first, &case);
+        let expected = first.expected.as_ref().map_or("not predicted".into(), effect);
+        let rule = first.rule.clone();
+        let (measured, is_proven) = proven(&first, case);
+        let named = if is_named { "yes" } else { "NO" };
+        println!("| {name} | {planted} | {rule}: {} | {named} | {expected} | {measured} |", change(&first));
         missed += usize::from(!is_named);
         unproven += usize::from(is_named && !is_proven);
     }

@@ -46,7 +46,7 @@ impl Recommend {
     pub(super) fn run(&self, suite: &Suite) -> Result<u8, CliError> {
         let store = store();
         let mut all = Advice::default();
-        for run in store.load(&self.run)?.runs {
+        for run in store.load(&self.run).map_err(CliError::NothingToAdvise)?.runs {
             let advice = self.advise_on(suite, &store, &run)?;
             all.recommendations.extend(advice.recommendations);
             all.symptoms.extend(advice.symptoms);

@@ -10,11 +10,9 @@ const BANDWIDTH: f64 = 0.8;
 const ROUND_TRIP: f64 = 0.5;
 
 pub(super) fn leader_bandwidth(facts: &Facts) -> Option<Finding> {
-    let (carried, limit) = (facts.busiest_link_bytes_per_s()?, facts.bandwidth_bytes_per_s?);
+    let limit = facts.bandwidth_bytes_per_s?;
     let threshold = BANDWIDTH * limit;
-    if carried.is_nan() || carried <= threshold {
-        return None;
-    }
+    let carried = facts.busiest_link_bytes_per_s().filter(|&carried| carried > threshold)?;
     let reason = format!(
         "the busiest link carried {:.3} MB/s, {:.0} % of its bandwidth",
         carried / 1e6,
