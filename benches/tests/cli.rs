@@ -45,6 +45,23 @@ const VIRTUAL_FAULTS_BUT: [(&str, &str, &str); 7] = [
     ("wired.toml", "storage", "network = { delay_ms = 2 }\nstorage"),
 ];
 
+/// A load in virtual time whose work costs something.
+const DETUNED: &str = r#"
+[[scenario]]
+name = "detuned"
+
+[scenario.measure]
+kind = "exact"
+topologies = ["lan"]
+replicas = [4]
+clients = [64]
+warm_up_commits = 200
+commits = 1000
+recovery = false
+costs = { wake_up_ns = 1500, message_ns = 500, request_ns = 400, delivery_ns = 100, mac_ns = 100 }
+cores = 1
+"#;
+
 struct Place(tempfile::TempDir);
 
 impl Place {
@@ -196,6 +213,9 @@ fn bad_input_gets_one_line_and_its_exit_code() {
         ("run --scenario virtual_scalability --replicas 900", 2, "can't run 900 replicas"),
         ("compare latest exact", 2, "the committed counts come first: `compare exact latest`"),
         ("compare exact latest", 5, "no run with readable results"),
+        ("recommend", 2, "no run with readable results"),
+        ("recommend nowhere", 2, "`nowhere` is no results file"),
+        ("explain everything", 2, "no rule `everything`; there are: allocation-heavy, batch-too-small"),
         ("run --save exact", 2, "`exact` is no name for a baseline"),
         ("explore --replicas 300 --protocol raft-rs", 2, "can't run 300 replicas"),
         ("explore --liars 1 --protocol raft-rs", 2, "raft-rs of 3 replicas survives 0 that lie"),
@@ -241,6 +261,38 @@ fn a_run_is_saved_compared_and_listed() {
     assert!(text(&place.run("baseline show before").stdout).contains("brief"));
     assert_eq!(place.run("baseline rm before").status.code(), Some(0));
     assert_eq!(place.run("baseline show before").status.code(), Some(5));
+}
+
+#[test]
+fn a_run_that_is_detuned_is_advised_on_and_the_advice_is_tried_and_kept() {
+    let place = Place::new();
+    std::fs::write(place.path().join("detuned.toml"), DETUNED).unwrap();
+    let ran = place.run("run -q --file detuned.toml --protocol raft-rs,pbft --set largest_batch_commands=1");
+    assert_eq!(ran.status.code(), Some(2), "raft-rs has no such setting");
+    let ran = place.run("run -q --file detuned.toml --protocol pbft --set largest_batch_commands=1");
+    assert_eq!(ran.status.code(), Some(0), "{}", text(&ran.stderr));
+    let line = "advice: pbft, detuned: set largest_batch_commands from 1 to 1024 (batch-too-small)";
+    assert!(text(&ran.stdout).contains(line), "{}", text(&ran.stdout));
+    let advised = place.run("recommend --verify 1 --format json");
+    assert_eq!(advised.status.code(), Some(0), "{}", text(&advised.stderr));
+    let advice: serde_json::Value = serde_json::from_slice(&advised.stdout).unwrap();
+    let first = &advice["recommendations"][0];
+    assert_eq!((&first["rule"], &first["status"]["status"]), (&"batch-too-small".into(), &"verified".into()));
+    // What was tried is kept in the run's folder.
+    let again = text(&place.run("recommend latest --protocol pbft").stdout);
+    assert!(again.starts_with("1. pbft, detuned: set largest_batch_commands from 1 to 1024"), "{again}");
+    assert!(again.contains("; verified: throughput_per_s"), "{again}");
+    assert!(text(&place.run("recommend --format markdown").stdout).starts_with("| | protocol |"));
+    let absent = place.run("recommend --protocol raft-rs");
+    assert_eq!(absent.status.code(), Some(2));
+    assert!(text(&absent.stderr).contains("has no results of protocol `raft-rs`"));
+    let page = text(&place.run("explain batch-too-small").stdout);
+    assert!(page.starts_with("# batch-too-small\n"), "{page}");
+    assert!(text(&place.run("explain").stdout).contains("batch-too-small"));
+    let healthy = place.run("run -q --file detuned.toml --protocol pbft");
+    assert!(!text(&healthy.stdout).contains("advice: "), "{}", text(&healthy.stdout));
+    let nothing = text(&place.run("recommend").stdout);
+    assert!(nothing.starts_with("nothing to recommend: "), "{nothing}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod block;
 mod calibrate;
 mod calibrate_gate;
 mod compare;
+mod explain;
 mod explore;
 mod export;
 mod gate;
@@ -12,6 +13,7 @@ mod history;
 mod list;
 mod overrides;
 mod profile;
+mod recommend;
 mod run;
 mod settings;
 mod tune;
@@ -37,7 +39,8 @@ use profile::ProfileCommandError;
 use validate::ValidateError;
 
 use crate::calibration::CalibrationError;
-use crate::exit::{EXIT_TOOL, EXIT_UNSAFE, EXIT_USAGE, exit_code_of};
+use crate::exit::{EXIT_TOOL, EXIT_UNSAFE, EXIT_USAGE, exit_code_of, exit_code_of_file};
+use crate::files::FileError;
 use crate::gate::GateError;
 use crate::machine;
 use crate::run::RunError;
@@ -45,7 +48,7 @@ use crate::scenario::{self, Scenario, ScenarioError};
 use crate::session::SessionError;
 use crate::store::{Store, StoreError};
 use crate::suite::{Suite, SuiteError};
-use crate::trial::TargetError;
+use crate::trial::{TargetError, TrialError};
 use crate::tune::TuneError;
 
 /// Benchmarks for distributed consensus protocols.
@@ -94,6 +97,12 @@ enum Subcommands {
     /// Writes the numbers of a run for other tools: Bencher, github-action-benchmark, critcmp
     #[command(after_help = "Example: consensus-bench export latest --format bencher --output numbers.json")]
     Export(export::Export),
+    /// Says what to change, by the results of a run
+    #[command(after_help = "Example: consensus-bench recommend latest --format markdown")]
+    Recommend(recommend::Recommend),
+    /// Explains a rule of advice
+    #[command(after_help = "Example: consensus-bench explain batch-too-small")]
+    Explain(explain::Explain),
     /// Searches seeded schedules of faults for broken promises, in virtual time
     #[command(after_help = "Example: consensus-bench explore --protocol raft-rs --seeds 10000")]
     Explore(explore::Explore),
@@ -195,6 +204,26 @@ enum CliError {
         /// What to compare with them.
         other: String,
     },
+    #[error("no rule `{rule}`; there are: {known}")]
+    UnknownRule {
+        /// Asked for.
+        rule: String,
+        /// All rules.
+        known: String,
+    },
+    #[error(transparent)]
+    NothingToAdvise(StoreError),
+    #[error("run {run} has no results of protocol `{protocol}`")]
+    NotInRun {
+        /// Asked for.
+        protocol: String,
+        /// The run.
+        run: String,
+    },
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error("verifying: {0}")]
+    Trial(#[from] TrialError),
     #[error(transparent)]
     Calibrate(#[from] CalibrateError),
     #[error(transparent)]
@@ -236,6 +265,8 @@ impl CliError {
             CliError::History(error) => error.exit_code(),
             CliError::Explore(error) => error.exit_code(),
             CliError::Export(error) => error.exit_code(),
+            CliError::Trial(_) | CliError::NothingToAdvise(StoreError::Folder { .. }) => EXIT_TOOL,
+            CliError::File(error) => exit_code_of_file(error),
             CliError::Calibrate(error) => error.exit_code(),
             CliError::Validate(error) => error.exit_code(),
             CliError::Costs(error) => exit_code_of_calibration(error),
@@ -260,6 +291,8 @@ pub fn main(suite: &Suite) -> ExitCode {
         Subcommands::Baseline(command) => baseline::baseline(suite, command),
         Subcommands::History(command) => history::run(command).map_err(CliError::from),
         Subcommands::Export(export) => export.run().map_err(CliError::from),
+        Subcommands::Recommend(recommend) => recommend.run(suite),
+        Subcommands::Explain(explain) => explain.run(),
         Subcommands::Explore(explore) => explore.run(suite).map_err(CliError::from),
         Subcommands::Calibrate(calibrate) => calibrate.run(suite).map_err(CliError::from),
         Subcommands::Tune(tune) => tune.run(suite),

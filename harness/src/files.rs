@@ -279,7 +279,7 @@ mod tests {
             ),
             (
                 &text.replace("\"schema_version\": 1", "\"schema_version\": 7"),
-                "r.json: written by a later version (schema 7, this one reads up to 2): update consensus-bench",
+                "r.json: written by a later version (schema 7, this one reads up to 3): update consensus-bench",
             ),
             (
                 &text.replace("\"status\": \"completed\"", "\"status\": \"com\\npleted\""),

@@ -14,6 +14,7 @@
 //! [`host`], [`safety`] checks what came of it, [`measure`] makes [`results`] of what was recorded,
 //! a [`session`] keeps them, and [`analysis`] sets them side by side.
 
+pub mod advice;
 pub mod analysis;
 pub mod behaviour;
 pub mod bench;

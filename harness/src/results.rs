@@ -3,6 +3,7 @@
 //! The JSON Schema of [`RunResults`] is committed as `harness/results.schema.json`.
 
 mod advice;
+mod conduct;
 mod exact;
 mod faults;
 mod quorums;
@@ -13,11 +14,14 @@ mod scalability;
 mod throughput;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use protocol_core::Timing;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use advice::{Advice, Change, Confidence, Effect, Evidence, Recommendation, Status, Withheld};
+pub use advice::{Advice, Change, Confidence, Effect, Evidence, Recommendation, Status, Symptom, Withheld};
+pub use conduct::{ClusterConduct, ReplicaConduct};
 pub use exact::{ExactCell, ExactResult, GrowthFit};
 pub use faults::{FaultCycle, FaultResult};
 pub use quorums::{ClusterQuorums, quorums_in_words};
@@ -32,7 +36,7 @@ pub use throughput::{CurvePoint, Knee, KneeLimit, ThroughputSummary};
 use crate::scenario::{PhaseKind, Scenario};
 
 /// Version of the schema of [`RunResults`]. Files of a later version are refused.
-pub const SCHEMA_VERSION: u32 = 2;
+pub const SCHEMA_VERSION: u32 = 3;
 
 /// One run: one manifest, and a result for every pair of protocol and scenario.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -132,6 +136,9 @@ pub struct ScenarioResult {
     /// What the scalability measurement found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scalability: Option<Scalability>,
+    /// How the cluster behaved in the measured phase.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conduct: Option<ClusterConduct>,
     /// What was counted in virtual time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exact: Option<ExactResult>,
@@ -152,6 +159,18 @@ pub struct TimingUsed {
     pub election_min_ms: f64,
     /// Longest silence before an election.
     pub election_max_ms: f64,
+}
+
+impl TimingUsed {
+    /// The times as results show them.
+    pub fn of(timing: Timing) -> Self {
+        let millis = |time: Duration| time.as_secs_f64() * 1e3;
+        TimingUsed {
+            heartbeat_ms: millis(timing.heartbeat),
+            election_min_ms: millis(timing.election_min),
+            election_max_ms: millis(timing.election_max),
+        }
+    }
 }
 
 /// How a result came to its end.
@@ -357,6 +376,7 @@ impl ScenarioResult {
         self.throughput = None;
         self.scalability = None;
         self.resources = None;
+        self.conduct = None;
         self.exact = None;
         self.faults.iter_mut().for_each(|fault| fault.metrics.clear());
     }

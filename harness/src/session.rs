@@ -1,12 +1,15 @@
 //! One run from start to end: its folder, its results on disk after every pair, its tables, and the
 //! baseline that it saves or compares with.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use protocol_core::Descriptor;
 use thiserror::Error;
 
+use crate::advice::{Background, advise, headline};
 use crate::analysis::compare_protocols;
 use crate::bench::BenchArgs;
 use crate::compare::compare;
@@ -83,6 +86,8 @@ pub struct Session {
     options: SessionOptions,
     baseline: Option<Recorded>,
     results: RunResults,
+    /// What advice knows of the protocols that ran, by name.
+    descriptors: BTreeMap<String, Descriptor>,
     stopped: bool,
     worst: u8,
 }
@@ -125,6 +130,7 @@ impl Session {
             options,
             baseline,
             results,
+            descriptors: BTreeMap::new(),
             stopped: false,
             worst: EXIT_OK,
         })
@@ -168,6 +174,7 @@ impl Session {
             Outcome::Completed | Outcome::Interrupted => {}
         }
         self.results.results.push(result.clone());
+        self.descriptors.insert(pair.name.clone(), pair.protocol.descriptor());
         self.write(id, &folder);
         self.remember(id, &result);
         if let Err(error) = hooks::after(pair, &folder.path, &folder.results_path(), &result) {
@@ -233,6 +240,11 @@ impl Session {
         if !ranking.is_empty() {
             say!("\n{ranking}");
         }
+        let known = |name: &str| self.descriptors.get(name).cloned();
+        let advice = advise(&self.results, known, &Background::default());
+        let lines: Vec<String> =
+            self.descriptors.keys().filter_map(|protocol| headline(&advice, protocol)).collect();
+        lines.iter().for_each(|line| say!("advice: {line}"));
         say!("results: {}", folder.path.display());
     }
 

@@ -320,7 +320,15 @@ mod tests {
                 exact("commands_per_proposal", "1", Better::Neither, clients as f64),
                 exact("bytes_per_commit", "bytes", Better::Lower, 100.0 * n),
             ];
-            ExactCell { topology: "lan".into(), replicas, clients, offered_per_s: None, commits: 1, metrics }
+            ExactCell {
+                topology: "lan".into(),
+                replicas,
+                clients,
+                offered_per_s: None,
+                commits: 1,
+                metrics,
+                conduct: None,
+            }
         };
         let cells = [cell(3, 1), cell(3, 64), cell(5, 1), cell(5, 64), cell(9, 64)];
         let fits = growth_fits(&cells, |n| Floors::without_cryptography(n as f64, 2.0));

@@ -1,6 +1,7 @@
 //! From records to numbers: the metrics of a phase, with intervals from its blocks of time.
 
 mod blocks;
+mod conduct;
 mod dissemination;
 mod exact;
 mod latency;
@@ -11,6 +12,7 @@ mod virtual_faults;
 use hdrhistogram::Histogram;
 use protocol_core::{Counters, Floors, MessageKind};
 
+pub use conduct::{LinkTimes, Looks, conduct, conduct_of_phase};
 pub use dissemination::{Churn, Dissemination, dissemination_metrics};
 pub use exact::{ExactRecord, Latencies, exact_metrics, growth_fits, growth_metrics};
 pub use latency::latency_metrics;

@@ -1,8 +1,6 @@
-//! What a run takes from its machine: cores, memory, network and storage, sampled while it runs, and
-//! which of them held it back.
+//! What a run takes from its machine: cores, memory, network and storage, sampled while it runs.
 
 mod allocator;
-mod bottlenecks;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(any(test, not(target_os = "linux")))]
@@ -12,7 +10,6 @@ mod sampler;
 mod summary;
 
 pub use allocator::{CountingAllocator, HeapCounts, HeapSpent, ThreadHeapCounts};
-pub use bottlenecks::{Facts, bottlenecks, busiest_link_bytes_per_s};
 pub use sampler::Sampler;
 pub use summary::{MemoryGrowth, memory_growth, resource_metrics, within};
 

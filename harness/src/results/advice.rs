@@ -1,13 +1,20 @@
 //! Advice as plain data: what to change, why, what it should bring, and whether that was tried.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::{Bottleneck, Severity};
 
 /// Advice on the results of a run, the most promising first.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Advice {
     /// What to change, ranked; empty when nothing is worth it.
     pub recommendations: Vec<Recommendation>,
+    /// What was seen and no change is known for, in the order of results.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub symptoms: Vec<Symptom>,
     /// What no advice is given on, and why: a disturbed run, an unsafe one, an overloaded generator.
     pub withheld: Vec<Withheld>,
 }
@@ -21,8 +28,16 @@ pub struct Recommendation {
     pub protocol: String,
     /// Scenario.
     pub scenario: String,
+    /// How much it matters.
+    pub severity: Severity,
+    /// Which share of the throughput, the response or the cost that it is about it takes, 0 to 1: what mending it
+    /// could bring at most.
+    pub impact: f64,
     /// What to do.
     pub change: Change,
+    /// Other settings that have to change with it, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub with: BTreeMap<String, f64>,
     /// Why, in a sentence.
     pub reason: String,
     /// Numbers that the reason rests on.
@@ -125,6 +140,27 @@ pub enum Status {
         /// What was measured.
         effect: Effect,
     },
+    /// Tried, and it serves where nothing was served before: no ratio says that.
+    Rescued {
+        /// Rounds that were served with it, all of them.
+        rounds: usize,
+    },
+    /// Tried, and it breaks a promise, does not run, or can't be measured.
+    Refused {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Something that was seen in a result, whose cause no rule knows how to mend.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Symptom {
+    /// Protocol.
+    pub protocol: String,
+    /// Scenario.
+    pub scenario: String,
+    /// What it ran up against.
+    pub bottleneck: Bottleneck,
 }
 
 /// A result that no advice is given on.

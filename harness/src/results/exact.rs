@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Metric;
+use super::{ClusterConduct, Metric};
 
 /// Counts and latencies of every combination; the same on every machine.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -35,6 +35,9 @@ pub struct ExactCell {
     pub commits: u64,
     /// What they cost and how long they took.
     pub metrics: Vec<Metric>,
+    /// How the cluster behaved meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conduct: Option<ClusterConduct>,
 }
 
 /// How one cost grows with the number of replicas n: as n^exponent, by least squares on logarithms over the

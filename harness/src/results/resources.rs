@@ -107,6 +107,12 @@ pub struct Bottleneck {
     pub unit: String,
     /// What was seen and what it means, in words.
     pub evidence: String,
+    /// The rule that found it, which has a page of explanation; empty in results of before there were any.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub rule: String,
+    /// Which share of the throughput, the response or the cost that it is about it takes, 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub impact: Option<f64>,
 }
 
 /// Of what there was not enough.
@@ -127,6 +133,8 @@ pub enum Resource {
     RunQueue,
     /// The load generator: not the system, but what drove it.
     Generator,
+    /// None that is known: the system as a whole.
+    System,
 }
 
 /// How much a bottleneck matters, from least to most.
@@ -152,6 +160,7 @@ impl Resource {
             Resource::Fsync => "fsync",
             Resource::RunQueue => "run queue",
             Resource::Generator => "generator",
+            Resource::System => "system",
         }
     }
 }

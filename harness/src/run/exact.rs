@@ -10,13 +10,16 @@ use super::{Pair, RunError, exact_open};
 use crate::calibration::CostModel;
 use crate::interrupt;
 use crate::measure::{
-    Dissemination, ExactRecord, Latencies, dissemination_metrics, exact_metrics, growth_fits, growth_metrics,
+    Dissemination, ExactRecord, Latencies, LinkTimes, Looks, conduct, dissemination_metrics, exact_metrics,
+    growth_fits, growth_metrics,
 };
 use crate::progress::Progress;
 use crate::resources::ThreadHeapCounts;
 use crate::results::{ExactCell, ExactResult, Metric, Outcome, Safety, ScenarioResult};
 use crate::scenario::ExactPlan;
 
+/// Looks at the cluster while commands are counted.
+const LOOKS: u64 = 32;
 /// What has not reached every replica by then is incomplete. Longer than any repair over any of the
 /// topologies takes, and apart from the scenario's time-out, which is for real clocks.
 const SPREAD_WITHIN: Duration = Duration::from_secs(10);
@@ -101,12 +104,15 @@ impl Combination<'_> {
             clients: VirtualClients::of(&*self.pair.protocol, &spec, self.pair.scenario.payload_bytes)?,
             patience: spreads.then_some(SPREAD_WITHIN),
             spreading: Dissemination::default(),
+            looks: None,
         };
         run.commit(self.clients, self.plan.warm_up_commits.max(1))?;
         let (before, started, heap_before) = run.look();
         run.spreading = Dissemination::default();
+        run.looks = Some(Looks::default());
         let latencies = run.commit(self.clients, self.plan.commits)?;
         let (after, ended, heap_after) = run.look();
+        let looks = run.looks.take().unwrap_or_default();
         run.clients.drain()?;
         let spreading = std::mem::take(&mut run.spreading);
         let recovery_ns = if self.plan.recovery && !spreads { Some(run.recover()?) } else { None };
@@ -121,6 +127,7 @@ impl Combination<'_> {
             floors: (self.pair.protocol.descriptor().floors)(self.replicas),
             one_way_ns: uniform_delay(&spec),
         };
+        let links = LinkTimes::of_spec(&spec, &record.floors, after.leader);
         let spread = if spreads { dissemination_metrics(&spreading, &record, churn) } else { Vec::new() };
         let cell = ExactCell {
             topology: self.topology.into(),
@@ -129,6 +136,7 @@ impl Combination<'_> {
             offered_per_s: None,
             commits: latencies.count(),
             metrics: exact_metrics(&record).into_iter().chain(spread).collect(),
+            conduct: Some(conduct((&before, &after), &looks, spec.timing, links)),
         };
         let safety = run.clients.check(SETTLING_NS);
         Ok((cell, safety, run.clients.simulation.events()))
@@ -150,6 +158,8 @@ pub(super) struct ClosedRun {
     patience: Option<Duration>,
     /// How commands spread that every replica has to have.
     spreading: Dissemination,
+    /// Looks at the cluster while commands are counted; none before and after.
+    looks: Option<Looks>,
 }
 
 impl ClosedRun {
@@ -164,7 +174,14 @@ impl ClosedRun {
         }
         let mut latencies = Latencies::default();
         let before = self.spreading.late();
+        let look_every = (commits / LOOKS).max(1);
+        let mut next_look = look_every;
         while latencies.count() + self.spreading.late() - before < commits {
+            if latencies.count() >= next_look {
+                next_look = latencies.count() + look_every;
+                let observed = self.clients.simulation.observe();
+                self.looks.iter_mut().for_each(|looks| looks.take(&observed));
+            }
             for answered in self.clients.wait()? {
                 self.spreading.record(&answered);
                 if answered.outcome.is_ok() {

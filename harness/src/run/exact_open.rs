@@ -5,7 +5,7 @@ use protocol_core::SimulationSpec;
 use super::virtual_cluster::{VirtualCluster, VirtualOpenLoop};
 use super::{Pair, RunError};
 use crate::interrupt;
-use crate::measure::{ExactRecord, exact_metrics};
+use crate::measure::{ExactRecord, LinkTimes, conduct, exact_metrics};
 use crate::progress::Progress;
 use crate::results::{Class, ExactCell, ExactResult, Outcome, ScenarioResult};
 use crate::scenario::ExactPlan;
@@ -39,14 +39,17 @@ pub(super) fn run(
                     seed: pair.scenario.seed,
                     lateness: None,
                 });
+                let floors = (pair.protocol.descriptor().floors)(replicas);
+                let after = cluster.observe();
+                let links = LinkTimes::of_spec(&spec, &floors, after.leader);
                 let mut metrics = exact_metrics(&ExactRecord {
                     latencies: &record.latencies,
                     before: &before,
-                    after: &cluster.observe(),
+                    after: &after,
                     virtual_ns: (record.seconds * 1e9) as u64,
                     recovery_ns: None,
                     heap: None,
-                    floors: (pair.protocol.descriptor().floors)(replicas),
+                    floors,
                     one_way_ns: None,
                 });
                 // Acknowledged in time, where the closed loop has all that it committed.
@@ -61,6 +64,7 @@ pub(super) fn run(
                     offered_per_s: Some(rate_per_s),
                     commits: record.latencies.count(),
                     metrics,
+                    conduct: Some(conduct((&before, &after), &record.looks, spec.timing, links)),
                 });
                 result.safety.include(cluster.check());
             }

@@ -266,8 +266,6 @@ impl Pair {
     fn blank(&self) -> ScenarioResult {
         let descriptor = self.protocol.descriptor();
         let Descriptor { family, implementation, commit_means, .. } = descriptor;
-        let timing = self.timing();
-        let millis = |time: Duration| time.as_secs_f64() * 1e3;
         ScenarioResult {
             protocol: self.name.clone(),
             implementation: implementation.into(),
@@ -277,11 +275,7 @@ impl Pair {
             quorums: ClusterQuorums::of(&descriptor, &self.settings, sizes(&self.scenario)),
             scenario: self.scenario.clone(),
             settings: self.settings.clone(),
-            timing: TimingUsed {
-                heartbeat_ms: millis(timing.heartbeat),
-                election_min_ms: millis(timing.election_min),
-                election_max_ms: millis(timing.election_max),
-            },
+            timing: TimingUsed::of(self.timing()),
             outcome: Outcome::Completed,
             disturbed: Vec::new(),
             safety: Safety::default(),
@@ -293,6 +287,7 @@ impl Pair {
             exact: None,
             faults: Vec::new(),
             resources: None,
+            conduct: None,
         }
     }
 }

@@ -9,21 +9,22 @@ use protocol_core::{Answers, Cluster, Command, Floors, Reply, Request};
 use super::knee::{self, Verdict};
 use super::stage::Stage;
 use super::{Pair, RunError};
+use crate::advice::bottlenecks;
 use crate::histogram_log;
 use crate::host::HostError;
 use crate::interrupt;
 use crate::load::{Book, OpenLoop, Pacer, PhaseRecord, Recorder, run_phase};
 use crate::machine::{Side, keep_to_cores_of};
-use crate::measure::{Steadiness, derived_metrics, disturbances, interval, latency_metrics, phase_metrics};
-use crate::progress::Progress;
-use crate::resources::{
-    Facts, Sampler, bottlenecks, busiest_link_bytes_per_s, memory_growth, resource_metrics, within,
+use crate::measure::{
+    Steadiness, conduct_of_phase, derived_metrics, disturbances, interval, latency_metrics, phase_metrics,
 };
+use crate::progress::Progress;
+use crate::resources::{Sampler, memory_growth, resource_metrics, within};
 use crate::results::{
     CurvePoint, Knee, Metric, Outcome, PhaseResult, ResourceSample, ResourceUse, ScenarioResult,
 };
 use crate::safety::{Claims, Registers};
-use crate::scenario::{KneeSearch, Measure, Phase, PhaseKind, Ramp, Scenario, StorageConfig};
+use crate::scenario::{KneeSearch, Measure, Phase, PhaseKind, Ramp, Scenario};
 
 /// How often what the run takes is sampled.
 const SAMPLE_EVERY: Duration = Duration::from_millis(50);
@@ -260,14 +261,19 @@ fn report(pair: &Pair, load: LoadRecord, folder: &Path, result: &mut ScenarioRes
             result.disturbed = disturbances(&metrics);
             result.metrics.extend(metrics);
             result.metrics.extend(latency_metrics(record, scenario.seed));
+            result.conduct = conduct_of_phase(record, scenario, &floors, pair.timing());
             result.resources = resource_use(scenario, record, &load.samples, &mut result.metrics);
         }
     }
     derived_metrics(scenario, load.knee, result);
+    let found = bottlenecks(result, Some(&pair.protocol.descriptor()));
+    if let Some(resources) = &mut result.resources {
+        resources.bottlenecks = found;
+    }
     Ok(())
 }
 
-/// What the phase took, as samples and metrics, and what held it back; none when it was not sampled.
+/// What the phase took, as samples and metrics; none when it was not sampled.
 fn resource_use(
     scenario: &Scenario,
     record: &PhaseRecord,
@@ -281,24 +287,10 @@ fn resource_use(
         return None;
     }
     metrics.extend(resource_metrics(samples, scenario.seed));
-    let mean = |name: &str| metrics.iter().find(|metric| metric.name == name).map(|metric| metric.value);
-    let one_way_ms = scenario.network.delay_ms + scenario.network.jitter_ms / 2.0;
-    let facts = Facts {
-        busiest_link_bytes_per_s: busiest_link_bytes_per_s(
-            &first.observed.0,
-            &last.observed.1,
-            until_s - from_s,
-        ),
-        bandwidth_bytes_per_s: scenario.network.bandwidth_bytes_per_s,
-        round_trip_ns: (one_way_ms > 0.0).then_some(2.0 * one_way_ms * 1e6),
-        fsync_ns_mean: (scenario.storage == StorageConfig::Wal).then(|| mean("fsync_ns_mean")).flatten(),
-        consensus_ns_mean: mean("consensus_ns_mean"),
-        ..Facts::of_metrics(metrics)
-    };
     Some(ResourceUse {
         samples: samples.to_vec(),
         memory_growth_of: memory_growth(samples).map(|growth| growth.of),
-        bottlenecks: bottlenecks(&facts),
+        bottlenecks: Vec::new(),
     })
 }
 

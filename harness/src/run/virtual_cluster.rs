@@ -11,10 +11,13 @@ use super::RunError;
 use super::simulated::{NEVER, SETTLING_NS};
 use super::virtual_clients::VirtualClients;
 use crate::load::Schedule;
-use crate::measure::Latencies;
+use crate::measure::{Latencies, Looks};
 use crate::results::Safety;
 use crate::scenario::Arrivals;
 use crate::stats::Spread;
+
+/// Looks at the cluster during an open loop.
+const LOOKS: u64 = 32;
 
 /// An open loop in virtual time.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +47,8 @@ pub struct VirtualRecord {
     pub in_time: u64,
     /// The load's length in virtual seconds.
     pub seconds: f64,
+    /// Looks at the cluster during an open loop.
+    pub looks: Looks,
 }
 
 impl VirtualRecord {
@@ -118,7 +123,13 @@ impl VirtualCluster {
         self.schedule(load, started);
         let mut record = VirtualRecord { seconds: load.duration_s, ..VirtualRecord::default() };
         let sent = self.due.len() as u64 - first;
+        let look_every = (sent / LOOKS).max(1);
+        let mut next_look = look_every;
         while self.clients.open() > 0 && self.clients.run_until_answer(Time(ends + timeout)) {
+            if record.response_ns.len() as u64 >= next_look {
+                next_look += look_every;
+                record.looks.take(&self.clients.simulation.observe());
+            }
             for answered in self.clients.take_answers() {
                 let response = answered.answered.0 - self.due[answered.id.0 as usize];
                 if answered.outcome.is_ok() && response <= timeout {

@@ -222,6 +222,12 @@ impl Store {
         self.home.join(HISTORY_FILE)
     }
 
+    /// The folders of all runs, oldest first; none when they can't be listed.
+    pub fn run_folders(&self) -> Vec<PathBuf> {
+        let ids = run_folder::ids_in(&self.home).unwrap_or_default();
+        ids.iter().map(|id| self.home.join(id)).collect()
+    }
+
     /// The newest run with readable results. Runs that were killed before they wrote any are passed over.
     pub fn latest(&self) -> Result<RunResults, StoreError> {
         let readable = |id: &String| files::read_results(&self.home.join(id).join(RESULTS_FILE)).ok();

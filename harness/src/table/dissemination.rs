@@ -83,7 +83,15 @@ mod tests {
             n: 1,
         };
         let (topology, metrics) = ("lan".into(), metrics.iter().map(metric).collect());
-        ExactCell { topology, replicas: 5, clients: 1, offered_per_s: None, commits: 9, metrics }
+        ExactCell {
+            topology,
+            replicas: 5,
+            clients: 1,
+            offered_per_s: None,
+            commits: 9,
+            metrics,
+            conduct: None,
+        }
     }
 
     #[test]

@@ -166,6 +166,7 @@ mod tests {
             offered_per_s: None,
             commits: 1_000,
             metrics,
+            conduct: None,
         }
     }
 

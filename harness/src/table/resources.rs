@@ -130,8 +130,8 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::advice::{Facts, Finding, find};
     use crate::files;
-    use crate::resources::{Facts, bottlenecks};
     use crate::results::{Better, Class, Outcome, ResourceUse};
 
     fn sample() -> Vec<ScenarioResult> {
@@ -180,7 +180,8 @@ mod tests {
             memory_growth_lower_bytes_per_s: Some(8.9e6),
             ..Facts::default()
         };
-        full.resources = Some(ResourceUse { bottlenecks: bottlenecks(&facts), ..ResourceUse::default() });
+        let bottlenecks = find(&facts).iter().map(Finding::bottleneck).collect();
+        full.resources = Some(ResourceUse { bottlenecks, ..ResourceUse::default() });
         let mut elsewhere = with_metrics(
             results[1].clone(),
             &[

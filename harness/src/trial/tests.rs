@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use protocol_core::{
-    Cluster, Descriptor, Family, FaultModel, Floors, LaunchSpec, Operation, Protocol, Scale, Tunable,
+    Cluster, Descriptor, Family, FaultModel, Floors, LaunchSpec, Operation, Protocol, Role, Scale, Tunable,
     no_quorums,
 };
 
@@ -12,6 +12,7 @@ use crate::scenario::{ExactPlan, FaultPlan, Phase, PhaseKind};
 
 const SPEED: Tunable = Tunable {
     name: "speed_commands",
+    role: Role::Other,
     about: "nothing",
     range: (1.0, 9.0),
     scale: Scale::Linear,

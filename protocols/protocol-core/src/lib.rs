@@ -125,6 +125,7 @@ mod protocol;
 mod quorums;
 mod replica;
 mod replica_cluster;
+mod role;
 mod settings;
 pub mod simulation;
 mod storage;
@@ -158,6 +159,7 @@ pub use replica::{
     Time, TimerChange, TimerId, View,
 };
 pub use replica_cluster::{Boot, DriverOptions, ReplicaCluster};
+pub use role::Role;
 pub use settings::{Constraint, LiveError, Scale, Settings, Situation, Tunable};
 pub use simulation::{Answered, Costs, SharedCores, SimulatedCluster, Simulation, SimulationSpec, Spread};
 pub use storage::{Recovered, StorageSpec, Wal};

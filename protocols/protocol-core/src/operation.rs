@@ -5,6 +5,7 @@
 //! operations in every run.
 
 use crate::command::CommandId;
+use crate::role::Role;
 use crate::settings::{Scale, Settings, Tunable};
 
 /// What a command does.
@@ -30,6 +31,7 @@ impl Operation {
     /// et al., 2010).
     pub const KEYS: Tunable = Tunable {
         name: "keys",
+        role: Role::Other,
         about: "registers that reads and writes are spread over, evenly",
         range: (1.0, 1e6),
         scale: Scale::Logarithmic,
@@ -40,6 +42,7 @@ impl Operation {
     /// Share of reads; half is YCSB's workload A. Without any write there would be nothing to read.
     pub const READ_PERCENT: Tunable = Tunable {
         name: "read_percent",
+        role: Role::Other,
         about: "share of the commands that read; the others write",
         range: (0.0, 99.0),
         scale: Scale::Linear,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use thiserror::Error;
 
 use crate::protocol::{Descriptor, LaunchError};
+use crate::role::Role;
 use crate::timing::Timing;
 
 /// How a tunable's range is best searched.
@@ -31,6 +32,8 @@ impl Scale {
 pub struct Tunable {
     /// Name, ending in its unit: `heartbeat_ms`.
     pub name: &'static str,
+    /// What it is for, as advice understands it.
+    pub role: Role,
     /// What it does.
     pub about: &'static str,
     /// Smallest and largest allowed value.

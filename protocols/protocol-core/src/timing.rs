@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::role::Role;
 use crate::settings::{Constraint, Scale, Settings, Situation, Tunable};
 
 /// Failure-detection times, the same for every protocol of a comparison.
@@ -29,6 +30,7 @@ impl Timing {
     /// In place of the scenario's heartbeat.
     pub const HEARTBEAT: Tunable = Tunable {
         name: "heartbeat_ms",
+        role: Role::Heartbeat,
         about: "time between heartbeats of an idle leader, and of what else recurs; 0 is the scenario's",
         range: (0.0, 60_000.0),
         scale: Scale::Logarithmic,
@@ -39,6 +41,7 @@ impl Timing {
     /// In place of the scenario's shortest election time-out.
     pub const ELECTION_MIN: Tunable = Tunable {
         name: "election_min_ms",
+        role: Role::ElectionMin,
         about: "shortest silence after which a replica suspects the leader; 0 is the scenario's",
         range: (0.0, 600_000.0),
         scale: Scale::Logarithmic,
@@ -49,6 +52,7 @@ impl Timing {
     /// In place of the scenario's longest election time-out.
     pub const ELECTION_MAX: Tunable = Tunable {
         name: "election_max_ms",
+        role: Role::ElectionMax,
         about: "longest silence after which a replica suspects the leader; 0 is the scenario's",
         range: (0.0, 600_000.0),
         scale: Scale::Logarithmic,

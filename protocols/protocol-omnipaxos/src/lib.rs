@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use omnipaxos::util::FlexibleQuorum;
 use protocol_core::{
     Cluster, Constraint, Descriptor, DriverOptions, Family, FaultModel, Floors, LaunchError, LaunchSpec,
-    Operation, Order, Protocol, Quorums, ReplicaCluster, Scale, Settings, SimulatedCluster, Simulation,
+    Operation, Order, Protocol, Quorums, ReplicaCluster, Role, Scale, Settings, SimulatedCluster, Simulation,
     SimulationSpec, Situation, StorageSpec, Timing, Tunable, check_size,
 };
 
@@ -22,6 +22,7 @@ pub use storage::LogStore;
 
 const READ_QUORUM: Tunable = Tunable {
     name: "read_quorum_replicas",
+    role: Role::ReadQuorum,
     about: "replicas whose promises make a leader; 0 is a majority",
     range: (0.0, 101.0),
     scale: Scale::Linear,
@@ -31,6 +32,7 @@ const READ_QUORUM: Tunable = Tunable {
 };
 const WRITE_QUORUM: Tunable = Tunable {
     name: "write_quorum_replicas",
+    role: Role::WriteQuorum,
     about: "replicas whose logs make a commit, the leader's included; 0 is a majority",
     range: (0.0, 101.0),
     scale: Scale::Linear,
@@ -40,6 +42,7 @@ const WRITE_QUORUM: Tunable = Tunable {
 };
 const BATCH: Tunable = Tunable {
     name: "batch_commands",
+    role: Role::MinimumBatch,
     about: "commands that the library collects, on leader and followers, before it writes and sends them",
     range: (1.0, 65_536.0),
     scale: Scale::Logarithmic,
@@ -49,6 +52,7 @@ const BATCH: Tunable = Tunable {
 };
 const FLUSH_BATCH: Tunable = Tunable {
     name: "flush_batch_ticks",
+    role: Role::Linger,
     about: "ticks, of a fifth of a heartbeat, until a batch that is not full goes on",
     range: (1.0, 1_000.0),
     scale: Scale::Logarithmic,
@@ -58,6 +62,7 @@ const FLUSH_BATCH: Tunable = Tunable {
 };
 const ELECTION_ROUNDS: Tunable = Tunable {
     name: "election_rounds",
+    role: Role::Other,
     about: "rounds of heartbeats in the shortest election time-out; a dead leader is missed after two or three",
     range: (1.0, 6.0),
     scale: Scale::Linear,
@@ -67,6 +72,7 @@ const ELECTION_ROUNDS: Tunable = Tunable {
 };
 const RESEND: Tunable = Tunable {
     name: "resend_heartbeats",
+    role: Role::Other,
     about: "heartbeat intervals until a message of an election or a recovery is sent again",
     range: (1.0, 1_000.0),
     scale: Scale::Logarithmic,

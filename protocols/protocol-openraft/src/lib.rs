@@ -30,8 +30,8 @@ use async_trait::async_trait;
 use openraft::{Config, SnapshotPolicy};
 use protocol_core::{
     Cluster, Constraint, Descriptor, Family, FaultModel, Floors, LaunchError, LaunchSpec, Particulars,
-    Protocol, Quorums, Scale, Settings, Simulation, SimulationSpec, Situation, StorageSpec, Timing, Tunable,
-    check_size,
+    Protocol, Quorums, Role, Scale, Settings, Simulation, SimulationSpec, Situation, StorageSpec, Timing,
+    Tunable, check_size,
 };
 
 use network::Carriage;
@@ -47,6 +47,7 @@ pub use types::{
 
 const MAX_PAYLOAD_ENTRIES: Tunable = Tunable {
     name: "max_payload_entries",
+    role: Role::BatchSize,
     about: "log entries in one message to a follower, at most",
     range: (1.0, 65536.0),
     scale: Scale::Logarithmic,
@@ -56,6 +57,7 @@ const MAX_PAYLOAD_ENTRIES: Tunable = Tunable {
 };
 const MAX_APPEND_ENTRIES: Tunable = Tunable {
     name: "max_append_entries",
+    role: Role::BatchSize,
     about: "log entries in one write to the log, at most, when several writes are merged",
     range: (1.0, 65536.0),
     scale: Scale::Logarithmic,
@@ -65,6 +67,7 @@ const MAX_APPEND_ENTRIES: Tunable = Tunable {
 };
 const API_BATCH_ENTRIES: Tunable = Tunable {
     name: "api_batch_entries",
+    role: Role::BatchSize,
     about: "commands that the leader takes up at once, at most",
     range: (1.0, 65536.0),
     scale: Scale::Logarithmic,
@@ -74,6 +77,7 @@ const API_BATCH_ENTRIES: Tunable = Tunable {
 };
 const WINDOW_REQUESTS: Tunable = Tunable {
     name: "window_requests",
+    role: Role::Window,
     about: "messages to one follower that may wait for their answers",
     range: (1.0, 4096.0),
     scale: Scale::Logarithmic,
@@ -83,6 +87,7 @@ const WINDOW_REQUESTS: Tunable = Tunable {
 };
 const SNAPSHOT_INTERVAL_ENTRIES: Tunable = Tunable {
     name: "snapshot_interval_entries",
+    role: Role::SnapshotInterval,
     about: "log entries after which a replica takes a snapshot and shortens its log",
     range: (10.0, 1e9),
     scale: Scale::Logarithmic,
@@ -92,6 +97,7 @@ const SNAPSHOT_INTERVAL_ENTRIES: Tunable = Tunable {
 };
 const KEPT_ENTRIES: Tunable = Tunable {
     name: "kept_entries",
+    role: Role::Other,
     about: "log entries kept behind a snapshot, for followers that are a little behind",
     range: (0.0, 1e9),
     scale: Scale::Linear,

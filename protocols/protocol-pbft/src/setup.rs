@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use protocol_core::{Constraint, LaunchError, Scale, Settings, Situation, Timing, Tunable};
+use protocol_core::{Constraint, LaunchError, Role, Scale, Settings, Situation, Timing, Tunable};
 
 use crate::authenticator::{Authentication, KeySource};
 use crate::quorums::Quorums;
 
 pub(crate) const LARGEST_BATCH: Tunable = Tunable {
     name: "largest_batch_commands",
+    role: Role::BatchSize,
     about: "commands under one sequence number",
     range: (1.0, 65_536.0),
     scale: Scale::Logarithmic,
@@ -18,6 +19,7 @@ pub(crate) const LARGEST_BATCH: Tunable = Tunable {
 };
 pub(crate) const WINDOW: Tunable = Tunable {
     name: "window_batches",
+    role: Role::Window,
     about: "batches that the primary has under way at once",
     range: (1.0, 65_536.0),
     scale: Scale::Logarithmic,
@@ -27,6 +29,7 @@ pub(crate) const WINDOW: Tunable = Tunable {
 };
 pub(crate) const CHECKPOINT_INTERVAL: Tunable = Tunable {
     name: "checkpoint_interval_batches",
+    role: Role::SnapshotInterval,
     about: "batches between two checkpoints (K)",
     range: (1.0, 65_536.0),
     scale: Scale::Logarithmic,
@@ -36,6 +39,7 @@ pub(crate) const CHECKPOINT_INTERVAL: Tunable = Tunable {
 };
 pub(crate) const LOG_WINDOW: Tunable = Tunable {
     name: "log_window_batches",
+    role: Role::Other,
     about: "batches between the low and the high watermark (L), at least one checkpoint interval",
     range: (1.0, 131_072.0),
     scale: Scale::Logarithmic,
@@ -45,6 +49,7 @@ pub(crate) const LOG_WINDOW: Tunable = Tunable {
 };
 pub(crate) const TENTATIVE: Tunable = Tunable {
     name: "tentative_flag",
+    role: Role::Other,
     about: "1: answers are given once a batch is prepared, and clients wait for 2f + 1 of them",
     range: (0.0, 1.0),
     scale: Scale::Linear,
@@ -54,6 +59,7 @@ pub(crate) const TENTATIVE: Tunable = Tunable {
 };
 pub(crate) const CLIENT_SIGNATURES: Tunable = Tunable {
     name: "client_signatures_flag",
+    role: Role::Other,
     about: "1: clients sign their commands; 0: they put a code for each replica on them",
     range: (0.0, 1.0),
     scale: Scale::Linear,

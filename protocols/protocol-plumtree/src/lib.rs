@@ -14,7 +14,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use protocol_core::{
     ClientRule, Cluster, Descriptor, DriverOptions, Family, FaultModel, Floors, LaunchError, LaunchSpec,
-    Operation, Order, Particulars, Protocol, ReplicaCluster, Scale, SimulatedCluster, Simulation,
+    Operation, Order, Particulars, Protocol, ReplicaCluster, Role, Scale, SimulatedCluster, Simulation,
     SimulationSpec, Timing, Tunable, check_size, no_quorums,
 };
 
@@ -27,6 +27,7 @@ const LARGEST_PAYLOAD_BYTES: usize = 4_096 - 72 - 8;
 
 const ACTIVE_VIEW: Tunable = Tunable {
     name: "active_view_replicas",
+    role: Role::Fanout,
     about: "neighbours of each replica, over which updates travel",
     range: (2.0, 100.0),
     scale: Scale::Linear,
@@ -36,6 +37,7 @@ const ACTIVE_VIEW: Tunable = Tunable {
 };
 const PASSIVE_VIEW: Tunable = Tunable {
     name: "passive_view_replicas",
+    role: Role::Other,
     about: "replicas that each one knows to replace neighbours by",
     range: (2.0, 1_000.0),
     scale: Scale::Logarithmic,
@@ -45,6 +47,7 @@ const PASSIVE_VIEW: Tunable = Tunable {
 };
 const DISPATCH_DELAY: Tunable = Tunable {
     name: "dispatch_delay_ms",
+    role: Role::Other,
     about: "announcements to neighbours outside the tree wait so long for others to go with",
     range: (0.0, 1_000.0),
     scale: Scale::Linear,
@@ -54,6 +57,7 @@ const DISPATCH_DELAY: Tunable = Tunable {
 };
 const OPTIMIZATION_THRESHOLD: Tunable = Tunable {
     name: "optimization_threshold_hops",
+    role: Role::Other,
     about: "hops that a link outside the tree has to save before it becomes part of it",
     range: (1.0, 100.0),
     scale: Scale::Linear,

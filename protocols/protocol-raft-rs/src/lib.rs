@@ -14,8 +14,8 @@ use async_trait::async_trait;
 use protocol_core::{
     Application, Boot, Cluster, Command, Constraint, Descriptor, DriverOptions, Effects, Family, FaultModel,
     Floors, Input, LaunchError, LaunchSpec, Operation, Order, Protocol, Quorums, Rejection, Replica,
-    ReplicaCluster, ReplicaId, Scale, Settings, SimulatedCluster, Simulation, SimulationSpec, Situation,
-    Slot, StorageSpec, SyncToken, Time, TimerId, Timing, Tunable, View, check_size,
+    ReplicaCluster, ReplicaId, Role, Scale, Settings, SimulatedCluster, Simulation, SimulationSpec,
+    Situation, Slot, StorageSpec, SyncToken, Time, TimerId, Timing, Tunable, View, check_size,
 };
 use raft::eraftpb::{Entry, EntryType, Message, MessageType};
 use raft::{Config, INVALID_ID, RawNode, Ready, StateRole};
@@ -34,6 +34,7 @@ const CHECKPOINT_BYTES: usize = 64 << 20;
 
 const MAX_SIZE_PER_MSG: Tunable = Tunable {
     name: "max_size_per_msg_bytes",
+    role: Role::BatchSize,
     about: "entries in one append message, at most this many bytes; 0 is one entry per message",
     range: (0.0, 1e9),
     scale: Scale::Logarithmic,
@@ -43,6 +44,7 @@ const MAX_SIZE_PER_MSG: Tunable = Tunable {
 };
 const MAX_INFLIGHT: Tunable = Tunable {
     name: "max_inflight_messages",
+    role: Role::Window,
     about: "append messages to one follower without an answer",
     range: (1.0, 65_536.0),
     scale: Scale::Logarithmic,
@@ -52,6 +54,7 @@ const MAX_INFLIGHT: Tunable = Tunable {
 };
 const SKIP_BCAST_COMMIT: Tunable = Tunable {
     name: "skip_bcast_commit_flag",
+    role: Role::Other,
     about: "1: followers learn of a commit with the next append, not by a message of its own",
     range: (0.0, 1.0),
     scale: Scale::Linear,
@@ -61,6 +64,7 @@ const SKIP_BCAST_COMMIT: Tunable = Tunable {
 };
 const BATCH_APPEND: Tunable = Tunable {
     name: "batch_append_flag",
+    role: Role::Other,
     about: "1: append messages to a follower that wait to be sent are merged",
     range: (0.0, 1.0),
     scale: Scale::Linear,

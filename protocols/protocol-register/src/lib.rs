@@ -16,8 +16,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use protocol_core::{
     ClientRule, Cluster, Constraint, Descriptor, DriverOptions, Family, FaultModel, Floors, LaunchError,
-    LaunchSpec, Operation, Order, Protocol, ReplicaCluster, Scale, Settings, SimulatedCluster, Simulation,
-    SimulationSpec, Situation, StorageSpec, Timing, Tunable, check_size,
+    LaunchSpec, Operation, Order, Protocol, ReplicaCluster, Role, Scale, Settings, SimulatedCluster,
+    Simulation, SimulationSpec, Situation, StorageSpec, Timing, Tunable, check_size,
 };
 
 pub use messages::{Found, Query, Record, RegisterMessage, Stored};
@@ -27,6 +27,7 @@ pub use tag::Tag;
 
 const READ_QUORUM: Tunable = Tunable {
     name: "read_quorum",
+    role: Role::ReadQuorum,
     about: "answers that a read waits for, and the query of an abd write; 0 is a majority",
     range: (0.0, 101.0),
     scale: Scale::Linear,
@@ -36,6 +37,7 @@ const READ_QUORUM: Tunable = Tunable {
 };
 const WRITE_QUORUM: Tunable = Tunable {
     name: "write_quorum",
+    role: Role::WriteQuorum,
     about: "replicas that must have stored a value before its write is answered; 0 is a majority",
     range: (0.0, 101.0),
     scale: Scale::Linear,
@@ -45,6 +47,7 @@ const WRITE_QUORUM: Tunable = Tunable {
 };
 const ONE_ROUND_READ: Tunable = Tunable {
     name: "one_round_read_flag",
+    role: Role::Other,
     about: "1: a read whose value a write quorum has already does not write it back",
     range: (0.0, 1.0),
     scale: Scale::Linear,
@@ -54,6 +57,7 @@ const ONE_ROUND_READ: Tunable = Tunable {
 };
 const READ_REPAIR: Tunable = Tunable {
     name: "read_repair_flag",
+    role: Role::Other,
     about: "1: replicas that answer a read with an old value are sent the new one",
     range: (0.0, 1.0),
     scale: Scale::Linear,

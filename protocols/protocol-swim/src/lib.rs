@@ -16,8 +16,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use protocol_core::{
     ClientRule, Cluster, Constraint, Descriptor, DriverOptions, Family, FaultModel, Floors, LaunchError,
-    LaunchSpec, Operation, Order, Particulars, Protocol, ReplicaCluster, Scale, SimulatedCluster, Simulation,
-    SimulationSpec, Situation, Timing, Tunable, check_size, no_quorums,
+    LaunchSpec, Operation, Order, Particulars, Protocol, ReplicaCluster, Role, Scale, SimulatedCluster,
+    Simulation, SimulationSpec, Situation, Timing, Tunable, check_size, no_quorums,
 };
 
 pub use packet::Packet;
@@ -28,6 +28,7 @@ const LARGEST_PAYLOAD_BYTES: usize = PACKET.range.0 as usize - 32 - 2 - 8;
 
 const FANOUT: Tunable = Tunable {
     name: "gossip_fanout_replicas",
+    role: Role::Fanout,
     about: "members that each one sends its news to at every heartbeat",
     range: (1.0, 100.0),
     scale: Scale::Linear,
@@ -37,6 +38,7 @@ const FANOUT: Tunable = Tunable {
 };
 const PUSH: Tunable = Tunable {
     name: "push_flag",
+    role: Role::Other,
     about: "1: new updates are passed on at once, not only with the next gossip",
     range: (0.0, 1.0),
     scale: Scale::Linear,
@@ -46,6 +48,7 @@ const PUSH: Tunable = Tunable {
 };
 const PACKET: Tunable = Tunable {
     name: "max_packet_bytes",
+    role: Role::Other,
     about: "size of a packet, at most; updates that don't fit wait for the next",
     range: (1_400.0, 65_507.0),
     scale: Scale::Logarithmic,
@@ -55,6 +58,7 @@ const PACKET: Tunable = Tunable {
 };
 const SUSPICION: Tunable = Tunable {
     name: "suspicion_periods",
+    role: Role::Other,
     about: "a suspect has so many periods, times log10 of the cluster's size, to prove that it lives",
     range: (1.0, 20.0),
     scale: Scale::Linear,

@@ -27,8 +27,8 @@ use async_trait::async_trait;
 use malachitebft_core_types::{ThresholdParam, ThresholdParams, VotingPower};
 use protocol_core::{
     Behaviour, ClientRule, Cluster, Descriptor, DriverOptions, Family, FaultModel, Floors, LaunchError,
-    LaunchSpec, Operation, Order, Particulars, Protocol, Quorums, ReplicaCluster, Scale, SimulatedCluster,
-    Simulation, SimulationSpec, SizeRule, StorageSpec, Timing, Tunable, check_size,
+    LaunchSpec, Operation, Order, Particulars, Protocol, Quorums, ReplicaCluster, Role, Scale,
+    SimulatedCluster, Simulation, SimulationSpec, SizeRule, StorageSpec, Timing, Tunable, check_size,
 };
 
 pub use context::{
@@ -42,6 +42,7 @@ pub use setup::TendermintSetup;
 
 pub(crate) const LARGEST_BATCH: Tunable = Tunable {
     name: "largest_batch_commands",
+    role: Role::BatchSize,
     about: "commands in one proposal",
     range: (1.0, host::MOST_COMMANDS as f64),
     scale: Scale::Logarithmic,

@@ -32,6 +32,7 @@ use crate::cluster::{Cluster, Fault, FaultError, Observation, Request};
 use crate::network::{Degradation, Inbox, Network, NetworkSpec};
 use crate::protocol::{Descriptor, LaunchError, LaunchSpec, Particulars};
 use crate::replica::{Replica, ReplicaId, View};
+use crate::role::Role;
 use crate::settings::{LiveError, Scale, Tunable};
 use crate::storage::{StorageSpec, Wal};
 use driver::{Driver, refuse_all};
@@ -76,6 +77,7 @@ impl DriverOptions {
     /// lists it; adapters have nothing to do for it.
     pub const LINGER: Tunable = Tunable {
         name: "linger_us",
+        role: Role::Linger,
         about: "commands wait so long for others at the replica that orders them, to go in one batch",
         range: (0.0, 1e6),
         scale: Scale::Logarithmic,
@@ -87,6 +89,7 @@ impl DriverOptions {
     /// chosen.
     pub const LARGEST_PROPOSAL: Tunable = Tunable {
         name: "largest_proposal_commands",
+        role: Role::BatchSize,
         about: "commands in one proposal",
         range: (1.0, 65_536.0),
         scale: Scale::Logarithmic,

@@ -4,6 +4,7 @@ mod wal;
 
 use std::path::PathBuf;
 
+use crate::role::Role;
 use crate::settings::{Scale, Tunable};
 
 pub use wal::{Recovered, Wal};
@@ -25,6 +26,7 @@ impl StorageSpec {
     /// How a log on disk is flushed.
     pub const GROUP_COMMIT: Tunable = Tunable {
         name: "group_commit_flag",
+        role: Role::GroupCommit,
         about: "with a log on disk, 1: appends that queue up behind a flush share the next; 0: each has its own",
         range: (0.0, 1.0),
         scale: Scale::Linear,
