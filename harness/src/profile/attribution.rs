@@ -1,9 +1,9 @@
 //! Whose CPU time it was and what for: every stack is given to one kind of work, one crate and one function.
 //!
-//! - *Kind*: that of the innermost function that the table of [rules](Kind) knows. A copy of memory inside of an
-//!   encoder is encoding; taking memory is allocation, whoever asks for it.
-//! - *Crate and function*: the innermost that is neither the standard library's nor the allocator's: the code that
-//!   someone could change.
+//! - *Kind*: that of the innermost function that the table of [rules](Kind) knows. A copy of memory inside of
+//!   an encoder is encoding; taking memory is allocation, whoever asks for it.
+//! - *Crate and function*: the innermost that is neither the standard library's nor the allocator's: the code
+//!   that someone could change.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,8 +1,8 @@
 //! What kind of work a function does: one table, in which the first rule that fits decides.
 //!
-//! The standard library and the libraries that are not in the table work for whoever calls them, and so no rule
-//! is needed for them. A package of the workspace that is not in the table is one that someone measures: its work is
-//! the protocol's.
+//! The standard library and the libraries that are not in the table work for whoever calls them, and so no
+//! rule is needed for them. A package of the workspace that is not in the table is one that someone measures:
+//! its work is the protocol's.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
