@@ -8,8 +8,8 @@ use criterion::profiler::Profiler;
 use crate::machine;
 use crate::profile::{Bounded, ProfileError, ProfileFiles, Profiled, ProfiledLoad, Sampling, attribute};
 
-/// Commands that closed loops committed since the process began. Criterion's profiler and the benchmark that it
-/// watches know nothing of each other.
+/// Commands that closed loops committed since the process began. Criterion's profiler and the benchmark that
+/// it watches know nothing of each other.
 static COMMITTED: AtomicU64 = AtomicU64::new(0);
 
 /// Counts commands that a closed loop committed.

@@ -1,8 +1,8 @@
 //! Where memory is taken, per commit: dhat's profile of the heap, read back and given to functions.
 //!
-//! Watching takes an allocator that notes the stack of every allocation, so it is only in builds with the feature
-//! `dhat`; reading is in every build. While it watches, everything is many times slower, so only counts per commit
-//! come of it, and no times.
+//! Watching takes an allocator that notes the stack of every allocation, so it is only in builds with the
+//! feature `dhat`; reading is in every build. While it watches, everything is many times slower, so only
+//! counts per commit come of it, and no times.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -31,8 +31,8 @@ pub struct Change {
     pub change: Bounded,
 }
 
-/// The difference of two profiles. Intervals hold what the sampling and the rounds of each run leave open, and not
-/// what differs from one process to the next.
+/// The difference of two profiles. Intervals hold what the sampling and the rounds of each run leave open,
+/// and not what differs from one process to the next.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Difference {
     /// What the numbers are.
@@ -118,8 +118,8 @@ fn notes(before: &Attribution, after: &Attribution) -> Vec<String> {
     notes
 }
 
-/// By how much the samples of a profile have to be multiplied so that both profiles are in one unit: nanoseconds
-/// per 1,000 commits, or parts of a million.
+/// By how much the samples of a profile have to be multiplied so that both profiles are in one unit:
+/// nanoseconds per 1,000 commits, or parts of a million.
 pub(super) fn scale(profile: &Attribution, measured: Measured) -> f64 {
     let whole = match measured {
         Measured::NsPerCommit => whole(profile) * 1e3,

@@ -28,8 +28,8 @@ pub fn flame_graph(folded: &Folded, labels: &Labels<'_>) -> Result<Vec<u8>, Flam
     Ok(svg)
 }
 
-/// Draws the stacks of `after`, red where they grew and blue where they shrank since `before`. Both have to be
-/// weighed in the same unit.
+/// Draws the stacks of `after`, red where they grew and blue where they shrank since `before`. Both have to
+/// be weighed in the same unit.
 pub fn difference_graph(
     before: &Folded,
     after: &Folded,

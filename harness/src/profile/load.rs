@@ -1,4 +1,5 @@
-//! A scenario's load with something that watches: launched, warmed up, watched for so long, checked for safety.
+//! A scenario's load with something that watches: launched, warmed up, watched for so long, checked for
+//! safety.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -52,9 +53,9 @@ pub struct LoadRecord {
     pub disturbed: Vec<String>,
 }
 
-/// Puts a load on the pair's cluster; once it is warm, `start` is called, and after `time` `stop` with what that
-/// returned. A load that leaves the processor idle goes on for up to five times as long, for its samples would be
-/// too few. Logs are kept below `folder` meanwhile. Nothing is returned of a run that was not safe.
+/// Puts a load on the pair's cluster; once it is warm, `start` is called, and after `time` `stop` with what
+/// that returned. A load that leaves the processor idle goes on for up to five times as long, for its samples
+/// would be too few. Logs are kept below `folder` meanwhile. Nothing is returned of a run that was not safe.
 pub fn run_load<W: 'static, S: Send + 'static>(
     pair: &Pair,
     load: ProfiledLoad,

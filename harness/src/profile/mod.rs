@@ -1,8 +1,8 @@
 //! Profiles: where the CPU time of a commit goes, and where a request waits.
 //!
-//! [`Sampling`] looks at the stacks of the process while something runs, [`attribute`] says of each
-//! stack whose it is and what kind of work it did, by one table of rules, and [`ProfileFiles`] keeps all of it
-//! in a folder: `profile.pb`, `stacks.folded`, `flamegraph.svg` and `profile.json`. The only module that sees
+//! [`Sampling`] looks at the stacks of the process while something runs, [`attribute`] says of each stack
+//! whose it is and what kind of work it did, by one table of rules, and [`ProfileFiles`] keeps all of it in a
+//! folder: `profile.pb`, `stacks.folded`, `flamegraph.svg` and `profile.json`. The only module that sees
 //! pprof, inferno and dhat.
 
 mod allocations;

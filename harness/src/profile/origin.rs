@@ -1,5 +1,5 @@
-//! Which crate a function is from, and which file of it: by the path of its source, which, unlike its name, also
-//! tells where generic code was written.
+//! Which crate a function is from, and which file of it: by the path of its source, which, unlike its name,
+//! also tells where generic code was written.
 
 use super::Frame;
 
@@ -75,8 +75,8 @@ fn checked_out(package: &str) -> Option<&str> {
     (!revision.contains('/')).then_some(name)
 }
 
-/// `curve25519-dalek-4.1.3` is curve25519-dalek: the version is three numbers after a dash, and what may follow
-/// them after another.
+/// `curve25519-dalek-4.1.3` is curve25519-dalek: the version is three numbers after a dash, and what may
+/// follow them after another.
 fn without_version(folder: &str) -> &str {
     let is_number = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_digit());
     let dashes = folder.match_indices('-').map(|(at, _)| at);
@@ -87,8 +87,8 @@ fn without_version(folder: &str) -> &str {
     versions.next().map_or(folder, |at| &folder[..at])
 }
 
-/// The first part of a path such as `tokio::runtime::park`; in `<raft::Raft<T> as Trait>::f` that of the type.
-/// C functions and operators have no parts, and so no crate.
+/// The first part of a path such as `tokio::runtime::park`; in `<raft::Raft<T> as Trait>::f` that of the
+/// type. C functions and operators have no parts, and so no crate.
 fn of_name(name: &str) -> Origin<'_> {
     let bare = name.trim_start_matches(['<', '&', '*', '_', ' ', '[', '(']);
     let bare = bare.strip_prefix("mut ").or(bare.strip_prefix("dyn ")).unwrap_or(bare);

@@ -1,8 +1,8 @@
 //! Looks at the stack of whichever thread runs, so many times per second of CPU time, from start to stop.
 //!
-//! A timer that runs with the CPU time of the process interrupts one of its threads (pprof). The kernel looks at
-//! this timer only at its own clock tick, often 250 times a second, whatever is asked for; so the samples that
-//! came are held against the CPU time that the kernel counted, and each stands for its part of that.
+//! A timer that runs with the CPU time of the process interrupts one of its threads (pprof). The kernel looks
+//! at this timer only at its own clock tick, often 250 times a second, whatever is asked for; so the samples
+//! that came are held against the CPU time that the kernel counted, and each stands for its part of that.
 
 use std::time::Instant;
 

@@ -1,6 +1,6 @@
-//! Where requests spent their time whether or not a core worked for them: what a sampling of stacks can't see,
-//! from the marks that every request leaves on its way through the cluster; and what the runtime of the cluster's
-//! thread did meanwhile.
+//! Where requests spent their time whether or not a core worked for them: what a sampling of stacks can't
+//! see, from the marks that every request leaves on its way through the cluster; and what the runtime of the
+//! cluster's thread did meanwhile.
 
 use std::time::{Duration, Instant};
 
@@ -38,8 +38,8 @@ pub struct PhaseWait {
 }
 
 impl Waits {
-    /// From sums over requests. The quorum wait is cut further: into the flush of the own log, and what of one
-    /// round trip of the links is left when that is over. None without requests.
+    /// From sums over requests. The quorum wait is cut further: into the flush of the own log, and what of
+    /// one round trip of the links is left when that is over. None without requests.
     pub fn of(spans: &SpanTotals, round_trip_ns: f64, cpu_ns_per_commit: Option<f64>) -> Option<Waits> {
         let requests = spans.requests();
         if requests == 0 {

@@ -1,5 +1,5 @@
-//! Wilson's interval for a share (E. B. Wilson, JASA 1927): how far a share of so many samples can be from the
-//! true one. It stays within 0 and 1, and says something even of none out of n.
+//! Wilson's interval for a share (E. B. Wilson, JASA 1927): how far a share of so many samples can be from
+//! the true one. It stays within 0 and 1, and says something even of none out of n.
 
 /// Quantile of the normal distribution that leaves 2.5 % above it.
 const Z: f64 = 1.959_963_984_540_054;
