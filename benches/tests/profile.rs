@@ -56,6 +56,7 @@ fn bad_input_gets_one_line_and_its_exit_code_and_leaves_nothing() {
     std::fs::write(place.path().join("later/profile/profile.json"), "{\"schema_version\": 9}").unwrap();
     for (arguments, code, expected) in [
         ("profile", 2, "what to profile?"),
+        ("profile high_load", 2, "what to profile?"),
         ("profile medium raft-rs", 2, "no scenario `medium`"),
         ("profile high_load zab", 2, "no protocol `zab`"),
         ("profile cost raft-rs", 2, "scenario `cost` runs in virtual time"),

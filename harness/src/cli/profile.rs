@@ -34,7 +34,7 @@ pub(super) struct Profile {
     #[command(subcommand)]
     command: Option<ProfileCommand>,
     #[command(flatten)]
-    make: Option<MakeProfile>,
+    make: MakeProfile,
 }
 
 #[derive(Subcommand)]
@@ -48,12 +48,12 @@ enum ProfileCommand {
 #[derive(Args)]
 struct MakeProfile {
     /// Scenario whose cluster and commands are profiled
-    scenario: String,
+    scenario: Option<String>,
     /// Protocol
-    protocol: String,
+    protocol: Option<String>,
     #[command(flatten)]
     source: Source,
-    /// How long to profile: 500ms, 3s, 1m
+    /// How long to profile: 500ms, 3s, 1m; up to five times as long while there are too few samples
     #[arg(long, default_value = "3s", value_name = "TIME")]
     time: String,
     /// Clients of a closed loop, in place of the scenario's
@@ -128,10 +128,9 @@ impl ProfileCommandError {
 
 impl Profile {
     pub(super) fn run(&self, suite: &Suite) -> Result<u8, CliError> {
-        match (&self.command, &self.make) {
-            (Some(ProfileCommand::Diff(compared)), _) => compared.run(),
-            (None, Some(make)) => make.run(suite),
-            (None, None) => Err(ProfileCommandError::Nothing.into()),
+        match &self.command {
+            Some(ProfileCommand::Diff(compared)) => compared.run(),
+            None => self.make.run(suite),
         }
     }
 }
@@ -169,11 +168,14 @@ impl MakeProfile {
     }
 
     fn pair(&self, suite: &Suite) -> Result<Pair, CliError> {
-        let scenario = scenario::find(&self.source.scenarios()?, &self.scenario)?.clone();
+        let (Some(scenario), Some(protocol)) = (&self.scenario, &self.protocol) else {
+            return Err(ProfileCommandError::Nothing.into());
+        };
+        let scenario = scenario::find(&self.source.scenarios()?, scenario)?.clone();
         if scenario.measure.is_virtual() {
             return Err(ProfileCommandError::Virtual(scenario.name).into());
         }
-        let suite = suite.select(std::slice::from_ref(&self.protocol))?;
+        let suite = suite.select(std::slice::from_ref(protocol))?;
         let suite = suite.with_settings(&run::settings(&self.settings)?)?;
         let mut pairs = suite.pairs(&[scenario], Limits::default())?;
         // One name selects one protocol.

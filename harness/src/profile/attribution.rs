@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::rules::kind_of;
-use super::{Kind, Origin, RuntimeUse, Samples, Stack, Waits};
+use super::{Frame, Kind, Origin, RuntimeUse, Samples, Stack, Waits};
 use crate::files::{Document, FileError, write_atomically};
 use crate::stats::wilson_interval;
 
@@ -188,7 +188,7 @@ pub fn attribute(samples: &Samples, profiled: Profiled, cpu_ns_per_commit: Optio
         let whose = whose(stack);
         kinds.add(whose.kind, stack.samples);
         crates.add(whose.krate.to_string(), stack.samples);
-        functions.add(whose.function.to_string(), stack.samples);
+        functions.add(whose.function, stack.samples);
         threads.add(stack.thread.clone(), stack.samples);
     }
     let total = kinds.total;
@@ -220,13 +220,13 @@ pub fn attribute(samples: &Samples, profiled: Profiled, cpu_ns_per_commit: Optio
 struct Whose<'a> {
     kind: Kind,
     krate: &'a str,
-    function: &'a str,
+    function: String,
 }
 
 fn whose(stack: &Stack) -> Whose<'_> {
     let mut kind = None;
-    let mut owner: Option<(&str, &str)> = None;
-    // A library that is not in the table, so far with nobody but the runtime who called it.
+    let mut owner: Option<(&str, String)> = None;
+    // A library that is not in the table, so far without a caller that is.
     let mut stranger = false;
     for frame in &stack.frames {
         let origin = Origin::of(frame);
@@ -234,21 +234,25 @@ fn whose(stack: &Stack) -> Whose<'_> {
         let serves_all =
             origin.krate.is_empty() || origin.is_standard() || of_frame == Some(Kind::Allocation);
         if owner.is_none() && !serves_all {
-            owner = Some((origin.krate, &frame.function));
+            owner = Some((origin.krate, in_full(frame, origin)));
         }
         stranger |= kind.is_none() && of_frame.is_none() && !serves_all;
-        kind = kind.or(of_frame);
+        // A runtime polls whatever it is given, so that it is no caller.
+        let is_of_nobody = stranger && of_frame == Some(Kind::Runtime) && !origin.is_local;
+        kind = kind.or(if is_of_nobody { Some(Kind::Unknown) } else { of_frame });
         if kind.is_some() && owner.is_some() {
             break;
         }
     }
-    let kind = match kind {
-        Some(Kind::Runtime) if stranger => Kind::Unknown,
-        known => known.unwrap_or(Kind::Unknown),
-    };
-    let innermost = stack.frames.iter().map(|frame| frame.function.as_str()).find(|name| !name.is_empty());
-    let (krate, function) = owner.unwrap_or((NO_CRATE, innermost.unwrap_or(NO_CRATE)));
-    Whose { kind, krate, function }
+    let innermost = || stack.frames.iter().map(|frame| frame.function.as_str()).find(|name| !name.is_empty());
+    let (krate, function) = owner.unwrap_or_else(|| (NO_CRATE, innermost().unwrap_or(NO_CRATE).into()));
+    Whose { kind: kind.unwrap_or(Kind::Unknown), krate, function }
+}
+
+/// A function with its crate and file: the name of one that was inlined has no path.
+fn in_full(frame: &Frame, origin: Origin<'_>) -> String {
+    let name = if frame.function.is_empty() { "(unnamed)" } else { &frame.function };
+    if origin.file.is_empty() { name.into() } else { format!("{}/{}: {name}", origin.krate, origin.file) }
 }
 
 /// Samples by name.

@@ -31,6 +31,10 @@ const COMMANDS_PER_CLIENT: u64 = 4;
 const ROUND_LIMIT: Duration = Duration::from_secs(60);
 /// Whoever watches may take this long to make something of what was seen.
 const STOP_LIMIT: Duration = Duration::from_secs(120);
+/// A process that spent this little CPU time gave too few samples, at the slowest usual clock tick of 100 Hz.
+const ENOUGH_CPU_NS: u64 = 1_200_000_000;
+/// Then the load goes on, for so many times as long at most.
+const LONGEST: u32 = 5;
 const RESAMPLES: usize = 200;
 
 /// What the load did while it was watched.
@@ -49,7 +53,8 @@ pub struct LoadRecord {
 }
 
 /// Puts a load on the pair's cluster; once it is warm, `start` is called, and after `time` `stop` with what that
-/// returned. Logs are kept below `folder` meanwhile. Nothing is returned of a run that was not safe.
+/// returned. A load that leaves the processor idle goes on for up to five times as long, for its samples would be
+/// too few. Logs are kept below `folder` meanwhile. Nothing is returned of a run that was not safe.
 pub fn run_load<W: 'static, S: Send + 'static>(
     pair: &Pair,
     load: ProfiledLoad,
@@ -83,10 +88,10 @@ fn closed_loop<W, S>(
     closed.watch_spans();
     let look = RuntimeLook::at(&runtime);
     let watcher = start()?;
-    let started = Instant::now();
+    let length = Length::from_now(time);
     let mut blocks = Vec::new();
     let mut service_ns = 0_u64;
-    while started.elapsed() < time && !interrupt::requested() {
+    while !length.is_over() {
         let before = CpuTimes::now();
         let took = closed.round(clients, commands, ROUND_LIMIT)?;
         let cpu = CpuTimes::now().zip(before).map(|(now, before)| now - before);
@@ -137,7 +142,12 @@ fn open_loop<W: 'static, S: Send + 'static>(
             Ok(watcher) => watcher,
             Err(error) => return Ok((Err(error), open.book)),
         };
+        let length = Length::from_now(time);
         let mut measured = open.phase(PhaseKind::Steady, rate_per_s, time, 1);
+        while !length.is_over() {
+            let more = open.phase(PhaseKind::Steady, rate_per_s, time, 1 + measured.intervals.len() as u64);
+            append(&mut measured, more);
+        }
         let commits = measured.intervals.iter().map(|block| block.recorder.succeeded).sum();
         let runtime = look.until_now(&runtime, Some(commits));
         let seen = stop(watcher);
@@ -146,8 +156,9 @@ fn open_loop<W: 'static, S: Send + 'static>(
         Ok((seen.map(|seen| (measured, runtime, seen)), open.book))
     })?;
     let limits = pair.limits.start + pair.limits.grace + pair.scenario.timeout() * 2;
-    let (seen, book) =
-        load.wait(2 * (time + WARM_UP) + limits + STOP_LIMIT).map_err(|error| stage.cause_of(error))?;
+    let (seen, book) = load
+        .wait(2 * (time * LONGEST + WARM_UP) + limits + STOP_LIMIT)
+        .map_err(|error| stage.cause_of(error))?;
     let mut safety =
         stage.check(Claims { submitted: book.submitted(), acknowledged: book.acknowledged() })?;
     if let Some(registers) = book.take_registers() {
@@ -159,6 +170,35 @@ fn open_loop<W: 'static, S: Send + 'static>(
     }
     let (measured, runtime, seen) = seen?;
     Ok((record_of_phase(pair, &measured, runtime), seen))
+}
+
+/// How long a load is watched.
+struct Length {
+    started: Instant,
+    cpu: Option<CpuTimes>,
+    time: Duration,
+}
+
+impl Length {
+    fn from_now(time: Duration) -> Length {
+        Length { started: Instant::now(), cpu: CpuTimes::now(), time }
+    }
+
+    fn is_over(&self) -> bool {
+        let elapsed = self.started.elapsed();
+        let spent = CpuTimes::now().zip(self.cpu).map(|(now, before)| (now - before).process_ns);
+        let is_enough = elapsed >= self.time && spent.is_none_or(|spent| spent >= ENOUGH_CPU_NS);
+        is_enough || elapsed >= self.time * LONGEST || interrupt::requested()
+    }
+}
+
+/// One record of two phases with the same rate.
+fn append(record: &mut PhaseRecord, more: PhaseRecord) {
+    record.intervals.extend(more.intervals);
+    // Both have the bounds of one recorder.
+    record.lateness.add(&more.lateness).ok();
+    let delays = record.run_delay_ratio.zip(more.run_delay_ratio);
+    record.run_delay_ratio = delays.map(|(before, after)| before.max(after));
 }
 
 /// The open loop on its thread.

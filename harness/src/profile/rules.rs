@@ -91,10 +91,10 @@ const fn functions(kind: Kind, functions: &'static [&'static str]) -> Rule {
 const RULES: &[Rule] = &[
     // The heap.
     functions(Kind::Allocation, &[
-        "malloc", "malloc_consolidate", "calloc", "realloc", "reallocarray", "free", "cfree", "aligned_alloc", "posix_memalign", "memalign",
-        "_int_malloc", "_int_free*", "_int_realloc", "_int_memalign", "__libc_malloc*", "__libc_calloc",
-        "__libc_free", "__libc_realloc", "unlink_chunk*", "sysmalloc*", "systrim*", "tcache_*", "brk", "sbrk",
-        "__default_morecore", "__rust_alloc*", "__rust_dealloc", "__rust_realloc", "__rdl_*", "__rg_*",
+        "malloc", "malloc_consolidate", "calloc", "realloc", "reallocarray", "free", "cfree", "aligned_alloc",
+        "posix_memalign", "memalign", "_int_malloc", "_int_free*", "_int_realloc", "_int_memalign",
+        "unlink_chunk*", "sysmalloc*", "systrim*", "tcache_*", "brk", "sbrk", "default_morecore",
+        "__rust_alloc*", "__rust_dealloc", "__rust_realloc", "__rdl_*", "__rg_*",
     ]),
     crates(Kind::Allocation, &["__rustc"]),
     files(Kind::Allocation, &["alloc"], &["src/alloc.rs"]),
@@ -162,9 +162,14 @@ pub(super) fn kind_of(frame: &Frame, origin: Origin<'_>) -> Option<Kind> {
     let fits = |rule: &&Rule| {
         (any(rule.crates, origin.krate) || any(rule.crates, &dashed))
             && any(rule.files, origin.file)
-            && any(rule.functions, &frame.function)
+            && (any(rule.functions, &frame.function) || any(rule.functions, c_name(&frame.function)))
     };
     RULES.iter().find(fits).map(|rule| rule.kind).or(origin.is_local.then_some(Kind::ProtocolLogic))
+}
+
+/// The name that a function of the C library has for programs: `__GI___libc_malloc` is malloc.
+fn c_name(function: &str) -> &str {
+    ["__GI_", "__", "libc_"].iter().fold(function, |name, prefix| name.strip_prefix(prefix).unwrap_or(name))
 }
 
 fn any(patterns: &[&str], name: &str) -> bool {
@@ -217,6 +222,11 @@ mod tests {
             ("malloc", Some(Kind::Allocation)),
             ("__rust_alloc", Some(Kind::Allocation)),
             ("fdatasync", Some(Kind::Storage)),
+            ("__GI_fdatasync", Some(Kind::Storage)),
+            ("__GI___libc_malloc", Some(Kind::Allocation)),
+            ("__libc_send", Some(Kind::Network)),
+            ("_int_malloc", Some(Kind::Allocation)),
+            ("__GI___libc_write", None),
             ("sendto", Some(Kind::Network)),
             ("blake3_hash_many_avx2", Some(Kind::HashingAndCrypto)),
             ("curve25519_dalek::edwards::EdwardsPoint::compress", Some(Kind::HashingAndCrypto)),

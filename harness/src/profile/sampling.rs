@@ -7,10 +7,10 @@
 use std::time::Instant;
 
 use pprof::protos::Message;
-use pprof::{ProfilerGuard, ProfilerGuardBuilder, Report};
+use pprof::{Frames, ProfilerGuard, ProfilerGuardBuilder, Report, Symbol};
 use thiserror::Error;
 
-use super::{Frame, Stack};
+use super::{Frame, Origin, Stack};
 use crate::machine::{CpuTimes, run_delay_ns};
 use crate::measure::RUN_DELAY_AT_MOST;
 
@@ -18,6 +18,9 @@ use crate::measure::RUN_DELAY_AT_MOST;
 const ASKED_PER_S: i32 = 997;
 /// A stack inside of the unwinder can't be unwound: it may hold the lock that the unwinder waits for.
 const NOT_LOOKED_AT: [&str; 1] = ["libgcc"];
+
+/// Crates that the signal's handler is made of.
+const PROFILER: [&str; 2] = ["backtrace", "pprof"];
 
 /// Why there are no samples.
 #[derive(Debug, Error)]
@@ -66,7 +69,7 @@ impl Sampling {
         let wall_s = self.started.elapsed().as_secs_f64();
         let waited =
             run_delay_ns().zip(self.run_delay_ns).map(|(after, before)| after.saturating_sub(before));
-        let report = self.guard.report().build()?;
+        let report = self.guard.report().frames_post_processor(leave_out_the_profiler).build()?;
         Ok(Samples {
             stacks: stacks(&report),
             asked_per_s: f64::from(ASKED_PER_S),
@@ -90,7 +93,7 @@ fn disturbance(run_delay: f64) -> Option<String> {
 
 /// The stacks in an order of their own: pprof keeps them in a hash map.
 fn stacks(report: &Report) -> Vec<Stack> {
-    let stack = |(frames, samples): (&pprof::Frames, &isize)| Stack {
+    let stack = |(frames, samples): (&Frames, &isize)| Stack {
         thread: frames.thread_name_or_id(),
         frames: frames.frames.iter().flatten().map(frame).collect(),
         samples: u64::try_from(*samples).unwrap_or(0),
@@ -100,7 +103,22 @@ fn stacks(report: &Report) -> Vec<Stack> {
     stacks
 }
 
-fn frame(symbol: &pprof::Symbol) -> Frame {
+/// Each stack begins inside of the profiler, which was called in the middle of what it looks at. Some of that
+/// is gone already; what is left depends on what the compiler inlined.
+fn leave_out_the_profiler(seen: &mut Frames) {
+    let frames = |symbols: &Vec<Symbol>| symbols.iter().map(frame).collect::<Vec<_>>();
+    let is_profiler = |frame: &Frame| PROFILER.contains(&Origin::of(frame).krate);
+    let serves_all = |frame: &Frame| Origin::of(frame).is_standard() || Origin::of(frame).krate.is_empty();
+    let inner = seen.frames.iter().map(frames);
+    let inner: Vec<_> = inner
+        .take_while(|frames| frames.iter().all(|frame| is_profiler(frame) || serves_all(frame)))
+        .collect();
+    if let Some(last) = inner.iter().rposition(|frames| frames.iter().any(is_profiler)) {
+        seen.frames.drain(..=last);
+    }
+}
+
+fn frame(symbol: &Symbol) -> Frame {
     let file = symbol.filename.as_ref().map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
     let function = if symbol.name.is_some() { symbol.name() } else { String::new() };
     Frame { function, file }
@@ -122,6 +140,10 @@ mod tests {
         sum
     }
 
+    fn is_profilers(frame: &Frame) -> bool {
+        PROFILER.contains(&Origin::of(frame).krate)
+    }
+
     #[test]
     fn a_busy_function_is_found_with_its_file_its_thread_and_its_cpu_time() {
         let sampling = Sampling::start().unwrap();
@@ -139,6 +161,8 @@ mod tests {
         };
         let found: u64 =
             of_busy.iter().filter(|stack| stack.frames.iter().any(is_it)).map(|stack| stack.samples).sum();
+        let begins_there = |stack: &&&Stack| stack.frames.first().is_some_and(|inner| !is_profilers(inner));
+        assert_eq!(of_busy.iter().filter(begins_there).count(), of_busy.len(), "{of_busy:?}");
         // At least a tick of 100 Hz, of which the thread's own start is next to nothing.
         assert!(all >= 20 && found * 10 >= all * 9, "{found} of {all}: {of_busy:?}");
         assert!(samples.cpu_s.unwrap() >= 0.4 && samples.wall_s > 0.0);

@@ -30,9 +30,13 @@ fn in_a_replica(inner: &[(&str, String)]) -> Stack {
     stack(&all, 1)
 }
 
-fn given_to(stack: &Stack) -> (Kind, &str, &str) {
+fn given_to(stack: &Stack) -> (Kind, String, String) {
     let Whose { kind, krate, function } = whose(stack);
-    (kind, krate, function)
+    (kind, krate.into(), function)
+}
+
+fn is(kind: Kind, krate: &str, function: &str) -> (Kind, String, String) {
+    (kind, krate.into(), function.into())
 }
 
 #[test]
@@ -45,13 +49,16 @@ fn the_innermost_function_that_is_known_decides_the_kind() {
     let vec = ("push", format!("{STD}/alloc/src/vec/mod.rs"));
 
     let logic = in_a_replica(&[raft.clone(), adapter.clone()]);
-    assert_eq!(given_to(&logic), (Kind::ProtocolLogic, "raft", "step"));
+    assert_eq!(given_to(&logic), is(Kind::ProtocolLogic, "raft", "raft/src/raft.rs: step"));
     let encoding = in_a_replica(&[copied.clone(), encoder.clone(), raft.clone()]);
-    assert_eq!(given_to(&encoding), (Kind::Encoding, "protobuf", "write_to"));
+    assert_eq!(given_to(&encoding), is(Kind::Encoding, "protobuf", "protobuf/src/stream.rs: write_to"));
     // The heap's work is its own kind, but who asked for it is who could change it.
     let allocation = in_a_replica(&[copied, grown, vec, encoder, raft]);
-    assert_eq!(given_to(&allocation), (Kind::Allocation, "protobuf", "write_to"));
-    assert_eq!(given_to(&in_a_replica(&[])), (Kind::Runtime, "protocol-core", "Driver::run"));
+    assert_eq!(given_to(&allocation), is(Kind::Allocation, "protobuf", "protobuf/src/stream.rs: write_to"));
+    assert_eq!(
+        given_to(&in_a_replica(&[])),
+        is(Kind::Runtime, "protocol-core", "protocol-core/src/replica_cluster/driver.rs: Driver::run")
+    );
 }
 
 #[test]
@@ -62,7 +69,10 @@ fn our_own_allocator_is_nobodys_crate() {
         ("alloc", format!("{STD}/alloc/src/alloc.rs")),
         ("Entry::clone", format!("{REGISTRY}/raft-proto-0.7.0/src/protos.rs")),
     ];
-    assert_eq!(given_to(&in_a_replica(&counted)), (Kind::Allocation, "raft-proto", "Entry::clone"));
+    assert_eq!(
+        given_to(&in_a_replica(&counted)),
+        is(Kind::Allocation, "raft-proto", "raft-proto/src/protos.rs: Entry::clone")
+    );
 }
 
 #[test]
@@ -72,7 +82,10 @@ fn hashing_inside_of_a_map_is_hashing_for_whoever_has_the_map() {
         ("make_hash", "/rust/deps/hashbrown-0.16.1/src/map.rs".to_string()),
         ("Log::entry", format!("{OURS}/protocol-pbft/src/log.rs")),
     ];
-    assert_eq!(given_to(&in_a_replica(&hashed)), (Kind::HashingAndCrypto, "protocol-pbft", "Log::entry"));
+    assert_eq!(
+        given_to(&in_a_replica(&hashed)),
+        is(Kind::HashingAndCrypto, "protocol-pbft", "protocol-pbft/src/log.rs: Log::entry")
+    );
 }
 
 #[test]
@@ -80,14 +93,20 @@ fn a_library_that_is_not_in_the_table_works_for_its_caller_and_for_the_runtime_i
     let bytes = ("slice", format!("{REGISTRY}/bytes-1.11.0/src/bytes.rs"));
     let adapter = ("take", format!("{OURS}/protocol-swim/src/updates.rs"));
     let called = in_a_replica(&[bytes.clone(), adapter]);
-    assert_eq!(given_to(&called), (Kind::ProtocolLogic, "bytes", "slice"));
-    assert_eq!(given_to(&in_a_replica(std::slice::from_ref(&bytes))), (Kind::Unknown, "bytes", "slice"));
+    let slice = "bytes/src/bytes.rs: slice";
+    assert_eq!(given_to(&called), is(Kind::ProtocolLogic, "bytes", slice));
+    // The driver calls libraries itself; a runtime only polls what someone gave it.
+    let driver = in_a_replica(std::slice::from_ref(&bytes));
+    assert_eq!(given_to(&driver), is(Kind::Runtime, "bytes", slice));
+    let poll = ("poll", format!("{REGISTRY}/tokio-1.54.1/src/runtime/task/core.rs"));
+    let polled = in_a_replica(&[bytes, poll]);
+    assert_eq!(given_to(&polled), is(Kind::Unknown, "bytes", slice));
 }
 
 #[test]
 fn a_stack_without_names_is_unknown_and_says_so() {
-    assert_eq!(given_to(&stack(&[], 1)), (Kind::Unknown, NO_CRATE, NO_CRATE));
-    assert_eq!(given_to(&stack(&[("", ""), ("clone3", "")], 1)), (Kind::Unknown, NO_CRATE, "clone3"));
+    assert_eq!(given_to(&stack(&[], 1)), is(Kind::Unknown, NO_CRATE, NO_CRATE));
+    assert_eq!(given_to(&stack(&[("", ""), ("clone3", "")], 1)), is(Kind::Unknown, NO_CRATE, "clone3"));
 }
 
 fn samples() -> Samples {
