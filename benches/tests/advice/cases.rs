@@ -142,7 +142,7 @@ pub fn in_virtual_time() -> Vec<Case> {
             one,
             "max_payload_entries",
             "openraft",
-            &LAN,
+            &many,
             &[("api_batch_entries", 1.0), ("max_payload_entries", 1.0)],
         ),
         set(
