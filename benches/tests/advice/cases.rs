@@ -142,7 +142,7 @@ pub fn in_virtual_time() -> Vec<Case> {
             one,
             "max_payload_entries",
             "openraft",
-            &LAN,
+            &many,
             &[("api_batch_entries", 1.0), ("max_payload_entries", 1.0)],
         ),
         set(
@@ -217,7 +217,7 @@ pub fn overloaded_generator() -> Case {
         name: "an overloaded generator",
         planted: "offer less",
         rule: "generator-limited",
-        pair: at(1e9),
+        pair: at(1e7),
         proof: Proof::Without(Box::new(at(1e3)), REACHED),
     }
 }

@@ -11,6 +11,9 @@ use crate::results::{
 };
 use crate::scenario::{Measure, Scenario, StorageConfig};
 
+/// How the reasons of runs begin that failed because nothing was committed.
+const NOT_SERVED: [&str; 2] = ["no command was acknowledged within", "nothing was committed within"];
+
 /// What the rules look at. A rule whose numbers are not known finds nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts {
@@ -120,7 +123,9 @@ impl Facts {
         };
         let usual = background.usual.get(&key);
         if let Outcome::Failed { reason } = &result.outcome {
-            return vec![Facts { not_served: Some(reason.clone()), ..known.with_links_of(&result.scenario) }];
+            let not_served =
+                Some(reason).filter(|reason| NOT_SERVED.iter().any(|how| reason.starts_with(how)));
+            return vec![Facts { not_served: not_served.cloned(), ..known.with_links_of(&result.scenario) }];
         }
         match &result.exact {
             Some(exact) => exact.cells.iter().map(|cell| known.clone().with_cell(cell, usual)).collect(),

@@ -157,7 +157,8 @@ pub fn carry_over(before: &Advice, advice: &mut Advice) {
     }
 }
 
-/// Sorts by what a change could bring times how sure it is; an overloaded generator comes before all else.
+/// Sorts by what a change could bring times how sure it is; an overloaded generator comes before all else, and what was
+/// tried in vain after it.
 pub fn rank(recommendations: &mut [Recommendation]) {
     let score = |one: &Recommendation| {
         let sure = match one.confidence {
@@ -165,7 +166,11 @@ pub fn rank(recommendations: &mut [Recommendation]) {
             Confidence::Medium => 0.6,
             Confidence::Low => 0.3,
         };
-        if one.rule == GENERATOR_LIMITED { f64::INFINITY } else { sure * one.impact }
+        match one.status {
+            _ if one.rule == GENERATOR_LIMITED => f64::INFINITY,
+            Status::Refuted { .. } | Status::Refused { .. } => 0.0,
+            _ => sure * one.impact,
+        }
     };
     // Stable: of two that are worth the same, the one found first.
     recommendations.sort_by(|a, b| score(b).total_cmp(&score(a)));

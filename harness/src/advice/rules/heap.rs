@@ -9,8 +9,9 @@ use crate::results::{Change, Confidence, Resource, Severity};
 /// Share of CPU time in the allocator, and in encoding, from a profile.
 const ALLOCATION_SHARE: f64 = 0.25;
 const ENCODING_SHARE: f64 = 0.3;
-/// Allocations that a message may take, made, sent, received and answered: those of this workspace take 2 to 13 …
-const PER_MESSAGE: f64 = 20.0;
+/// Allocations that a message may take, made, sent, received and answered: those of this workspace take 2 to 24 …
+const PER_MESSAGE: f64 = 30.0;
+const FEWEST_PER_MESSAGE: f64 = 2.0;
 /// … and those that a command may take of its own on each replica.
 const PER_REPLICA: f64 = 10.0;
 /// Times what earlier runs of the same took.
@@ -52,10 +53,14 @@ fn by_count(facts: &Facts) -> Option<Found> {
         .confidence(Confidence::Medium)
         .seen(facts, "allocations_per_commit", count, Some(limit), "1")
         .seen(facts, "messages_per_commit", messages, None, "1");
-    let basis = "down to what messages and replicas explain, or to a tenth of it";
+    let basis = "down to what messages and replicas explain at most, or to two for each message";
     Some((
         1.0 - limit / count,
-        by_arithmetic("allocations_per_commit", (limit / 10.0 / count, limit / count), basis),
+        by_arithmetic(
+            "allocations_per_commit",
+            (FEWEST_PER_MESSAGE * messages / count, limit / count),
+            basis,
+        ),
         found,
     ))
 }
