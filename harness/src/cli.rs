@@ -10,6 +10,8 @@ mod export;
 mod gate;
 mod history;
 mod list;
+mod model;
+mod quorums;
 mod run;
 mod validate;
 
@@ -29,6 +31,8 @@ use explore::ExploreCommandError;
 use export::ExportCommandError;
 use gate::GateCommandError;
 use history::HistoryCommandError;
+use model::ModelCommandError;
+use quorums::QuorumsCommandError;
 use validate::ValidateError;
 
 use crate::calibration::CalibrationError;
@@ -96,6 +100,14 @@ enum Subcommands {
     /// Compares virtual time, with the costs of this machine, to real time
     #[command(after_help = "Example: consensus-bench validate --protocol raft-rs --format markdown")]
     Validate(validate::Validate),
+    /// Fits a performance model to runs, and predicts settings that were not run
+    #[command(
+        after_help = "Example: consensus-bench model raft-rs latest --predict clients=128,replicas=5 --predict rate=50000"
+    )]
+    Model(model::ModelCommand),
+    /// Ranks read and write quorums for a topology and a share of reads
+    #[command(after_help = "Example: consensus-bench quorums abd --topology wan5 --read-share 0.9 --verify")]
+    Quorums(quorums::QuorumsCommand),
     /// Says whether a change may get in, and exits with 3 when it regresses
     #[command(after_help = "Examples: consensus-bench gate, consensus-bench gate --base origin/main")]
     Gate(gate::Gate),
@@ -173,6 +185,10 @@ enum CliError {
     #[error(transparent)]
     Validate(#[from] ValidateError),
     #[error(transparent)]
+    Model(#[from] ModelCommandError),
+    #[error(transparent)]
+    Quorums(#[from] QuorumsCommandError),
+    #[error(transparent)]
     Costs(#[from] CalibrationError),
     #[error(transparent)]
     Gate(#[from] GateCommandError),
@@ -196,6 +212,8 @@ impl CliError {
             CliError::Export(error) => error.exit_code(),
             CliError::Calibrate(error) => error.exit_code(),
             CliError::Validate(error) => error.exit_code(),
+            CliError::Model(error) => error.exit_code(),
+            CliError::Quorums(error) => error.exit_code(),
             CliError::Costs(error) => exit_code_of_calibration(error),
             CliError::Gate(error) => error.exit_code(),
             CliError::Counts(error) => error.exit_code(),
@@ -219,6 +237,8 @@ pub fn main(suite: &Suite) -> ExitCode {
         Subcommands::Explore(explore) => explore.run(suite).map_err(CliError::from),
         Subcommands::Calibrate(calibrate) => calibrate.run(suite).map_err(CliError::from),
         Subcommands::Validate(validate) => validate.run(suite).map_err(CliError::from),
+        Subcommands::Model(model) => model.run(suite).map_err(CliError::from),
+        Subcommands::Quorums(quorums) => quorums.run(suite).map_err(CliError::from),
         Subcommands::Gate(gate) => gate.run(suite).map_err(CliError::from),
         Subcommands::Pair(pair) => pair.run(suite).map_err(CliError::from),
         Subcommands::CalibrateGate(calibrate) => calibrate.run(suite).map_err(CliError::from),

@@ -50,6 +50,11 @@ impl Latencies {
         self.at_client.record(answered.answered.0 - answered.submitted.0);
     }
 
+    /// The nearest-rank percentile at the client, in nanoseconds; not a number when there is none.
+    pub fn client_ns(&self, quantile: f64) -> f64 {
+        self.at_client.quantile(quantile)
+    }
+
     /// Commands recorded.
     pub fn count(&self) -> u64 {
         self.at_client.count
