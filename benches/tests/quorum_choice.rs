@@ -129,7 +129,7 @@ fn quorums_are_ranked_priced_and_verified_on_the_command_line() {
     assert_eq!(output.status.code(), Some(0), "{text}");
     for expected in [
         "abd on 5 replicas of wan5, 90 % reads",
-        "Price: reads go on with",
+        "Price, in replicas: reads go on with",
         "coordinator",
         "simulated mean/p99",
     ] {

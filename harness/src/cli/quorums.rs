@@ -1,7 +1,7 @@
 //! `consensus-bench quorums`: which read and write quorums to set.
 
 use clap::Args;
-use protocol_core::{LaunchError, Settings, check_size};
+use protocol_core::{LaunchError, Settings, SimulationSpec, check_size};
 use serde_json::json;
 use thiserror::Error;
 
@@ -10,9 +10,11 @@ use crate::exit::{EXIT_OK, EXIT_TOOL, EXIT_UNSAFE, EXIT_USAGE};
 use crate::model::by_simulation::spec_at;
 use crate::model::quorum_latency::Sites;
 use crate::output::say;
-use crate::quorum_choice::{Choice, QuorumError, Wishes, at_replicas, rank, text, verify};
+use crate::quorum_choice::{
+    Choice, MeasuredLatency, QuorumError, Ranked, Wishes, at_replicas, rank, text, verify,
+};
 use crate::run::RunError;
-use crate::suite::{Suite, SuiteError};
+use crate::suite::{Registration, Suite, SuiteError};
 use crate::topology::{self, TopologyError};
 
 /// Of a topology with one region.
@@ -76,6 +78,32 @@ impl QuorumsCommandError {
     }
 }
 
+/// What is to be verified.
+struct Wanted<'a> {
+    registration: &'a Registration,
+    base: &'a Settings,
+    spec: &'a SimulationSpec,
+    wishes: Wishes,
+}
+
+impl Wanted<'_> {
+    /// The best pair and the default in the simulator, each beside what is predicted for who led there.
+    fn measure(&self, ranked: &Ranked) -> Result<Vec<(Choice, MeasuredLatency)>, QuorumError> {
+        let protocol = &*self.registration.protocol;
+        let best = ranked.choices.first();
+        let usual = ranked.default_choice().filter(|usual| Some(*usual) != best);
+        let mut measured = Vec::new();
+        for choice in best.into_iter().chain(usual) {
+            let found = verify(protocol, self.base, choice, self.spec, self.wishes.read_share)?;
+            let leads = Wishes { leader: found.leader, ..self.wishes };
+            let again = rank(&protocol.descriptor(), self.base, &Sites::of(self.spec), &leads)?;
+            let same = |other: &&Choice| (other.read, other.write) == (choice.read, choice.write);
+            measured.push((again.choices.iter().find(same).unwrap_or(choice).clone(), found));
+        }
+        Ok(measured)
+    }
+}
+
 impl QuorumsCommand {
     pub(super) fn run(&self, suite: &Suite) -> Result<u8, QuorumsCommandError> {
         let registration = suite.get(&self.protocol)?;
@@ -102,19 +130,8 @@ impl QuorumsCommand {
         let Some(best) = ranked.choices.first() else { return Ok(EXIT_OK) };
         let region = |replica: usize| topology.region_of(replica).to_string();
         let at = at_replicas(&descriptor, &base, best, &sites, region, self.seed)?;
-        let mut measured = Vec::new();
-        if self.verify {
-            let others = ranked.default_choice().filter(|usual| *usual != best);
-            for choice in std::iter::once(best).chain(others) {
-                let found = verify(&*registration.protocol, &base, choice, &spec, self.read_share)?;
-                // Who leads is known only now, and what was predicted for all leaders is for this one.
-                let leads = Wishes { leader: self.leader.or(found.leader), ..wishes };
-                let again = rank(&descriptor, &base, &sites, &leads)?;
-                let same = |other: &&Choice| (other.read, other.write) == (choice.read, choice.write);
-                let predicted = again.choices.iter().find(same).unwrap_or(choice).clone();
-                measured.push((predicted, found));
-            }
-        }
+        let wanted = Wanted { registration, base: &base, spec: &spec, wishes };
+        let measured = if self.verify { wanted.measure(&ranked)? } else { Vec::new() };
         match self.format {
             Format::Text => {
                 say!(

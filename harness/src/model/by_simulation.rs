@@ -118,7 +118,7 @@ impl<'a> Simulator<'a> {
                 });
                 let at = |quantile| nearest_rank(&record.response_ns, quantile).unwrap_or(0) as f64;
                 let behind = falls_behind(rate_per_s, record.throughput_per_s(), at(0.5), record.seconds);
-                let quantiles_ns = (!behind).then(|| (at(0.5), at(0.99)));
+                let quantiles_ns = (behind == Some(false)).then(|| (at(0.5), at(0.99)));
                 Simulated { throughput_per_s: record.throughput_per_s(), quantiles_ns }
             }
         };

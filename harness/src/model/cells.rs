@@ -1,6 +1,7 @@
 //! What a model is fitted to: cells of one protocol in one place, taken from the results of runs.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,11 +12,15 @@ use crate::scenario::{CostsConfig, Measure, NetworkConfig, StorageConfig};
 /// latency depends on how long it ran.
 const KEPT_UP: f64 = 0.97;
 
-/// Whether a cluster that was offered `rate_per_s` for so many seconds did not keep up. The last requests of a
-/// load are answered after its end even by one that does, so what is missing for that is not held against it.
-pub fn falls_behind(rate_per_s: f64, achieved_per_s: f64, p50_ns: f64, seconds: f64) -> bool {
-    let in_time = (1.0 - p50_ns / 1e9 / seconds).max(0.0);
-    achieved_per_s < KEPT_UP * rate_per_s * in_time
+/// A load whose median is more than this share of its length was over before it came to an equilibrium.
+const TOO_SHORT: f64 = 0.2;
+
+/// Whether a cluster that was offered `rate_per_s` for so many seconds did not keep up; none when that was too
+/// short to tell. The last requests of a load are answered after its end even by one that does, so what is
+/// missing for that is not held against it.
+pub fn falls_behind(rate_per_s: f64, achieved_per_s: f64, p50_ns: f64, seconds: f64) -> Option<bool> {
+    let late = p50_ns / 1e9 / seconds;
+    (late <= TOO_SHORT).then_some(achieved_per_s < KEPT_UP * rate_per_s * (1.0 - late))
 }
 
 /// Everything besides size and load that decides the numbers. Only cells of equal surroundings are fitted
@@ -43,7 +48,7 @@ impl Surroundings {
     /// As it is shown: `real, channel, memory`, or `virtual, wan3, memory, costs calibrated, 1 core`.
     pub fn name(&self) -> String {
         let mut words = match &self.topology {
-            Some(topology) => vec!["virtual".into(), topology.clone()],
+            Some(topology) => vec!["virtual".into(), plain(topology)],
             None => vec!["real".into(), self.network.kind.name().into()],
         };
         if self.network.delay_ms > 0.0 {
@@ -67,6 +72,12 @@ impl Surroundings {
         words.extend(self.settings.iter().map(|(name, value)| format!("{name}={value}")));
         words.join(", ")
     }
+}
+
+/// A topology of one's own is named by its file.
+fn plain(topology: &str) -> String {
+    let stem = Path::new(topology).file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    stem.unwrap_or_else(|| topology.into())
 }
 
 /// How requests come.
@@ -181,32 +192,33 @@ fn cells_of(result: &ScenarioResult) -> Vec<(Surroundings, Cell)> {
         let cells = exact.cells.iter();
         let in_place = |cell: &ExactCell| {
             let place = place(Some(&cell.topology), plan.costs, plan.cores);
-            (place, of_exact(cell, plan.commits, &scenario.name))
+            Some((place, of_exact(cell, plan.commits, &scenario.name)?))
         };
-        return cells.map(in_place).collect();
+        return cells.filter_map(in_place).collect();
     }
     let cells = of_sweep(result).chain(of_curve(result)).chain(of_phase(result));
     cells.map(|cell| (place(None, CostsConfig::default(), 0), cell)).collect()
 }
 
-/// An open loop of virtual time sends as many requests as the plan has commits.
-fn of_exact(cell: &ExactCell, requests: u64, scenario: &str) -> Cell {
+/// An open loop of virtual time sends as many requests as the plan has commits; none when those were too few.
+fn of_exact(cell: &ExactCell, requests: u64, scenario: &str) -> Option<Cell> {
     let value = |name: &str| cell.metric(name).map(|metric| metric.value);
     let throughput_per_s = value("throughput_per_s").unwrap_or(0.0);
     let p50_ns = value("client_latency_ns_p50");
-    let behind = |rate: f64| {
-        falls_behind(rate, throughput_per_s, p50_ns.unwrap_or(f64::INFINITY), requests as f64 / rate)
+    let saturated = match cell.offered_per_s {
+        Some(rate) => falls_behind(rate, throughput_per_s, p50_ns?, requests as f64 / rate)?,
+        None => false,
     };
-    Cell {
+    Some(Cell {
         replicas: cell.replicas,
         load: cell.offered_per_s.map_or(Load::Clients(cell.clients), Load::Rate),
         throughput_per_s,
         noise: None,
         p50_ns,
         p99_ns: value("client_latency_ns_p99"),
-        saturated: cell.offered_per_s.is_some_and(behind),
+        saturated,
         scenario: scenario.into(),
-    }
+    })
 }
 
 fn of_sweep(result: &ScenarioResult) -> impl Iterator<Item = Cell> {
@@ -326,8 +338,9 @@ mod tests {
     #[test]
     fn what_is_answered_after_the_end_is_no_sign_of_saturation() {
         // 1 ms of a load of 10 ms: a tenth is answered after it.
-        assert!(!falls_behind(1e6, 0.9e6, 1e6, 0.01));
-        assert!(falls_behind(1e6, 0.8e6, 1e6, 0.01) && falls_behind(1e6, 0.9e6, 1e6, 10.0));
+        let behind = |achieved, p50_ns, seconds| falls_behind(1e6, achieved, p50_ns, seconds);
+        assert_eq!([behind(0.9e6, 1e6, 0.01), behind(0.8e6, 1e6, 0.01)], [Some(false), Some(true)]);
+        assert_eq!([behind(0.9e6, 1e6, 10.0), behind(0.2e6, 4e6, 0.01)], [Some(true), None]);
     }
 
     #[test]

@@ -14,21 +14,26 @@ const FEWEST_CELLS: usize = 4;
 /// The peak of throughput is looked for up to so many times the most clients that were measured.
 const PEAK_WITHIN: f64 = 4.0;
 /// Numbers of clients at which it is looked for.
-const PEAK_STEPS: u32 = 200;
+const PEAK_STEPS: u32 = 60;
+/// The number of clients that commits at a given rate is between this and its reciprocal: fewer than one, on
+/// average, at low rates. Each step halves the way on a logarithmic scale.
+const MOST_CLIENTS: f64 = 1e6;
+const RATE_STEPS: i32 = 30;
 
 /// A term of the cycle's time: clients^`clients` · replicas^`replicas`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Term {
-    /// 0 for what a cycle takes with one client, 1 for what each client adds, 2 for what every pair does.
-    pub clients: u8,
+    /// 0 for what a cycle takes with one client, 1 for what each client adds, 2 for what every pair does; ½ for
+    /// what clients share in batches that grow with their number.
+    pub clients: f64,
     /// How it grows with the cluster.
     pub replicas: u8,
 }
 
 impl Term {
     fn at(self, replicas: usize, clients: f64) -> f64 {
-        clients.powi(i32::from(self.clients)) * (replicas as f64).powi(i32::from(self.replicas))
+        clients.powf(self.clients) * (replicas as f64).powi(i32::from(self.replicas))
     }
 }
 
@@ -38,8 +43,9 @@ impl Term {
 /// m = 1 and one size this is the Universal Scalability Law: X = λc/(1 + σ(c − 1) + κc(c − 1)) has the cycle
 /// (1 − σ)/λ + (σ − κ)/λ · c + κ/λ · c². With a larger m it bends as a pipeline does, which is as fast as
 /// its slowest part: the asymptotic bounds of Denning and Buzen (*The Operational Analysis of Queueing
-/// Network Models*, ACM Computing Surveys 1978), X ≤ min(c/Z, C), with a smooth corner. The weights of n
-/// make one law of all sizes.
+/// Network Models*, ACM Computing Surveys 1978), X ≤ min(c/Z, C), with a smooth corner. Terms of √c are for
+/// protocols whose replicas all form batches of their own: twice the clients then make batches larger and
+/// more at once. The weights of n make one law of all sizes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CycleLaw {
@@ -84,22 +90,40 @@ impl CycleLaw {
         (0..=PEAK_STEPS).map(at).map(|clients| self.throughput(replicas, clients)).fold(0.0, f64::max)
     }
 
+    /// How long a cycle takes, in nanoseconds, with as many clients as commit at this rate; none when no number
+    /// of them does. An open loop of that rate has about so many commands in flight, by Little's law.
+    pub fn cycle_at_rate(&self, replicas: usize, per_s: f64) -> Option<f64> {
+        let (mut few, mut many) = (MOST_CLIENTS.recip(), MOST_CLIENTS);
+        let is_enough = |clients: f64| self.throughput(replicas, clients) >= per_s;
+        if !is_enough(many) {
+            // Throughput may fall again with many.
+            many = (0..RATE_STEPS)
+                .map(|step| MOST_CLIENTS / 2f64.powi(step))
+                .find(|&clients| is_enough(clients))?;
+        }
+        for _ in 0..RATE_STEPS {
+            let middle = (few * many).sqrt();
+            if is_enough(middle) { many = middle } else { few = middle }
+        }
+        Some(many * 1e9 / self.throughput(replicas, many))
+    }
+
     fn throughput(&self, replicas: usize, clients: f64) -> f64 {
         clients * 1e9 / self.mean.at(&self.row(replicas, clients))
     }
 
     /// λ, σ and κ of one size, where this is the Universal Scalability Law.
     fn parameters(&self, replicas: usize) -> Option<[f64; 3]> {
-        if self.mean.sharpness != 1.0 {
+        if self.mean.sharpness != 1.0 || self.terms.iter().any(|term| term.clients == BATCHES) {
             return None;
         }
-        let part = |clients: u8| {
+        let part = |clients: f64| {
             let of = |(term, weight): (&Term, &f64)| {
                 if term.clients == clients { weight * term.at(replicas, 1.0) } else { 0.0 }
             };
             self.terms.iter().zip(&self.mean.weights).map(of).sum::<f64>()
         };
-        let (fixed, each, pair) = (part(0), part(1), part(2));
+        let (fixed, each, pair) = (part(0.0), part(1.0), part(2.0));
         let lambda = 1e9 / (fixed + each + pair);
         Some([lambda, lambda / 1e9 * (each + pair), lambda / 1e9 * pair])
     }
@@ -107,11 +131,11 @@ impl CycleLaw {
     /// The sum with its fixed part longer, as a last term that is 1 for every size.
     fn moved_sum(&self, sum: &Posynomial, longer_ns: f64, replicas: usize) -> Posynomial {
         let weighed = || self.terms.iter().zip(&sum.weights);
-        let fixed = weighed().filter(|(term, _)| term.clients == 0);
+        let fixed = weighed().filter(|(term, _)| term.clients == 0.0);
         let before: f64 =
             fixed.map(|(term, weight)| weight * term.at(replicas, 1.0).powf(sum.sharpness)).sum();
         let after = (before.powf(sum.sharpness.recip()) + longer_ns).max(0.0).powf(sum.sharpness);
-        let others = weighed().map(|(term, weight)| if term.clients == 0 { 0.0 } else { *weight });
+        let others = weighed().map(|(term, weight)| if term.clients == 0.0 { 0.0 } else { *weight });
         Posynomial { weights: others.chain([after]).collect(), ..sum.clone() }
     }
 
@@ -128,18 +152,24 @@ fn supported(terms: &[Term], cells: &[Cell]) -> Vec<Term> {
     let mut loads: Vec<f64> = cells.iter().map(|cell| cell.load.size()).collect();
     loads.sort_by(f64::total_cmp);
     loads.dedup();
-    let fits = |term: &&Term| {
-        usize::from(term.replicas) < sizes
-            && (term.clients < 2 || loads.len() > 3)
-            && (term.clients < 1 || loads.len() > 1)
+    // c², √c and c are told apart by more than three, two and one numbers of clients.
+    let needed = |clients: f64| match clients {
+        0.0 => 1,
+        1.0 => 2,
+        _ => 4,
     };
+    let fits = |term: &&Term| usize::from(term.replicas) < sizes && loads.len() >= needed(term.clients);
     terms.iter().filter(fits).copied().collect()
 }
 
+/// The exponent of clients in terms of batches.
+const BATCHES: f64 = 0.5;
+
 /// Up to n² for what a cycle and a client take, since replicas may all talk to all.
-fn all_terms() -> Vec<Term> {
-    let of = |clients: u8, most: u8| (0..=most).map(move |replicas| Term { clients, replicas });
-    of(0, 2).chain(of(1, 2)).chain(of(2, 1)).collect()
+fn terms(with_batches: bool) -> Vec<Term> {
+    let of = |clients: f64, most: u8| (0..=most).map(move |replicas| Term { clients, replicas });
+    let batches = of(BATCHES, 2).filter(move |_| with_batches);
+    of(0.0, 2).chain(of(1.0, 2)).chain(of(2.0, 1)).chain(batches).collect()
 }
 
 impl Predicts for CycleLaw {
@@ -162,7 +192,7 @@ impl Predicts for CycleLaw {
 
     /// What a cycle takes with one client becomes longer; what each client adds is work, and stays.
     fn moved(&self, by: Move, replicas: usize) -> CycleLaw {
-        let one = Term { clients: 0, replicas: 0 };
+        let one = Term { clients: 0.0, replicas: 0 };
         CycleLaw {
             terms: self.terms.iter().copied().chain([one]).collect(),
             mean: self.moved_sum(&self.mean, by.p50_ns, replicas),
@@ -178,14 +208,18 @@ pub fn fit(cells: &[Cell]) -> Option<Chosen<CycleLaw>> {
     if cells.len() < FEWEST_CELLS {
         return None;
     }
-    let candidate = |sharpness: f64| Candidate {
-        name: match sharpness {
-            1.0 => "Universal Scalability Law".into(),
-            _ => format!("asymptotic bounds with a corner of sharpness {sharpness}"),
+    let candidate = |(with_batches, sharpness): (bool, f64)| Candidate {
+        name: match (with_batches, sharpness) {
+            (false, 1.0) => "Universal Scalability Law".into(),
+            (true, 1.0) => "Universal Scalability Law with growing batches".into(),
+            (false, _) => format!("asymptotic bounds with a corner of sharpness {sharpness}"),
+            (true, _) => format!("growing batches with a corner of sharpness {sharpness}"),
         },
-        fit: Box::new(move |cells: &[Cell]| CycleLaw::fit(cells, &all_terms(), sharpness)),
+        fit: Box::new(move |cells: &[Cell]| CycleLaw::fit(cells, &terms(with_batches), sharpness)),
     };
-    choose(cells, &SHARPNESS.map(candidate))
+    let shapes =
+        [false, true].into_iter().flat_map(|batches| SHARPNESS.map(|sharpness| (batches, sharpness)));
+    choose(cells, &shapes.map(candidate).collect::<Vec<_>>())
 }
 
 /// What the law says of one size, in the field's terms.
@@ -285,6 +319,25 @@ mod tests {
         let slow = moved.predict(3, Load::Clients(1), Quantity::Throughput).unwrap();
         assert!((slow / 200.0 - 1.0).abs() < 0.05, "5 ms a cycle: {slow}");
         assert!(moved.is_valid() && (moved.peak_per_s(3, 20_480.0) / 1e5 - 1.0).abs() < 0.1);
+    }
+
+    #[test]
+    fn a_rate_has_the_cycle_of_as_many_clients_as_commit_at_it() {
+        let chosen = fit(&scalable()).unwrap();
+        let rate = chosen.law.throughput(5, 8.0);
+        let cycle = chosen.law.cycle_at_rate(5, rate).unwrap();
+        assert!((cycle / (8.0 / rate * 1e9) - 1.0).abs() < 1e-3, "{cycle}");
+        assert_eq!(chosen.law.cycle_at_rate(5, 1e9), None);
+    }
+
+    #[test]
+    fn batches_that_grow_with_the_clients_are_told_from_work_of_each() {
+        let cells: Vec<Cell> = [1usize, 4, 16, 64, 256, 1_024]
+            .map(|c| cell(3, c, c as f64 / (1e-4 + 2e-4 * (c as f64).sqrt())))
+            .into();
+        let chosen = fit(&cells).unwrap();
+        assert!(chosen.candidate.contains("growing batches"), "{:?}", chosen.compared);
+        assert!(parameters(&chosen, &cells)[0].sigma.is_none());
     }
 
     #[test]

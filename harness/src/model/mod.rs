@@ -13,6 +13,7 @@ pub mod file;
 pub mod folds;
 pub mod open;
 pub mod quorum_latency;
+pub mod shape;
 mod text;
 
 use serde::{Deserialize, Serialize};
@@ -249,10 +250,10 @@ impl PlaceModel {
         let cells: Vec<Cell> = self.cells.iter().filter(alike).cloned().collect();
         let sizes = folds::sizes_of(&cells);
         let mut beyond = Vec::new();
-        if let (Some(first), Some(last)) = (sizes.first(), sizes.last()) {
-            if !(first..=last).contains(&&setting.replicas) {
-                beyond.push(format!("{} replicas, where {first} to {last} were measured", setting.replicas));
-            }
+        if let (Some(first), Some(last)) = (sizes.first(), sizes.last())
+            && !(first..=last).contains(&&setting.replicas)
+        {
+            beyond.push(format!("{} replicas, where {first} to {last} were measured", setting.replicas));
         }
         let loads = || cells.iter().filter(|cell| !cell.saturated).map(|cell| cell.load.size());
         let (least, most) = (loads().fold(f64::INFINITY, f64::min), loads().fold(0.0, f64::max));

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::cells::{Cell, Load};
 use super::closed::CycleLaw;
-use super::folds::{Candidate, Chosen, Move, Predicts, Quantity, choose, sizes_of};
-use crate::stats::{Posynomial, congestion, mg1_mean_wait, mm1_response_quantile};
+use super::folds::{Candidate, Chosen, Fitter, Move, Predicts, Quantity, choose, sizes_of};
+use super::shape::{QueueLoad, SHAPES, Shape, queue_load};
+use crate::stats::Posynomial;
 
 /// Fewer cells with latencies don't tell a queue when one is left out.
 const FEWEST_CELLS: usize = 5;
@@ -13,60 +14,13 @@ const FEWEST_CELLS: usize = 5;
 /// again between the neighbours of the best, so often.
 const CAPACITIES: usize = 13;
 const NARROWINGS: usize = 3;
+/// Corrections of the capacity that are tried with [`Shape::ClosedLoop`], whose law knows its capacity.
+const FEW_CORRECTIONS: [f64; 7] = [0.9, 1.0, 1.05, 1.15, 1.3, 1.6, 2.0];
+
 /// Where nothing saturated, a capacity of up to so many times the highest throughput is tried.
 const UNSEEN_CAPACITY: f64 = 8.0;
 /// The least that was shown to be possible is no saturation itself.
 const ABOVE_SHOWN: f64 = 1.005;
-
-/// How waits grow with the utilisation ρ = rate ÷ capacity.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "queue", rename_all = "snake_case")]
-pub enum Shape {
-    /// A fixed time, and the response time of an M/M/1 queue.
-    Mm1,
-    /// A fixed time, a wake-up with probability 1 − ρ, and the wait of an M/D/1 queue.
-    Md1,
-    /// The same with a wait in proportion to ρ^k/(1 − ρ): a server that takes all that waits as one batch
-    /// keeps up until close to saturation.
-    Batching {
-        /// k.
-        sharpness: f64,
-    },
-}
-
-/// The shapes that are tried, the simplest first.
-const SHAPES: [Shape; 5] = [
-    Shape::Mm1,
-    Shape::Md1,
-    Shape::Batching { sharpness: 2.0 },
-    Shape::Batching { sharpness: 4.0 },
-    Shape::Batching { sharpness: 8.0 },
-];
-
-impl Shape {
-    fn name(self) -> String {
-        match self {
-            Shape::Mm1 => "M/M/1 beside a fixed time".into(),
-            Shape::Md1 => "M/D/1 beside a fixed time and wake-ups".into(),
-            Shape::Batching { sharpness } => {
-                format!("batching queue, ρ^{sharpness}/(1 − ρ), beside the same")
-            }
-        }
-    }
-
-    /// The terms of a quantile's time, in nanoseconds. Each is one second or one service time in size, so
-    /// that weights are comparable.
-    fn row(self, replicas: usize, service_ns: f64, utilisation: f64, quantile: f64) -> Vec<f64> {
-        let n = replicas as f64;
-        match self {
-            Shape::Mm1 => vec![1.0, n, mm1_response_quantile(service_ns, utilisation, quantile)],
-            Shape::Md1 => vec![1.0, n, 1.0 - utilisation, mg1_mean_wait(service_ns, 0.0, utilisation)],
-            Shape::Batching { sharpness } => {
-                vec![1.0, n, 1.0 - utilisation, service_ns * congestion(utilisation, sharpness)]
-            }
-        }
-    }
-}
 
 /// The capacity of each size before an open loop corrects it, in commits per second.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -142,6 +96,8 @@ pub struct QueueLaw {
     pub capacity_per_s: Vec<(usize, f64)>,
     /// Capacity of an open loop over that of [`Capacity`].
     pub correction: f64,
+    /// The closed loops' law, where the shape is theirs.
+    pub cycle: Option<CycleLaw>,
     /// Of the median and the 99th percentile.
     pub p50: Posynomial,
     /// Of the 99th percentile.
@@ -152,7 +108,13 @@ const P50: f64 = 0.5;
 const P99: f64 = 0.99;
 
 impl QueueLaw {
-    fn fit(cells: &[Cell], shape: Shape, capacity: &[(usize, f64)]) -> Option<QueueLaw> {
+    fn fit(
+        cells: &[Cell],
+        shape: Shape,
+        capacity: &[(usize, f64)],
+        cycle: Option<&CycleLaw>,
+    ) -> Option<QueueLaw> {
+        let cycle = cycle.filter(|_| shape == Shape::ClosedLoop);
         let of_size = |size: usize| capacity.iter().find(|known| known.0 == size).map(|known| known.1);
         let timed: Vec<&Cell> =
             cells.iter().filter(|cell| cell.p50_ns.is_some() && cell.p99_ns.is_some()).collect();
@@ -161,12 +123,12 @@ impl QueueLaw {
         }
         let (least, most) = bracket(cells, &of_size)?;
         let fit_at = |correction: f64| {
-            let row = |cell: &&Cell, quantile| {
-                let service_ns = 1e9 / (of_size(cell.replicas)? * correction);
-                Some(shape.row(cell.replicas, service_ns, cell.load.size() * service_ns / 1e9, quantile))
+            let seen = |cell: &&Cell| {
+                queue_load(cell.replicas, cell.load.size(), of_size(cell.replicas)?, correction, cycle)
             };
+            let seen: Vec<QueueLoad> = timed.iter().map(seen).collect::<Option<_>>()?;
             let fit = |quantile, of: fn(&Cell) -> Option<f64>| {
-                let rows = timed.iter().map(|cell| row(cell, quantile)).collect::<Option<Vec<_>>>()?;
+                let rows = seen.iter().map(|load| shape.row(load, quantile)).collect::<Option<Vec<_>>>()?;
                 let values: Vec<f64> = timed.iter().filter_map(|cell| of(cell)).collect();
                 let sum = Posynomial::fit(&rows, &values, 1.0)?;
                 let squares = |(row, value): (&Vec<f64>, &f64)| (sum.at(row) / value).ln().powi(2);
@@ -176,14 +138,20 @@ impl QueueLaw {
             let (of_p50, p50) = fit(P50, |cell| cell.p50_ns)?;
             let (of_p99, p99) = fit(P99, |cell| cell.p99_ns)?;
             let capacity_per_s = capacity.iter().map(|&(size, rate)| (size, rate * correction)).collect();
-            Some((of_p50 + of_p99, QueueLaw { shape, capacity_per_s, correction, p50, p99 }))
+            let cycle = cycle.cloned();
+            Some((of_p50 + of_p99, QueueLaw { shape, capacity_per_s, correction, cycle, p50, p99 }))
         };
+        let better = |a: &(f64, QueueLaw), b: &(f64, QueueLaw)| a.0.total_cmp(&b.0);
+        if shape == Shape::ClosedLoop {
+            let tried = FEW_CORRECTIONS.into_iter().filter(|correction| *correction >= least * 0.9);
+            return tried.filter_map(fit_at).min_by(better).map(|(_, law)| law);
+        }
         let mut best: Option<(f64, QueueLaw)> = None;
         let (mut from, mut to) = (least, most.max(least));
         for _ in 0..NARROWINGS {
             let ratio = (to / from).powf(1.0 / (CAPACITIES - 1) as f64);
             let tried = (0..CAPACITIES).filter_map(|step| fit_at(from * ratio.powi(step as i32)));
-            best = best.into_iter().chain(tried).min_by(|a, b| a.0.total_cmp(&b.0));
+            best = best.into_iter().chain(tried).min_by(better);
             let correction = best.as_ref()?.1.correction;
             (from, to) = ((correction / ratio).max(least), (correction * ratio).min(most.max(least)));
         }
@@ -206,9 +174,11 @@ impl QueueLaw {
 
     /// Whether a file holds such a law.
     pub fn is_valid(&self) -> bool {
-        let terms = self.shape.row(1, 1.0, 0.5, P50).len();
+        let terms = self.shape.terms();
+        let cycles = self.cycle.iter().all(CycleLaw::is_valid);
         let sums = [&self.p50, &self.p99];
-        sums.into_iter().all(|sum| sum.is_valid() && sum.weights.len() == terms)
+        cycles
+            && sums.into_iter().all(|sum| sum.is_valid() && sum.weights.len() == terms)
             && self.capacity_per_s.iter().all(|(_, rate)| *rate > 0.0 && rate.is_finite())
     }
 }
@@ -245,12 +215,16 @@ impl Predicts for QueueLaw {
     fn predict(&self, replicas: usize, load: Load, quantity: Quantity) -> Option<f64> {
         let Load::Rate(rate) = load else { return None };
         let capacity = self.capacity(replicas)?;
-        let row = |quantile| self.shape.row(replicas, 1e9 / capacity, rate / capacity, quantile);
+        let row = |quantile| {
+            let cycle = self.cycle.as_ref();
+            let load = queue_load(replicas, rate, capacity / self.correction, self.correction, cycle)?;
+            self.shape.row(&load, quantile)
+        };
         let value = match quantity {
             Quantity::Throughput => rate.min(capacity),
             _ if rate >= capacity => return None,
-            Quantity::P50 => self.p50.at(&row(P50)),
-            Quantity::P99 => self.p99.at(&row(P99)),
+            Quantity::P50 => self.p50.at(&row(P50)?),
+            Quantity::P99 => self.p99.at(&row(P99)?),
         };
         Some(value).filter(|value| value.is_finite() && *value > 0.0)
     }
@@ -275,8 +249,12 @@ pub fn fit(cells: &[Cell], capacity: &Capacity) -> Option<Chosen<QueueLaw>> {
         sizes_of(cells).into_iter().map(|size| (size, capacity.per_s(size))).collect();
     let candidate = |shape: Shape| {
         let sizes = sizes.clone();
-        let fit = move |cells: &[Cell]| QueueLaw::fit(cells, shape, &sizes);
-        Candidate { name: shape.name(), fit: Box::new(fit) as Box<dyn Fn(&[Cell]) -> Option<QueueLaw>> }
+        let cycle = match capacity {
+            Capacity::ClosedLoops { law, .. } => Some(law.clone()),
+            Capacity::OpenLoops { .. } => None,
+        };
+        let fit = move |cells: &[Cell]| QueueLaw::fit(cells, shape, &sizes, cycle.as_ref());
+        Candidate { name: shape.name(), fit: Box::new(fit) as Box<Fitter<QueueLaw>> }
     };
     choose(cells, &SHAPES.map(candidate))
 }
@@ -284,6 +262,7 @@ pub fn fit(cells: &[Cell], capacity: &Capacity) -> Option<Chosen<QueueLaw>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stats::{congestion, mm1_response_quantile};
 
     fn cell(rate: f64, throughput_per_s: f64, times: Option<(f64, f64)>) -> Cell {
         Cell {

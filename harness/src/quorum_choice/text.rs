@@ -98,15 +98,14 @@ fn price(ranked: &Ranked) -> Vec<String> {
     }
     let survives = |choice: &Choice| match ranked.is_log {
         true => format!(
-            "commits go on with {} of the others down, a new leader can be elected with {} replicas down",
+            "commits go on with {} of the others down, a new leader can be elected with {} down",
             choice.writes_survive, choice.reads_survive
         ),
-        false => format!(
-            "reads go on with {} replicas down, writes with {}",
-            choice.reads_survive, choice.writes_survive
-        ),
+        false => {
+            format!("reads go on with {} down, writes with {}", choice.reads_survive, choice.writes_survive)
+        }
     };
-    lines.push(format!("Price: {}.", survives(best)));
+    lines.push(format!("Price, in replicas: {}.", survives(best)));
     match ranked.default_choice() {
         Some(usual) if !best.is_default => {
             let change = quantity::change(best.mean_ns / usual.mean_ns - 1.0);
