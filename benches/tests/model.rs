@@ -60,7 +60,7 @@ fn plan(
         topologies: vec![place.to_str().unwrap().into()],
         replicas: replicas.into(),
         clients: clients.into(),
-        warm_up_commits: 1_000,
+        warm_up_commits: 300,
         commits,
         recovery: false,
         costs: CostsConfig::Table(COSTS),
@@ -118,7 +118,7 @@ fn raft_rs_is_predicted() {
 
 #[test]
 fn openraft_is_predicted() {
-    judge("openraft", &[3, 5, 7], 4_000);
+    judge("openraft", &[3, 5, 7], 2_000);
 }
 
 #[test]
