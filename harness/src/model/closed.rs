@@ -90,6 +90,11 @@ impl CycleLaw {
         (0..=PEAK_STEPS).map(at).map(|clients| self.throughput(replicas, clients)).fold(0.0, f64::max)
     }
 
+    /// The cycle of a single client, in nanoseconds.
+    pub fn alone_ns(&self, replicas: usize) -> f64 {
+        1e9 / self.throughput(replicas, 1.0)
+    }
+
     /// How long a cycle takes, in nanoseconds, with as many clients as commit at this rate; none when no number
     /// of them does. An open loop of that rate has about so many commands in flight, by Little's law.
     pub fn cycle_at_rate(&self, replicas: usize, per_s: f64) -> Option<f64> {

@@ -114,7 +114,7 @@ impl QueueLaw {
         capacity: &[(usize, f64)],
         cycle: Option<&CycleLaw>,
     ) -> Option<QueueLaw> {
-        let cycle = cycle.filter(|_| shape == Shape::ClosedLoop);
+        let cycle = cycle.filter(|_| shape.is_of_closed_loops());
         let of_size = |size: usize| capacity.iter().find(|known| known.0 == size).map(|known| known.1);
         let timed: Vec<&Cell> =
             cells.iter().filter(|cell| cell.p50_ns.is_some() && cell.p99_ns.is_some()).collect();
@@ -124,7 +124,7 @@ impl QueueLaw {
         let (least, most) = bracket(cells, &of_size)?;
         let fit_at = |correction: f64| {
             let seen = |cell: &&Cell| {
-                queue_load(cell.replicas, cell.load.size(), of_size(cell.replicas)?, correction, cycle)
+                queue_load(shape, cell.replicas, cell.load.size(), of_size(cell.replicas)?, correction, cycle)
             };
             let seen: Vec<QueueLoad> = timed.iter().map(seen).collect::<Option<_>>()?;
             let fit = |quantile, of: fn(&Cell) -> Option<f64>| {
@@ -217,7 +217,8 @@ impl Predicts for QueueLaw {
         let capacity = self.capacity(replicas)?;
         let row = |quantile| {
             let cycle = self.cycle.as_ref();
-            let load = queue_load(replicas, rate, capacity / self.correction, self.correction, cycle)?;
+            let load =
+                queue_load(self.shape, replicas, rate, capacity / self.correction, self.correction, cycle)?;
             self.shape.row(&load, quantile)
         };
         let value = match quantity {
@@ -229,11 +230,15 @@ impl Predicts for QueueLaw {
         Some(value).filter(|value| value.is_finite() && *value > 0.0)
     }
 
-    fn moved(&self, by: Move, _: usize) -> QueueLaw {
+    fn moved(&self, by: Move, replicas: usize) -> QueueLaw {
         let longer = |sum: &Posynomial, ns: f64| {
             let mut sum = sum.clone();
-            // Every shape begins with the fixed time.
-            sum.weights[0] = (sum.weights[0] + ns).max(0.0);
+            // Every shape begins with the fixed time, in nanoseconds or in cycles of a single client.
+            let unit = match (self.shape, &self.cycle) {
+                (Shape::BatchesOfFew, Some(law)) => law.alone_ns(replicas),
+                _ => 1.0,
+            };
+            sum.weights[0] = (sum.weights[0] + ns / unit).max(0.0);
             sum
         };
         QueueLaw { p50: longer(&self.p50, by.p50_ns), p99: longer(&self.p99, by.p99_ns), ..self.clone() }

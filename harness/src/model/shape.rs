@@ -22,16 +22,21 @@ pub enum Shape {
     /// A fixed time, a wake-up, and the cycle of a closed loop that commits at the same rate: what batches do
     /// to one they do to the other.
     ClosedLoop,
+    /// In cycles of a single client: a share for itself, shares that grow with the commits under way as √ρ, more
+    /// of them on a larger cluster, and the wait of a queue. Of protocols in which each of the few
+    /// commands that come between two others makes a batch, and costs all of its messages.
+    BatchesOfFew,
 }
 
 /// The shapes that are tried, the simplest first.
-pub(super) const SHAPES: [Shape; 6] = [
+pub(super) const SHAPES: [Shape; 7] = [
     Shape::Mm1,
     Shape::Md1,
     Shape::Batching { sharpness: 2.0 },
     Shape::Batching { sharpness: 4.0 },
     Shape::Batching { sharpness: 8.0 },
     Shape::ClosedLoop,
+    Shape::BatchesOfFew,
 ];
 
 impl Shape {
@@ -43,7 +48,13 @@ impl Shape {
                 format!("batching queue, ρ^{sharpness}/(1 − ρ), beside the same")
             }
             Shape::ClosedLoop => "the closed loop of equal throughput, beside the same".into(),
+            Shape::BatchesOfFew => "batches of few commands, √ρ, beside ρ/(1 − ρ)".into(),
         }
+    }
+
+    /// Whether it is made of the closed loops' law.
+    pub(super) fn is_of_closed_loops(self) -> bool {
+        matches!(self, Shape::ClosedLoop | Shape::BatchesOfFew)
     }
 
     /// Weights that a law of this shape has.
@@ -63,6 +74,12 @@ impl Shape {
                 vec![1.0, n, 1.0 - utilisation, service_ns * congestion(utilisation, sharpness)]
             }
             Shape::ClosedLoop => vec![1.0, n, (1.0 - utilisation).max(0.0), load.cycle_ns?],
+            Shape::BatchesOfFew => {
+                let batches = utilisation.sqrt();
+                [1.0, batches, n * batches, congestion(utilisation, 1.0)]
+                    .map(|term| term * load.alone_ns)
+                    .into()
+            }
         };
         Some(row)
     }
@@ -78,10 +95,13 @@ pub(super) struct QueueLoad {
     utilisation: f64,
     /// The cycle of a closed loop that commits at the same rate; none without a law of them, or beyond its peak.
     cycle_ns: Option<f64>,
+    /// The cycle of a single client; 1 without a law of closed loops.
+    alone_ns: f64,
 }
 
 /// A rate as the queue of a size sees it, whose capacity was taken for `known` and is corrected.
 pub(super) fn queue_load(
+    shape: Shape,
     replicas: usize,
     per_s: f64,
     known: f64,
@@ -89,9 +109,10 @@ pub(super) fn queue_load(
     cycle: Option<&CycleLaw>,
 ) -> Option<QueueLoad> {
     let service_ns = 1e9 / (known * correction);
-    let cycle_ns = match cycle {
-        Some(law) => Some(law.cycle_at_rate(replicas, per_s / correction)?),
-        None => None,
-    };
-    Some(QueueLoad { replicas, service_ns, utilisation: per_s * service_ns / 1e9, cycle_ns })
+    // What lies beyond the peak of the closed loops' law has no cycle, and then no shape that is made of it.
+    let cycle_ns = cycle
+        .filter(|_| shape == Shape::ClosedLoop)
+        .and_then(|law| law.cycle_at_rate(replicas, per_s / correction));
+    let alone_ns = cycle.map_or(1.0, |law| law.alone_ns(replicas));
+    Some(QueueLoad { replicas, service_ns, utilisation: per_s * service_ns / 1e9, cycle_ns, alone_ns })
 }
