@@ -11,8 +11,10 @@ mod export;
 mod gate;
 mod history;
 mod list;
+mod model;
 mod overrides;
 mod profile;
+mod quorums;
 mod recommend;
 mod run;
 mod settings;
@@ -35,7 +37,9 @@ use explore::ExploreCommandError;
 use export::ExportCommandError;
 use gate::GateCommandError;
 use history::HistoryCommandError;
+use model::ModelCommandError;
 use profile::ProfileCommandError;
+use quorums::QuorumsCommandError;
 use validate::ValidateError;
 
 use crate::calibration::CalibrationError;
@@ -123,6 +127,14 @@ enum Subcommands {
                             --apply tuned.toml"
     )]
     Tune(Box<tune::Tune>),
+    /// Fits a performance model to runs, and predicts settings that were not run
+    #[command(
+        after_help = "Example: consensus-bench model raft-rs latest --predict clients=128,replicas=5 --predict rate=50000"
+    )]
+    Model(model::ModelCommand),
+    /// Ranks read and write quorums for a topology and a share of reads
+    #[command(after_help = "Example: consensus-bench quorums abd --topology wan5 --read-share 0.9 --verify")]
+    Quorums(quorums::QuorumsCommand),
     /// Says whether a change may get in, and exits with 3 when it regresses
     #[command(after_help = "Examples: consensus-bench gate, consensus-bench gate --base origin/main")]
     Gate(gate::Gate),
@@ -229,6 +241,10 @@ enum CliError {
     #[error(transparent)]
     Validate(#[from] ValidateError),
     #[error(transparent)]
+    Model(#[from] ModelCommandError),
+    #[error(transparent)]
+    Quorums(#[from] QuorumsCommandError),
+    #[error(transparent)]
     Costs(#[from] CalibrationError),
     #[error(transparent)]
     Gate(#[from] GateCommandError),
@@ -269,6 +285,8 @@ impl CliError {
             CliError::File(error) => exit_code_of_file(error),
             CliError::Calibrate(error) => error.exit_code(),
             CliError::Validate(error) => error.exit_code(),
+            CliError::Model(error) => error.exit_code(),
+            CliError::Quorums(error) => error.exit_code(),
             CliError::Costs(error) => exit_code_of_calibration(error),
             CliError::Gate(error) => error.exit_code(),
             CliError::Counts(error) => error.exit_code(),
@@ -297,6 +315,8 @@ pub fn main(suite: &Suite) -> ExitCode {
         Subcommands::Calibrate(calibrate) => calibrate.run(suite).map_err(CliError::from),
         Subcommands::Tune(tune) => tune.run(suite),
         Subcommands::Validate(validate) => validate.run(suite).map_err(CliError::from),
+        Subcommands::Model(model) => model.run(suite).map_err(CliError::from),
+        Subcommands::Quorums(quorums) => quorums.run(suite).map_err(CliError::from),
         Subcommands::Gate(gate) => gate.run(suite).map_err(CliError::from),
         Subcommands::Pair(pair) => pair.run(suite).map_err(CliError::from),
         Subcommands::CalibrateGate(calibrate) => calibrate.run(suite).map_err(CliError::from),

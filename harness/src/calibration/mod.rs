@@ -210,7 +210,8 @@ impl CostModel {
         CostModel::of(plan, &pair.name)
     }
 
-    fn of(plan: &ExactPlan, protocol: &str) -> Result<CostModel, CalibrationError> {
+    /// The model that a plan asks for, for the protocol of this name.
+    pub fn of(plan: &ExactPlan, protocol: &str) -> Result<CostModel, CalibrationError> {
         let shared = |resume_ns| (plan.cores > 0).then_some(SharedCores { count: plan.cores, resume_ns });
         match plan.costs {
             CostsConfig::Named(NamedCosts::None) => {
