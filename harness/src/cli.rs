@@ -10,6 +10,7 @@ mod export;
 mod gate;
 mod history;
 mod list;
+mod report;
 mod run;
 mod validate;
 
@@ -29,6 +30,7 @@ use explore::ExploreCommandError;
 use export::ExportCommandError;
 use gate::GateCommandError;
 use history::HistoryCommandError;
+use report::ReportError;
 use validate::ValidateError;
 
 use crate::calibration::CalibrationError;
@@ -87,6 +89,10 @@ enum Subcommands {
     /// Writes the numbers of a run for other tools: Bencher, github-action-benchmark, critcmp
     #[command(after_help = "Example: consensus-bench export latest --format bencher --output numbers.json")]
     Export(export::Export),
+    /// Writes a page to look at: one run, several as one, or two against each other
+    #[command(after_help = "Examples: consensus-bench report, consensus-bench report main latest, \
+                            consensus-bench report latest --format text")]
+    Report(report::Report),
     /// Searches seeded schedules of faults for broken promises, in virtual time
     #[command(after_help = "Example: consensus-bench explore --protocol raft-rs --seeds 10000")]
     Explore(explore::Explore),
@@ -156,6 +162,8 @@ enum CliError {
     Explore(#[from] ExploreCommandError),
     #[error(transparent)]
     Export(#[from] ExportCommandError),
+    #[error(transparent)]
+    Report(#[from] ReportError),
     #[error("{row} is not to be committed: {reason}")]
     NotToCommit {
         /// Scenario and protocol.
@@ -194,6 +202,7 @@ impl CliError {
             CliError::History(error) => error.exit_code(),
             CliError::Explore(error) => error.exit_code(),
             CliError::Export(error) => error.exit_code(),
+            CliError::Report(error) => error.exit_code(),
             CliError::Calibrate(error) => error.exit_code(),
             CliError::Validate(error) => error.exit_code(),
             CliError::Costs(error) => exit_code_of_calibration(error),
@@ -216,6 +225,7 @@ pub fn main(suite: &Suite) -> ExitCode {
         Subcommands::Baseline(command) => baseline::baseline(suite, command),
         Subcommands::History(command) => history::run(command).map_err(CliError::from),
         Subcommands::Export(export) => export.run().map_err(CliError::from),
+        Subcommands::Report(report) => report.run().map_err(CliError::from),
         Subcommands::Explore(explore) => explore.run(suite).map_err(CliError::from),
         Subcommands::Calibrate(calibrate) => calibrate.run(suite).map_err(CliError::from),
         Subcommands::Validate(validate) => validate.run(suite).map_err(CliError::from),

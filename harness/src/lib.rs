@@ -36,6 +36,7 @@ pub mod measure;
 pub mod output;
 pub mod pair;
 pub mod progress;
+pub mod report;
 pub mod resources;
 pub mod results;
 pub mod run;
