@@ -86,7 +86,7 @@ enum Subcommands {
     /// Results of earlier runs: a list, a metric over time, an export
     #[command(subcommand, after_help = "Example: consensus-bench history list")]
     History(history::HistoryCommand),
-    /// Writes the numbers of a run for other tools: Bencher, github-action-benchmark, critcmp
+    /// Writes the numbers of a run for other tools: Bencher, github-action-benchmark, critcmp, Prometheus
     #[command(after_help = "Example: consensus-bench export latest --format bencher --output numbers.json")]
     Export(export::Export),
     /// Writes a page to look at: one run, several as one, or two against each other

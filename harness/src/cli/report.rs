@@ -1,13 +1,14 @@
 //! `consensus-bench report`: a run, several runs as one, or two runs against each other, as a page.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use thiserror::Error;
 
 use super::store;
 use crate::compare::compare;
-use crate::exit::{EXIT_OK, EXIT_TOOL, EXIT_USAGE, exit_code_of, exit_code_of_file};
+use crate::exit::{EXIT_BASELINE, EXIT_OK, EXIT_TOOL, EXIT_USAGE, exit_code_of, exit_code_of_file};
+use crate::export::{ExportError, ToolFormat, export};
 use crate::files::{FileError, write_atomically};
 use crate::output::say;
 use crate::report::material::Material;
@@ -42,6 +43,9 @@ enum ReportFormat {
     Text,
     /// The data of every chart
     Json,
+    /// Every metric as OpenMetrics text, for Prometheus
+    #[value(name = "openmetrics")]
+    OpenMetrics,
 }
 
 /// Why there is no report.
@@ -59,6 +63,8 @@ pub(super) enum ReportError {
     Folder { path: PathBuf, source: std::io::Error },
     #[error("two runs side by side are a page; `consensus-bench compare {a} {b}` says it in a terminal")]
     OnlyPage { a: String, b: String },
+    #[error(transparent)]
+    Export(#[from] ExportError),
     #[error("the data as JSON: {0}")]
     Json(#[from] serde_json::Error),
 }
@@ -70,8 +76,9 @@ impl ReportError {
             ReportError::Store(StoreError::UnknownReference { .. } | StoreError::NoRuns { .. }) => EXIT_USAGE,
             ReportError::Store(error) => exit_code_of(error),
             ReportError::File(error) => exit_code_of_file(error),
-            ReportError::TooMany(_) | ReportError::NoFile { .. } | ReportError::OnlyPage { .. } => EXIT_USAGE,
-            ReportError::Folder { .. } | ReportError::Json(_) => EXIT_TOOL,
+            ReportError::Export(ExportError::Nothing { .. }) => EXIT_BASELINE,
+            ReportError::Export(ExportError::Twice { .. }) | ReportError::TooMany(_) | ReportError::NoFile { .. } | ReportError::OnlyPage { .. } => EXIT_USAGE,
+            ReportError::Folder { .. } | ReportError::Json(_) | ReportError::Export(ExportError::Json(_)) => EXIT_TOOL,
         }
     }
 }
@@ -100,6 +107,11 @@ impl Report {
             ReportFormat::Html => self.write(&page(&material), &self.page_path(store, &material))?,
             ReportFormat::Text => self.print(&terminal::summary(&material, terminal::colours()))?,
             ReportFormat::Json => self.print(&data::json(&material)?)?,
+            ReportFormat::OpenMetrics => {
+                let recorded = Recorded { name: material.name.clone(), runs: material.runs.clone() };
+                let exported = export(&recorded, ToolFormat::OpenMetrics, Path::new(""))?;
+                exported.files.iter().try_for_each(|file| self.print(&file.text))?;
+            }
         }
         Ok(EXIT_OK)
     }
@@ -126,7 +138,7 @@ impl Report {
         folder.unwrap_or_default().join(DEFAULT_FILE)
     }
 
-    fn write(&self, page: &str, path: &std::path::Path) -> Result<(), ReportError> {
+    fn write(&self, page: &str, path: &Path) -> Result<(), ReportError> {
         write_atomically(path, page.as_bytes())?;
         say!("report: {}", path.display());
         Ok(())

@@ -3,8 +3,8 @@
 use maud::{Markup, html};
 
 use super::material::Material;
+use super::overview::when;
 use crate::compare::{ComparedMetric, ComparedRow, Comparison, Verdict};
-use crate::history::timestamp;
 use crate::results::{Class, Manifest};
 use crate::table::quantity;
 
@@ -17,7 +17,7 @@ pub(super) fn heading(a: &Material, b: &Material) -> Markup {
     html! {
         p.brand { "consensus-bench" }
         h1 { "A against B" }
-        p.facts { @for (name, side) in [("A", a), ("B", b)] { span { strong { (name) } " = " code { (side.name) } ", " (timestamp((started(side) * 1_000) as i64)) } } }
+        p.facts { @for (name, side) in [("A", a), ("B", b)] { span { strong { (name) } " = " code { (side.name) } ", " (when(started(side))) } } }
     }
 }
 

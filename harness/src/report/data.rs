@@ -29,7 +29,7 @@ pub fn files(material: &Material) -> Result<Vec<(String, String)>, serde_json::E
 /// The number keeps names apart that differ in signs only.
 fn file_name(card: &Card, view: &View, index: usize) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' };
-    let metric: String = view.metric.chars().take(80).map(plain).collect();
+    let metric: String = format!("{} {}", view.subject, view.metric).chars().take(80).map(plain).collect();
     format!("{}-{index}-{metric}", card.id)
 }
 

@@ -48,7 +48,7 @@ pub(super) fn patterns() -> Markup {
 
 /// All cards, one after the other.
 pub(super) fn all(cards: &[Card], looks: &Looks) -> Option<Markup> {
-    (!cards.is_empty()).then(|| html! { div.cards { @for card in cards { (figure_of(card, "", looks)) } } })
+    (!cards.is_empty()).then(|| html! { div.cards.flow { @for card in cards { (figure_of(card, "", looks)) } } })
 }
 
 /// Cards of two sides, side by side.
@@ -88,8 +88,8 @@ fn figure_of(card: &Card, side: &str, looks: &Looks) -> Markup {
             @if let Some(first) = card.views.first() { (figure(first, looks, true, false)) }
             @if !rest.is_empty() {
                 details.more {
-                    summary { (rest.len()) " more: " (rest.iter().take(4).map(|view| view.metric.as_str()).collect::<Vec<_>>().join("; "))
-                        @if rest.len() > 4 { " …" } }
+                    summary { (rest.len()) " more: " (rest.iter().take(3).map(|view| format!("{}, {}", view.subject, view.metric)).collect::<Vec<_>>().join("; "))
+                        @if rest.len() > 3 { " …" } }
                     @for view in rest { (figure(view, looks, false, false)) }
                 }
             }
@@ -99,13 +99,13 @@ fn figure_of(card: &Card, side: &str, looks: &Looks) -> Markup {
 }
 
 fn is_second_scale(card: &Card, view: &View) -> bool {
-    let first = card.views.iter().find(|other| other.metric == view.metric);
+    let first = card.views.iter().find(|other| other.subject == view.subject && other.metric == view.metric);
     first.is_some_and(|first| first.scale != view.scale)
 }
 
 fn figure(view: &View, looks: &Looks, is_first: bool, is_hidden: bool) -> Markup {
     html! {
-        figure.view data-metric=(view.metric) data-scale=(view.scale) data-first[is_first] hidden[is_hidden] {
+        figure.view data-subject=(view.subject) data-metric=(view.metric) data-scale=(view.scale) data-first[is_first] hidden[is_hidden] {
             figcaption { (view.chart.title) @if !view.scale.is_empty() { span.muted { ", " (view.scale) } } }
             div.picture { (draw(&view.chart, looks)) }
             (legend(&view.chart, looks))

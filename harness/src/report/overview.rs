@@ -21,7 +21,7 @@ pub(super) fn heading(material: &Material) -> Markup {
         p.brand { "consensus-bench" }
         h1 { (counted(protocols, "protocol")) ", " (counted(scenarios, "scenario")) }
         p.facts {
-            span { (timestamp((started * 1_000) as i64)) }
+            span { (when(started)) }
             @if let Some(machine) = machine {
                 span { (machine.cpu_model) ", " (machine.cores) " cores" }
                 span { (machine.os) }
@@ -32,9 +32,18 @@ pub(super) fn heading(material: &Material) -> Markup {
                 }
                 @if !run.complete { span.bad { "✗ the run did not come to its end" } }
             }
-            span { "run " code { (material.name) } }
+            @match material.runs.as_slice() {
+                [one] => { span { "run " code { (one.run_id) } } }
+                several => { span { (several.len()) " runs as one" } }
+            }
         }
     }
+}
+
+/// `2026-11-21 15:36 UTC`.
+pub(super) fn when(unix_s: u64) -> String {
+    let text = timestamp((unix_s * 1_000) as i64);
+    format!("{} UTC", text.chars().take(16).collect::<String>().replace('T', " "))
 }
 
 fn counted(count: usize, what: &str) -> String {
@@ -85,10 +94,11 @@ fn answer(question: &str, board: Option<&Board>, looks: &Looks, missing: &str) -
                 Some(board) => {
                     p.what { (board.label) ", in " a href={ "#" (board.card) } { (board.scenario) } }
                     @for group in &board.groups {
-                        @if !group.promise.is_empty() { p.promise { (group.promise) } }
-                        p.verdict { (group.verdict) }
+                        @if !group.promise.is_empty() && board.groups.len() > 1 { p.promise { (group.promise) } }
+                        @if group.rows.len() > 1 { p.verdict { (group.verdict) } }
                         (bars(board, &group.rows, looks))
                     }
+                    @if !board.note.is_empty() { p.note { (board.note) } }
                 }
             }
         }
@@ -150,7 +160,7 @@ fn cost_answer(story: &Story, looks: &Looks) -> Markup {
 fn advice_answer(material: &Material) -> Markup {
     let advice = material.advice.as_ref();
     html! {
-        article.answer {
+        article.answer.advised {
             h3 { "What to change?" }
             @match advice {
                 None => { p.muted { "No one has looked yet: " code { "consensus-bench recommend" } " does." } }
@@ -253,7 +263,7 @@ fn manifest_of(run: &RunResults) -> Markup {
     let machine = &manifest.machine;
     let facts = [
         ("run", run.run_id.clone()),
-        ("started", timestamp((run.started_unix_s * 1_000) as i64)),
+        ("started", when(run.started_unix_s)),
         ("complete", if run.complete { "yes".into() } else { "no".into() }),
         ("command", manifest.command.join(" ")),
         ("commit", manifest.commit.clone().unwrap_or_else(|| "none".into())),

@@ -35,11 +35,12 @@
       more.remove();
     }
     const choice = card.querySelector(".choice");
-    const selects = ["metric", "scale"].map((what) => {
+    const names = { subject: "of", metric: "show", scale: "scale" };
+    const selects = Object.keys(names).map((what) => {
       const values = [...new Set(views.map((view) => view.dataset[what]))].filter((value) => value);
       if (values.length < 2) return null;
       const label = document.createElement("label");
-      label.append(what === "metric" ? "show" : what);
+      label.append(names[what]);
       const select = document.createElement("select");
       for (const value of values) select.add(new Option(value, value));
       select.addEventListener("change", () => { show(); card.dataset.chosen = key(); remember(); });
@@ -49,16 +50,17 @@
     });
     const wanted = () => selects.map((select) => (select ? select.value : null));
     const key = () => wanted().map((value) => value ?? "").join("|");
+    // Not every subject has every metric: what is chosen last to the left counts first.
     function show() {
-      const [metric, scale] = wanted();
-      const fits = (view) => (metric === null || view.dataset.metric === metric)
-        && (scale === null || view.dataset.scale === scale);
-      const chosen = views.find(fits) || views.find((view) => view.dataset.metric === metric) || views[0];
+      const want = wanted();
+      const fits = (view, most) => Object.keys(names)
+        .every((what, index) => index >= most || want[index] === null || view.dataset[what] === want[index]);
+      const chosen = [3, 2, 1, 0].map((most) => views.find((view) => fits(view, most))).find((view) => view);
       for (const view of views) view.hidden = view !== chosen;
+      selects.forEach((select, index) => { if (select) select.value = chosen.dataset[Object.keys(names)[index]]; });
     }
     card.choose = (text) => {
-      const [metric, scale] = text.split("|");
-      [metric, scale].forEach((value, index) => {
+      text.split("|").forEach((value, index) => {
         const select = selects[index];
         if (select && [...select.options].some((option) => option.value === value)) select.value = value;
       });

@@ -3,7 +3,7 @@
 
 use super::charts::ids;
 use super::material::{Material, Rows};
-use crate::results::{Better, Metric, Ranking, Ratio, ScenarioResult};
+use crate::results::{Better, Class, Metric, Ranking, Ratio, ScenarioResult};
 use crate::scenario::Measure;
 use crate::table::quantity::{self, NOTHING};
 
@@ -43,6 +43,8 @@ pub struct Board {
     pub better: Better,
     /// The card that shows it.
     pub card: &'static str,
+    /// What else is to be said; empty when nothing is.
+    pub note: String,
     /// Only those that promise the same are set against each other.
     pub groups: Vec<Group>,
 }
@@ -133,9 +135,14 @@ impl Boards<'_> {
             let target = rows.shown().find_map(|result| result.throughput.as_ref()).map(|found| found.knee);
             let target = target.map_or_else(String::new, |knee| format!(" with p99 ≤ {} ms", knee.target_p99_ms));
             let label = format!("most requests per second held{target}");
-            let board = self.board(rows, "sustainable_per_s", &label, ids::LOAD);
-            if board.is_some() {
-                return board;
+            if let Some(mut board) = self.board(rows, "sustainable_per_s", &label, ids::LOAD) {
+                let open = |result: &ScenarioResult| {
+                    result.throughput.as_ref().is_some_and(|found| found.knee.broke_at_per_s.is_none())
+                };
+                if rows.shown().any(open) {
+                    board.note = "≥: the load could not be raised until the target broke.".into();
+                }
+                return Some(board);
             }
         }
         let rising = self.scenarios.iter().find(|rows| rows.shown().any(|result| is_rising(result)))?;
@@ -149,7 +156,7 @@ impl Boards<'_> {
             // What is counted has a name for each combination; the first is the smallest.
             let of_cell = first.map(|cell| format!("{}_{metric}", cell.prefix()));
             let label = match first {
-                Some(cell) => format!("{label} ({}, {} replicas)", cell.topology, cell.replicas),
+                Some(cell) => format!("{label} ({}, smallest cluster)", cell.topology),
                 None => label.to_string(),
             };
             self.board(rows, of_cell.as_deref().unwrap_or(metric), &label, card)
@@ -166,7 +173,16 @@ impl Boards<'_> {
 
     fn leader(&self) -> Option<Board> {
         let rows = self.of_measure("fault_tolerance").or_else(|| self.of_measure("virtual_fault_tolerance"))?;
-        self.board(rows, "crash_leader_unavailability_ns", "without a commit after the leader's crash", ids::OUTAGE)
+        let label = "without a commit after the leader's crash";
+        let mut board = self.board(rows, "crash_leader_unavailability_ns", label, ids::OUTAGE)?;
+        let faults = || rows.shown().flat_map(|result| &result.faults);
+        let cycles: usize = faults().map(|fault| fault.cycles.len()).sum();
+        let lost: u64 = faults().map(|fault| fault.lost + fault.applied_twice).sum();
+        board.note = match lost {
+            0 => format!("No acknowledged command was lost or applied twice, in {cycles} faults of all kinds."),
+            some => format!("{some} acknowledged commands were lost or applied twice, in {cycles} faults."),
+        };
+        Some(board)
     }
 
     /// All rows that have the metric.
@@ -174,7 +190,9 @@ impl Boards<'_> {
         let mut groups: Vec<Group> = Vec::new();
         let mut first: Option<Metric> = None;
         for result in rows.shown() {
-            let Some(found) = metric_of(result, metric) else { continue };
+            let Some(found) = metric_of(result, metric).or_else(|| matrix::smallest_of(result, metric)) else {
+                continue;
+            };
             first.get_or_insert_with(|| found.clone());
             let ranking = self.ranking(result, metric);
             let row = row(result, rows.name_of(result), found, ranking);
@@ -193,7 +211,8 @@ impl Boards<'_> {
             group.verdict = group.verdict(better);
         }
         let (scenario, metric) = (rows.scenario.to_string(), metric.to_string());
-        Some(Board { scenario, metric, label: label.into(), unit, better, card, groups })
+        let note = String::new();
+        Some(Board { scenario, metric, label: label.into(), unit, better, card, note, groups })
     }
 
     fn ranking(&self, result: &ScenarioResult, metric: &str) -> Option<&Ranking> {
@@ -238,6 +257,7 @@ impl Group {
         }
         let by = second.ratio.as_ref().map(|ratio| by_how_much(ratio, better)).unwrap_or_default();
         let sure = match second.ratio {
+            _ if second.metric.class == Class::Exact => "",
             None => " (not ranked: the values alone)",
             Some(Ratio { lower: None, upper: None, .. }) => " (by the values alone: chance is not ruled out)",
             Some(_) if second.tied => " (not sure: the intervals overlap)",
@@ -319,7 +339,9 @@ pub fn shown(metric: &Metric, result: &ScenarioResult) -> String {
             None => value,
         };
     }
-    let interval = metric.lower.zip(metric.upper);
+    // A spread that rounds to nothing says nothing.
+    let wide = |&(lower, upper): &(f64, f64)| upper - lower > metric.value.abs() * 0.002;
+    let interval = metric.lower.zip(metric.upper).filter(wide);
     match interval.and_then(|(lower, upper)| quantity::spread(metric.value, lower, upper)) {
         Some(spread) => format!("{value} {spread}"),
         None => value,

@@ -18,7 +18,9 @@ pub struct Card {
 /// One chart of a card.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct View {
-    /// What is shown: a metric, a fault, a scenario.
+    /// Of what: a scenario, a place.
+    pub subject: String,
+    /// What is shown: a metric, a fault.
     pub metric: String,
     /// On which scale; empty when there is but one.
     pub scale: String,

@@ -29,7 +29,7 @@ pub(super) fn card(material: &Material) -> Option<Card> {
                 let chart = chart(&rows, (&topology, clients), (metric, label, unit));
                 // A cost that no one has is not worth a picture.
                 if chart.series.iter().flat_map(|series| &series.points).any(|point| point.y > 0.0) {
-                    views.push(view(format!("{}, {topology}, clients {clients}: {label}", rows.scenario), chart));
+                    views.push(view(format!("{}: {topology}, clients {clients}", rows.scenario), label, chart));
                 }
             }
         }

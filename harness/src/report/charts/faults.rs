@@ -22,13 +22,10 @@ pub(super) fn outage_card(material: &Material) -> Option<Card> {
     let mut views: Vec<View> = Vec::new();
     for rows in material.scenarios() {
         let names = fault_names(&rows);
-        views.extend(names.iter().map(|name| {
-            view(format!("{}: {}", rows.scenario, in_words(name)), outage_chart(&rows, name))
-        }));
+        views.extend(names.iter().map(|name| view(rows.scenario, in_words(name), outage_chart(&rows, name))));
     }
     // The leader's crash is what one asks about first, whichever scenario has it.
-    let first = format!(": {}", in_words(FIRST));
-    views.sort_by_key(|view| !view.metric.ends_with(&first));
+    views.sort_by_key(|view| view.metric != in_words(FIRST));
     card(ids::OUTAGE, "What do clients see when a replica fails?", OUTAGE, views)
 }
 
@@ -83,7 +80,7 @@ pub(super) fn recovery_card(material: &Material) -> Option<Card> {
                 Axis::named("fault", names.iter().map(|name| in_words(name)).collect()),
                 series.collect(),
             );
-            views.push(view(format!("{}: {label}", rows.scenario), chart));
+            views.push(view(rows.scenario, label, chart));
         }
     }
     card(ids::RECOVERY, "How long until it is back?", RECOVERY, views)

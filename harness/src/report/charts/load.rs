@@ -34,7 +34,7 @@ fn views_of(rows: &Rows) -> Vec<View> {
         chart.notes.push(
             "A hollow mark did not hold the target, or was more than the generator could send.".into(),
         );
-        views.extend(both_scales(metric, chart));
+        views.extend(both_scales(rows.scenario, metric, chart));
     }
     views
 }

@@ -80,14 +80,14 @@ fn card(id: &str, title: &str, about: &str, mut views: Vec<View>) -> Option<Card
 }
 
 /// A chart on its own scale.
-fn view(metric: impl Into<String>, chart: ChartData) -> View {
-    View { metric: metric.into(), scale: String::new(), chart }
+fn view(subject: impl Into<String>, metric: impl Into<String>, chart: ChartData) -> View {
+    View { subject: subject.into(), metric: metric.into(), scale: String::new(), chart }
 }
 
 /// A chart of which the logarithmic scale comes first, and the linear one with it.
-fn both_scales(metric: &str, chart: ChartData) -> [View; 2] {
+fn both_scales(subject: &str, metric: &str, chart: ChartData) -> [View; 2] {
     let linear = chart.on(chart::Scale::Linear);
-    let of = |scale: &str, chart| View { metric: metric.into(), scale: scale.into(), chart };
+    let of = |scale: &str, chart| View { subject: subject.into(), metric: metric.into(), scale: scale.into(), chart };
     [of("logarithmic", chart), of("linear", linear)]
 }
 

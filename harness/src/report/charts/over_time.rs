@@ -38,7 +38,7 @@ pub(super) fn load_card(material: &Material) -> Option<Card> {
             let is_idle = index == 2
                 && chart.series.iter().flat_map(|series| &series.points).all(|point| point.y == 0.0);
             if !is_idle {
-                views.push(view(format!("{}: {what}", rows.scenario), chart));
+                views.push(view(rows.scenario, what, chart));
             }
         }
     }
@@ -103,7 +103,7 @@ pub(super) fn resources_card(material: &Material) -> Option<Card> {
                 rows.shown().map(|result| samples(rows, result, of)).collect(),
             );
             if chart.series.iter().flat_map(|series| &series.points).any(|point| point.y > 0.0) {
-                views.push(view(format!("{}: {what}", rows.scenario), chart));
+                views.push(view(rows.scenario, what, chart));
             }
         }
     }

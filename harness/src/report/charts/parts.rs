@@ -18,7 +18,7 @@ pub(super) fn card(material: &Material) -> Option<Card> {
     // Every load is timed; where scenarios are about latency, these are enough.
     let any = scenarios.iter().filter(timed).any(|rows| about_latency(&rows));
     let chosen = scenarios.iter().filter(timed).filter(|rows| !any || about_latency(rows));
-    let views = chosen.map(|rows| view(rows.scenario, chart(rows))).collect();
+    let views = chosen.map(|rows| view(rows.scenario, "mean time", chart(rows))).collect();
     card_of(ids::PARTS, "Where does the time of a request go?", ABOUT, views)
 }
 

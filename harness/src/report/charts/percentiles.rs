@@ -34,7 +34,7 @@ fn views_of(material: &Material, rows: &Rows) -> Vec<View> {
         Axis::of("response time", "ns", Scale::Log),
         series,
     );
-    both_scales(rows.scenario, chart).into()
+    both_scales(rows.scenario, "response time", chart).into()
 }
 
 fn points(of: &Percentiles) -> Vec<Point> {

@@ -15,7 +15,7 @@ const BOTTOM: f64 = 44.0;
 const BAR: f64 = 20.0;
 const GAP: f64 = 8.0;
 /// Distance between two marks of one row.
-const APART: f64 = 9.0;
+const APART: f64 = 8.0;
 /// Width of a character of a name, about.
 const CHARACTER: f64 = 6.9;
 

@@ -17,9 +17,9 @@ pub(super) fn card(material: &Material) -> Option<Card> {
     let mut views = Vec::new();
     for rows in material.scenarios() {
         for replicas in sizes(&rows) {
-            views.push(view(format!("{}: {replicas} replicas", rows.scenario), by_clients(&rows, replicas)));
+            views.push(view(rows.scenario, format!("{replicas} replicas"), by_clients(&rows, replicas)));
         }
-        views.push(view(format!("{}: by replicas", rows.scenario), by_replicas(&rows)));
+        views.push(view(rows.scenario, "by replicas", by_replicas(&rows)));
     }
     card_of(ids::SCALABILITY, "How does it scale?", ABOUT, views)
 }

@@ -25,7 +25,7 @@ pub(super) fn card(material: &Material) -> Option<Card> {
                 Axis::of(metric, &first.series.unit, Scale::Linear),
                 trends.iter().map(|trend| series(trend)).collect(),
             );
-            views.push(view(format!("{}: {metric}", rows.scenario), chart));
+            views.push(view(rows.scenario, metric, chart));
         }
     }
     card_of(ids::TREND, "Has it become better or worse?", ABOUT, views)

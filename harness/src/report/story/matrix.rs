@@ -109,7 +109,7 @@ fn cell(material: &Material, rows: &Rows, protocol: &str, metric: &str) -> Cell 
         return Cell { text: "unsafe".into(), is_unsafe, disturbed, ..Cell::default() };
     }
     if let Some(why) = without_numbers(result) {
-        return Cell { text: "no result".into(), failed: Some(why), disturbed, ..Cell::default() };
+        return Cell { text: "not measured".into(), failed: Some(why), disturbed, ..Cell::default() };
     }
     let Some(found) = metric_of(result, metric).or_else(|| smallest_of(result, metric)) else {
         return Cell { text: "–".into(), disturbed, ..Cell::default() };
@@ -130,7 +130,7 @@ fn cell(material: &Material, rows: &Rows, protocol: &str, metric: &str) -> Cell 
 }
 
 /// The same cost of the smallest cluster that the protocol can have: not all can have three replicas.
-fn smallest_of(result: &ScenarioResult, metric: &str) -> Option<crate::results::Metric> {
+pub(super) fn smallest_of(result: &ScenarioResult, metric: &str) -> Option<crate::results::Metric> {
     let cells = &result.exact.as_ref()?.cells;
     let of = |cell: &crate::results::ExactCell| {
         let name = cell.metrics.iter().find(|one| metric.ends_with(&format!("_{}", one.name)))?;
