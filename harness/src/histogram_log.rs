@@ -64,7 +64,8 @@ pub fn read(path: &Path, tag: &str) -> Result<Option<Histogram<u64>>, LogError> 
         if interval.tag().is_none_or(|known| known.as_str() != tag) {
             continue;
         }
-        let encoded = STANDARD.decode(interval.encoded_histogram()).map_err(|error| malformed(error.to_string()))?;
+        let encoded =
+            STANDARD.decode(interval.encoded_histogram()).map_err(|error| malformed(error.to_string()))?;
         let histogram: Histogram<u64> = Deserializer::new()
             .deserialize(&mut encoded.as_slice())
             .map_err(|error| malformed(error.to_string()))?;

@@ -77,8 +77,13 @@ impl ReportError {
             ReportError::Store(error) => exit_code_of(error),
             ReportError::File(error) => exit_code_of_file(error),
             ReportError::Export(ExportError::Nothing { .. }) => EXIT_BASELINE,
-            ReportError::Export(ExportError::Twice { .. }) | ReportError::TooMany(_) | ReportError::NoFile { .. } | ReportError::OnlyPage { .. } => EXIT_USAGE,
-            ReportError::Folder { .. } | ReportError::Json(_) | ReportError::Export(ExportError::Json(_)) => EXIT_TOOL,
+            ReportError::Export(ExportError::Twice { .. })
+            | ReportError::TooMany(_)
+            | ReportError::NoFile { .. }
+            | ReportError::OnlyPage { .. } => EXIT_USAGE,
+            ReportError::Folder { .. } | ReportError::Json(_) | ReportError::Export(ExportError::Json(_)) => {
+                EXIT_TOOL
+            }
         }
     }
 }
@@ -95,7 +100,8 @@ impl Report {
             [] => self.one(&store, Material::load(&store, "latest")?),
             [one] => self.one(&store, Material::load(&store, one)?),
             several => {
-                let parts = several.iter().map(|run| Material::load(&store, run)).collect::<Result<_, _>>()?;
+                let parts =
+                    several.iter().map(|run| Material::load(&store, run)).collect::<Result<_, _>>()?;
                 self.one(&store, Material::together(parts))
             }
         }
@@ -134,7 +140,8 @@ impl Report {
         if let Some(path) = &self.output {
             return path.clone();
         }
-        let folder = material.runs.last().map(|run| store.home.join(&run.run_id)).filter(|folder| folder.is_dir());
+        let folder =
+            material.runs.last().map(|run| store.home.join(&run.run_id)).filter(|folder| folder.is_dir());
         folder.unwrap_or_default().join(DEFAULT_FILE)
     }
 

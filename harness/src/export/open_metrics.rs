@@ -30,7 +30,11 @@ pub(super) fn files(numbers: &[Number], output: &Path) -> (Vec<ExportedFile>, Ve
         add(name.clone(), format!("{} in {unit}", metric.name), metric.value);
         if let Some((lower, upper)) = number.interval() {
             for (ending, what, value) in [("lower", "lower", lower), ("upper", "upper", upper)] {
-                add(format!("{name}_{ending}"), format!("{what} end of the 95 % interval of {}", metric.name), value);
+                add(
+                    format!("{name}_{ending}"),
+                    format!("{what} end of the 95 % interval of {}", metric.name),
+                    value,
+                );
             }
         }
     }

@@ -320,13 +320,17 @@ mod tests {
         assert_eq!(timeline.commits.len(), 150);
         let empty: Vec<usize> =
             (0..timeline.commits.len()).filter(|&bin| timeline.commits[bin] == 0).collect();
-        assert_eq!(empty, (51..65).collect::<Vec<_>>(), "the answer to the last request before it is in bin 50");
+        assert_eq!(
+            empty,
+            (51..65).collect::<Vec<_>>(),
+            "the answer to the last request before it is in bin 50"
+        );
         assert_eq!(timeline.commits[..50], [20; 50]);
     }
 
     #[test]
     fn the_middle_outage_keeps_its_timeline() {
-        let of = |outage| fault_cycle(&trace(2_000..2_000 + outage), &marks(true));
+        let of = |outage: u64| fault_cycle(&trace(2_000..2_000 + outage), &marks(true));
         let mut cycles = vec![of(500), of(100), of(300), of(400)];
         keep_one_timeline(&mut cycles);
         let kept: Vec<bool> = cycles.iter().map(|cycle| cycle.timeline.is_some()).collect();

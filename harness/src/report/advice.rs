@@ -90,9 +90,15 @@ fn effect_of(effect: &Effect) -> String {
 fn status_of(status: &Status) -> Markup {
     match status {
         Status::Untested => html! { span.muted { "– not tried" } },
-        Status::Verified { effect } => html! { span.good { "✓ tried, and better" } ": " (effect_of(effect)) "." },
-        Status::Refuted { effect } => html! { span.bad { "✗ tried, and not better" } ": " (effect_of(effect)) "." },
-        Status::Inconclusive { effect } => html! { span.warn { "? tried, and it does not tell" } ": " (effect_of(effect)) "." },
+        Status::Verified { effect } => {
+            html! { span.good { "✓ tried, and better" } ": " (effect_of(effect)) "." }
+        }
+        Status::Refuted { effect } => {
+            html! { span.bad { "✗ tried, and not better" } ": " (effect_of(effect)) "." }
+        }
+        Status::Inconclusive { effect } => {
+            html! { span.warn { "? tried, and it does not tell" } ": " (effect_of(effect)) "." }
+        }
     }
 }
 

@@ -70,7 +70,8 @@ fn rows(comparison: &Comparison, chosen: &dyn Fn(&&ComparedMetric) -> bool, none
         .rows
         .iter()
         .map(|row| {
-            let mut metrics: Vec<&ComparedMetric> = row.metrics.iter().filter(|metric| chosen(metric)).collect();
+            let mut metrics: Vec<&ComparedMetric> =
+                row.metrics.iter().filter(|metric| chosen(metric)).collect();
             metrics.sort_by_key(|metric| order(metric.verdict));
             (row, metrics)
         })

@@ -28,7 +28,8 @@ pub(super) fn filter(looks: &Looks) -> Markup {
 
 /// Fills of bars: hatched besides coloured.
 pub(super) fn patterns() -> Markup {
-    let strokes = ["", "M0 8L8 0", "M0 0L8 8", "M0 4H8", "M4 0V8", "M0 0L8 8M0 8L8 0", "M0 4H8M4 0V8", "M2 2h1v1h-1z"];
+    let strokes =
+        ["", "M0 8L8 0", "M0 0L8 8", "M0 4H8", "M4 0V8", "M0 0L8 8M0 8L8 0", "M0 4H8M4 0V8", "M2 2h1v1h-1z"];
     html! {
         svg class="defs" width="0" height="0" aria-hidden="true" {
             defs {
@@ -48,12 +49,17 @@ pub(super) fn patterns() -> Markup {
 
 /// All cards, one after the other.
 pub(super) fn all(cards: &[Card], looks: &Looks) -> Option<Markup> {
-    (!cards.is_empty()).then(|| html! { div.cards.flow { @for card in cards { (figure_of(card, "", looks)) } } })
+    (!cards.is_empty())
+        .then(|| html! { div.cards.flow { @for card in cards { (figure_of(card, "", looks)) } } })
 }
 
 /// Cards of two sides, side by side.
 pub(super) fn beside(a: &[Card], b: &[Card], looks: &Looks) -> Option<Markup> {
-    let ids: Vec<&str> = a.iter().chain(b.iter().filter(|card| a.iter().all(|one| one.id != card.id))).map(|card| card.id.as_str()).collect();
+    let ids: Vec<&str> = a
+        .iter()
+        .chain(b.iter().filter(|card| a.iter().all(|one| one.id != card.id)))
+        .map(|card| card.id.as_str())
+        .collect();
     let of = |cards: &[Card], id: &str| cards.iter().find(|card| card.id == id).cloned();
     (!ids.is_empty()).then(|| {
         html! {
@@ -120,7 +126,8 @@ fn legend(chart: &ChartData, looks: &Looks) -> Markup {
         return html! {};
     }
     let measured = |series: &&Series| series.style != Style::Model || series.protocol.is_none();
-    let models = chart.series.iter().filter(|one| one.style == Style::Model && one.protocol.is_some()).count();
+    let models =
+        chart.series.iter().filter(|one| one.style == Style::Model && one.protocol.is_some()).count();
     html! {
         ul.legend {
             @for (index, series) in chart.series.iter().enumerate().filter(|(_, one)| measured(one)) {

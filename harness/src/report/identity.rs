@@ -68,7 +68,8 @@ impl Looks {
 
     /// All protocols, in the order in which they got their looks.
     pub fn protocols(&self) -> Vec<&str> {
-        let mut all: Vec<(&usize, &str)> = self.0.iter().map(|(name, index)| (index, name.as_str())).collect();
+        let mut all: Vec<(&usize, &str)> =
+            self.0.iter().map(|(name, index)| (index, name.as_str())).collect();
         all.sort();
         all.into_iter().map(|(_, name)| name).collect()
     }

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use hdrhistogram::Histogram;
 
 use crate::histogram_log;
-use crate::history::{AllSeries, DEFAULT_SIGNIFICANCE, Filter, History, HistoryError, SeriesOptions, Trend, Trends};
+use crate::history::{
+    AllSeries, DEFAULT_SIGNIFICANCE, Filter, History, HistoryError, SeriesOptions, Trend, Trends,
+};
 use crate::results::{Advice, RunResults, ScenarioResult};
 use crate::scenario::Scenario;
 use crate::store::{RESULTS_FILE, Recorded, Store, StoreError};
@@ -192,7 +194,8 @@ impl Material {
             return;
         }
         let read = std::fs::read(path).map_err(|error| error.to_string());
-        match read.and_then(|text| serde_json::from_slice::<Advice>(&text).map_err(|error| error.to_string())) {
+        match read.and_then(|text| serde_json::from_slice::<Advice>(&text).map_err(|error| error.to_string()))
+        {
             Ok(advice) => self.advice = Some(advice),
             Err(reason) => self.not_read.push(format!("{}: {reason}", path.display())),
         }
@@ -243,7 +246,11 @@ fn key_of(result: &ScenarioResult) -> (String, String) {
 /// Where the files of a run are: what was asked for may be its folder, a file in it, or a name.
 fn folder_of(store: &Store, reference: &str, run: &RunResults) -> Option<PathBuf> {
     let asked = Path::new(reference);
-    let candidates = [Some(asked.to_path_buf()), asked.parent().map(Path::to_path_buf), Some(store.home.join(&run.run_id))];
+    let candidates = [
+        Some(asked.to_path_buf()),
+        asked.parent().map(Path::to_path_buf),
+        Some(store.home.join(&run.run_id)),
+    ];
     candidates.into_iter().flatten().find(|folder| folder.join(RESULTS_FILE).is_file())
 }
 
@@ -266,8 +273,10 @@ fn silent(scenario: &Scenario) -> Scenario {
 fn trends_of(history: &Path, runs: &[RunResults]) -> Result<Vec<Trend>, HistoryError> {
     let Some(history) = History::open_existing(history)? else { return Ok(Vec::new()) };
     let mut all = AllSeries::default();
-    let names: BTreeMap<&str, &RunResults> =
-        runs.iter().flat_map(|run| run.results.iter().map(move |one| (one.scenario.name.as_str(), run))).collect();
+    let names: BTreeMap<&str, &RunResults> = runs
+        .iter()
+        .flat_map(|run| run.results.iter().map(move |one| (one.scenario.name.as_str(), run)))
+        .collect();
     for (scenario, run) in names {
         let filter =
             Filter { scenario: Some(scenario.into()), limit: Some(MOST_ENTRIES), ..Filter::default() };
@@ -286,4 +295,3 @@ fn trends_of(history: &Path, runs: &[RunResults]) -> Result<Vec<Trend>, HistoryE
     }
     Ok(Trends::of(all, DEFAULT_SIGNIFICANCE).trends)
 }
-

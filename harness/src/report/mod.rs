@@ -8,12 +8,17 @@ pub mod story;
 
 mod advice;
 mod compared;
+pub mod data;
 mod figures;
 mod overview;
 pub mod page;
 mod profiles;
-pub mod data;
 pub mod terminal;
 
 /// The page's name in a run's folder.
 pub const DEFAULT_FILE: &str = "report.html";
+
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod tests;

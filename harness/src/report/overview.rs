@@ -56,10 +56,10 @@ pub(super) fn glance(material: &Material, story: &Story, looks: &Looks) -> Marku
         @for warning in warnings(story) { p.warning { (warning) } }
         div.answers {
             (answer("Who holds the most load?", story.capacity.as_ref(), looks,
-                "Not measured in this run. The scenario `throughput` searches for the highest rate that holds the target."))
+                &html! { "Not measured in this run. The scenario " code { "throughput" } " searches for the highest rate that holds the target." }))
             (cost_answer(story, looks))
             (answer("What happened when the leader died?", story.leader.as_ref(), looks,
-                "Not measured in this run. The scenarios `fault_tolerance` and `virtual_fault_tolerance` crash leaders under load."))
+                &html! { "Not measured in this run. The scenarios " code { "fault_tolerance" } " and " code { "virtual_fault_tolerance" } " crash leaders under load." }))
             (advice_answer(material))
         }
     }
@@ -67,11 +67,17 @@ pub(super) fn glance(material: &Material, story: &Story, looks: &Looks) -> Marku
 
 fn warnings(story: &Story) -> Vec<String> {
     let count = |of: fn(&ProtocolStory) -> usize| story.protocols.iter().map(of).sum::<usize>();
-    let (unsafe_rows, disturbed, failed) =
-        (count(|one| one.unsafe_in.len()), count(|one| one.disturbed_in.len()), count(|one| one.failed_in.len()));
+    let (unsafe_rows, disturbed, failed) = (
+        count(|one| one.unsafe_in.len()),
+        count(|one| one.disturbed_in.len()),
+        count(|one| one.failed_in.len()),
+    );
     let mut warnings = Vec::new();
     if unsafe_rows > 0 {
-        warnings.push(format!("✗ {} broke a promise of safety; their numbers are withheld.", counted(unsafe_rows, "result")));
+        warnings.push(format!(
+            "✗ {} broke a promise of safety; their numbers are withheld.",
+            counted(unsafe_rows, "result")
+        ));
     }
     if disturbed > 0 {
         warnings.push(format!(
@@ -80,12 +86,13 @@ fn warnings(story: &Story) -> Vec<String> {
         ));
     }
     if failed > 0 {
-        warnings.push(format!("{} without numbers: the table of protocols says why.", counted(failed, "result")));
+        warnings
+            .push(format!("{} without numbers: the protocols' table says why.", counted(failed, "result")));
     }
     warnings
 }
 
-fn answer(question: &str, board: Option<&Board>, looks: &Looks, missing: &str) -> Markup {
+fn answer(question: &str, board: Option<&Board>, looks: &Looks, missing: &Markup) -> Markup {
     html! {
         article.answer {
             h3 { (question) }
@@ -132,11 +139,16 @@ fn bars(board: &Board, rows: &[Row], looks: &Looks) -> Markup {
 /// Costs as one table: a column each.
 fn cost_answer(story: &Story, looks: &Looks) -> Markup {
     let Some(first) = story.costs.first() else {
-        return answer("What does a commit cost?", None, looks, "Not measured in this run.");
+        return answer("What does a commit cost?", None, looks, &html! { "Not measured in this run." });
     };
     let rows = first.groups.iter().flat_map(|group| &group.rows);
     let value = |board: &Board, protocol: &str| {
-        board.groups.iter().flat_map(|group| &group.rows).find(|row| row.protocol == protocol).map(|row| row.shown.clone())
+        board
+            .groups
+            .iter()
+            .flat_map(|group| &group.rows)
+            .find(|row| row.protocol == protocol)
+            .map(|row| row.shown.clone())
     };
     html! {
         article.answer {
@@ -153,6 +165,7 @@ fn cost_answer(story: &Story, looks: &Looks) -> Markup {
                     }
                 }
             }
+            @if !first.note.is_empty() { p.note { (first.note) } }
         }
     }
 }
@@ -268,7 +281,15 @@ fn manifest_of(run: &RunResults) -> Markup {
         ("command", manifest.command.join(" ")),
         ("commit", manifest.commit.clone().unwrap_or_else(|| "none".into())),
         ("consensus-bench", manifest.harness_version.clone()),
-        ("machine", format!("{}, {} cores, {}", machine.cpu_model, machine.cores, quantity::in_unit(machine.memory_bytes as f64, "bytes"))),
+        (
+            "machine",
+            format!(
+                "{}, {} cores, {}",
+                machine.cpu_model,
+                machine.cores,
+                quantity::in_unit(machine.memory_bytes as f64, "bytes")
+            ),
+        ),
         ("system", format!("{}, kernel {}", machine.os, machine.kernel)),
         ("compiler", machine.rustc.clone()),
         ("fingerprint", machine.fingerprint.clone()),

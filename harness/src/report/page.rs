@@ -32,7 +32,12 @@ pub fn page(material: &Material) -> String {
             section("profile", "Where the CPU time goes", profiles::section(material, with_profiles)),
             section("about", "About this run", overview::manifest(material)),
         ];
-        document(&format!("consensus-bench: {}", material.name), overview::heading(material), &sections, &looks)
+        document(
+            &format!("consensus-bench: {}", material.name),
+            overview::heading(material),
+            &sections,
+            &looks,
+        )
     })
 }
 

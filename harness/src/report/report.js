@@ -7,18 +7,17 @@
   const boxes = all("input", filter);
   const cards = all(".card").filter((card) => card.querySelector(".view"));
 
-  // State in the fragment: #anchor;off=a,b;card=metric|scale. A part that is unknown is passed over.
-  const parts = () => decodeURIComponentSafe(location.hash.slice(1)).split(";");
-  function decodeURIComponentSafe(text) {
+  // State in the fragment: #anchor;off=a,b;card=subject|metric|scale. Names are encoded one by one, so that theirs
+  // may hold the signs between them; what is unknown is passed over.
+  const decoded = (text) => {
     try { return decodeURIComponent(text); } catch { return text; }
-  }
+  };
   function remember() {
     const off = boxes.filter((box) => !box.checked).map((box) => encodeURIComponent(box.value));
     const chosen = cards.filter((card) => card.dataset.chosen)
       .map((card) => `${encodeURIComponent(card.id)}=${encodeURIComponent(card.dataset.chosen)}`);
-    const anchor = (parts()[0] || "").includes("=") ? "" : parts()[0];
     const state = [...(off.length ? [`off=${off.join(",")}`] : []), ...chosen];
-    history.replaceState(null, "", "#" + [encodeURIComponent(anchor), ...state].join(";"));
+    history.replaceState(null, "", "#" + [location.hash.slice(1).split(";")[0], ...state].join(";"));
   }
 
   function applyFilter() {
@@ -130,20 +129,19 @@
   });
 
   function restore() {
-    // Names in the fragment are encoded one by one, so that theirs may hold the signs between them.
     const [anchor, ...state] = location.hash.slice(1).split(";");
     for (const part of state) {
       const at = part.indexOf("=");
-      const name = decodeURIComponentSafe(part.slice(0, at)), value = part.slice(at + 1);
+      const name = decoded(part.slice(0, at)), value = part.slice(at + 1);
       if (name === "off") {
-        const off = new Set(value.split(",").map(decodeURIComponentSafe));
+        const off = new Set(value.split(",").map(decoded));
         for (const box of boxes) box.checked = !off.has(box.value);
       }
       const card = cards.find((one) => one.id === name);
-      if (card) card.choose(decodeURIComponentSafe(value));
+      if (card) card.choose(decoded(value));
     }
     applyFilter();
-    const target = document.getElementById(decodeURIComponentSafe(anchor));
+    const target = document.getElementById(decoded(anchor));
     if (target && state.length) target.scrollIntoView();
   }
   addEventListener("hashchange", restore);

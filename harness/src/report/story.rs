@@ -100,6 +100,9 @@ pub struct ProtocolStory {
     pub failed_in: Vec<String>,
 }
 
+/// Spreads that round to nothing, and so say nothing.
+const NO_SPREAD: [&str; 3] = ["±0 %", "±<0.1 %", "-0 +0 %"];
+
 /// Scenarios from which costs are taken, the first that there is: under one constant load costs compare best.
 const COSTS_FROM: [&str; 6] = ["resources", "load", "latency", "throughput", "exact", "scalability"];
 
@@ -133,7 +136,8 @@ impl Boards<'_> {
     fn capacity(&self) -> Option<Board> {
         if let Some(rows) = self.of_measure("throughput") {
             let target = rows.shown().find_map(|result| result.throughput.as_ref()).map(|found| found.knee);
-            let target = target.map_or_else(String::new, |knee| format!(" with p99 ≤ {} ms", knee.target_p99_ms));
+            let target =
+                target.map_or_else(String::new, |knee| format!(" with p99 ≤ {} ms", knee.target_p99_ms));
             let label = format!("most requests per second held{target}");
             if let Some(mut board) = self.board(rows, "sustainable_per_s", &label, ids::LOAD) {
                 let open = |result: &ScenarioResult| {
@@ -155,11 +159,11 @@ impl Boards<'_> {
             let first = rows.shown().find_map(|result| result.exact.as_ref()?.cells.first());
             // What is counted has a name for each combination; the first is the smallest.
             let of_cell = first.map(|cell| format!("{}_{metric}", cell.prefix()));
-            let label = match first {
-                Some(cell) => format!("{label} ({}, smallest cluster)", cell.topology),
-                None => label.to_string(),
-            };
-            self.board(rows, of_cell.as_deref().unwrap_or(metric), &label, card)
+            let mut board = self.board(rows, of_cell.as_deref().unwrap_or(metric), label, card)?;
+            if let Some(cell) = first {
+                board.note = format!("On {}, the smallest cluster that each can have.", cell.topology);
+            }
+            Some(board)
         };
         [
             of("cpu_ns_per_commit", "CPU time per commit", ids::RESOURCES),
@@ -172,14 +176,17 @@ impl Boards<'_> {
     }
 
     fn leader(&self) -> Option<Board> {
-        let rows = self.of_measure("fault_tolerance").or_else(|| self.of_measure("virtual_fault_tolerance"))?;
+        let rows =
+            self.of_measure("fault_tolerance").or_else(|| self.of_measure("virtual_fault_tolerance"))?;
         let label = "without a commit after the leader's crash";
         let mut board = self.board(rows, "crash_leader_unavailability_ns", label, ids::OUTAGE)?;
         let faults = || rows.shown().flat_map(|result| &result.faults);
         let cycles: usize = faults().map(|fault| fault.cycles.len()).sum();
         let lost: u64 = faults().map(|fault| fault.lost + fault.applied_twice).sum();
         board.note = match lost {
-            0 => format!("No acknowledged command was lost or applied twice, in {cycles} faults of all kinds."),
+            0 => {
+                format!("No acknowledged command was lost or applied twice, in {cycles} faults of all kinds.")
+            }
             some => format!("{some} acknowledged commands were lost or applied twice, in {cycles} faults."),
         };
         Some(board)
@@ -190,7 +197,8 @@ impl Boards<'_> {
         let mut groups: Vec<Group> = Vec::new();
         let mut first: Option<Metric> = None;
         for result in rows.shown() {
-            let Some(found) = metric_of(result, metric).or_else(|| matrix::smallest_of(result, metric)) else {
+            let Some(found) = metric_of(result, metric).or_else(|| matrix::smallest_of(result, metric))
+            else {
                 continue;
             };
             first.get_or_insert_with(|| found.clone());
@@ -339,10 +347,9 @@ pub fn shown(metric: &Metric, result: &ScenarioResult) -> String {
             None => value,
         };
     }
-    // A spread that rounds to nothing says nothing.
-    let wide = |&(lower, upper): &(f64, f64)| upper - lower > metric.value.abs() * 0.002;
-    let interval = metric.lower.zip(metric.upper).filter(wide);
-    match interval.and_then(|(lower, upper)| quantity::spread(metric.value, lower, upper)) {
+    let interval = metric.lower.zip(metric.upper);
+    let spread = interval.and_then(|(lower, upper)| quantity::spread(metric.value, lower, upper));
+    match spread.filter(|spread| !NO_SPREAD.contains(&spread.as_str())) {
         Some(spread) => format!("{value} {spread}"),
         None => value,
     }
@@ -355,20 +362,27 @@ pub fn is_rising(result: &ScenarioResult) -> bool {
 }
 
 fn protocol_story(material: &Material, protocol: &str, boards: Vec<&Board>) -> ProtocolStory {
-    let results: Vec<&ScenarioResult> = material.results().filter(|result| result.protocol == protocol).collect();
+    let results: Vec<&ScenarioResult> =
+        material.results().filter(|result| result.protocol == protocol).collect();
     let first = results.first();
     let mut parts = Vec::new();
     for board in boards {
         let group = board.groups.iter().find(|group| group.rows.iter().any(|row| row.protocol == protocol));
-        let Some((group, row)) = group.and_then(|group| Some((group, group.rows.iter().find(|row| row.protocol == protocol)?)))
+        let Some((group, row)) =
+            group.and_then(|group| Some((group, group.rows.iter().find(|row| row.protocol == protocol)?)))
         else {
             continue;
         };
         parts.push(format!("{} {}{}", value_only(&row.metric), short_label(board), standing(group, row)));
     }
-    let lost: u64 = results.iter().flat_map(|result| &result.faults).map(|fault| fault.lost + fault.applied_twice).sum();
+    let lost: u64 =
+        results.iter().flat_map(|result| &result.faults).map(|fault| fault.lost + fault.applied_twice).sum();
     if results.iter().any(|result| result.faults.iter().any(|fault| !fault.cycles.is_empty())) {
-        parts.push(if lost == 0 { "no acknowledged command lost".into() } else { format!("{lost} commands lost or applied twice") });
+        parts.push(if lost == 0 {
+            "no acknowledged command lost".into()
+        } else {
+            format!("{lost} commands lost or applied twice")
+        });
     }
     let named = |of: &dyn Fn(&ScenarioResult) -> Option<String>| -> Vec<String> {
         results.iter().filter_map(|result| of(result)).collect()
@@ -380,7 +394,8 @@ fn protocol_story(material: &Material, protocol: &str, boards: Vec<&Board>) -> P
         verdict: if parts.is_empty() { NOTHING.into() } else { parts.join("; ") },
         targets: Targets::of(&results),
         unsafe_in: named(&|result| {
-            let broken = !result.safety.violations.is_empty() || result.outcome == crate::results::Outcome::Unsafe;
+            let broken =
+                !result.safety.violations.is_empty() || result.outcome == crate::results::Outcome::Unsafe;
             broken.then(|| format!("{}: {}", result.scenario.name, result.safety.violations.join("; ")))
         }),
         disturbed_in: named(&|result| {

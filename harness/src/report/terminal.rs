@@ -9,7 +9,7 @@ use crate::results::ScenarioResult;
 /// Width of the summary.
 const COLUMNS: usize = 80;
 /// Characters of a sparkline.
-const SPARK: usize = 24;
+const SPARK: usize = 48;
 /// Heights of a sparkline, from nothing on.
 const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
@@ -57,7 +57,8 @@ pub fn summary(material: &Material, colours: bool) -> String {
 
 /// What a board says, and a line for each row of it.
 fn board_lines(board: &Board, paint: &Paint) -> Vec<String> {
-    let mut lines = vec![String::new(), paint.bold(&capitalised(&format!("{}, in {}", board.label, board.scenario)))];
+    let mut lines =
+        vec![String::new(), paint.bold(&capitalised(&format!("{}, in {}", board.label, board.scenario)))];
     for group in &board.groups {
         if board.groups.len() > 1 && !group.promise.is_empty() {
             lines.extend(wrapped(&format!("{}:", group.promise), 2));
@@ -89,10 +90,13 @@ fn rows_of(group: &Group) -> Vec<String> {
 /// Commits over time of each row of the first load whose rate changes, or that has a fault.
 fn sparklines(material: &Material, paint: &Paint) -> Vec<String> {
     let scenarios = material.scenarios();
-    let with_fault = scenarios.iter().find(|rows| rows.shown().any(|result| leader_timeline(result).is_some()));
+    let with_fault =
+        scenarios.iter().find(|rows| rows.shown().any(|result| leader_timeline(result).is_some()));
     let Some(rows) = with_fault else { return Vec::new() };
-    let mut lines =
-        vec![String::new(), paint.bold(&format!("Commits around the leader's crash (▲), in {}", rows.scenario))];
+    let mut lines = vec![
+        String::new(),
+        paint.bold(&format!("Commits around the leader's crash (▲), in {}", rows.scenario)),
+    ];
     let mut marked = false;
     for result in rows.shown() {
         let Some((commits, fault_at)) = leader_timeline(result) else { continue };
@@ -114,18 +118,20 @@ fn leader_timeline(result: &ScenarioResult) -> Option<(Vec<u64>, f64)> {
     Some((timeline.commits.clone(), (-timeline.from_s / length).clamp(0.0, 1.0)))
 }
 
-/// A series in so many characters, each the least of its stretch: an outage is to be seen.
+/// A series in so many characters at most, each the mean of its stretch; nothing at all is a blank.
 pub fn sparkline(values: &[u64], width: usize) -> String {
-    let most = values.iter().copied().max().unwrap_or(0).max(1);
-    let character = |index: usize| {
-        let (from, to) = (index * values.len() / width, ((index + 1) * values.len() / width).max(index * values.len() / width + 1));
-        let least = values.get(from..to.min(values.len())).unwrap_or_default().iter().min().copied().unwrap_or(0);
-        match least {
-            0 => ' ',
-            some => HEIGHTS[((some as f64 / most as f64 * 8.0).ceil() as usize).clamp(1, 8) - 1],
-        }
+    let width = width.min(values.len());
+    let mean = |index: usize| {
+        let stretch = &values[index * values.len() / width..(index + 1) * values.len() / width];
+        stretch.iter().sum::<u64>() as f64 / stretch.len() as f64
     };
-    (0..width.min(values.len())).map(character).collect()
+    let means: Vec<f64> = (0..width).map(mean).collect();
+    let most = means.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+    let height = |mean: &f64| match (mean / most * 8.0).ceil() as usize {
+        0 => ' ',
+        height => HEIGHTS[height.min(8) - 1],
+    };
+    means.iter().map(height).collect()
 }
 
 /// Targets that were missed, and results that are not to be trusted.
@@ -136,7 +142,8 @@ fn problems(protocols: &[ProtocolStory], paint: &Paint) -> Vec<String> {
             lines.extend(wrapped(&format!("✗ {} broke a promise: {line}", one.protocol), 2));
         }
         for held in one.targets.0.iter().filter(|held| held.met == Some(false)) {
-            lines.extend(wrapped(&format!("✗ {} misses {}: {}", one.protocol, held.target, held.evidence), 2));
+            lines
+                .extend(wrapped(&format!("✗ {} misses {}: {}", one.protocol, held.target, held.evidence), 2));
         }
     }
     let disturbed: usize = protocols.iter().map(|one| one.disturbed_in.len()).sum();
@@ -148,9 +155,15 @@ fn problems(protocols: &[ProtocolStory], paint: &Paint) -> Vec<String> {
     }
     if lines.is_empty() {
         let measured = protocols.iter().any(|one| one.targets.0.iter().any(|held| held.met.is_some()));
-        return if measured { vec![String::new(), paint.good("  ✓ all targets that were measured are met")] } else { Vec::new() };
+        return if measured {
+            vec![String::new(), paint.good("  ✓ all targets that were measured are met")]
+        } else {
+            Vec::new()
+        };
     }
-    std::iter::once(String::new()).chain(lines.into_iter().map(|line| if line.contains('✗') { paint.bad(&line) } else { line })).collect()
+    std::iter::once(String::new())
+        .chain(lines.into_iter().map(|line| if line.contains('✗') { paint.bad(&line) } else { line }))
+        .collect()
 }
 
 fn next(material: &Material, paint: &Paint) -> Vec<String> {

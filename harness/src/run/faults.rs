@@ -16,9 +16,7 @@ use super::{Pair, RunError};
 use crate::interrupt;
 use crate::load::{Book, Ended, OpenLoop, Pacer, run_phase};
 use crate::machine::{Side, keep_to_cores_of};
-use crate::measure::{
-    FaultMarks, fault_cycle, fault_metrics, fault_metrics_of_scenario, keep_one_timeline,
-};
+use crate::measure::{FaultMarks, fault_cycle, fault_metrics, fault_metrics_of_scenario, keep_one_timeline};
 use crate::progress::Progress;
 use crate::results::{FaultCycle, FaultResult, Outcome, Safety, ScenarioResult};
 use crate::safety::{Claims, Registers};

@@ -34,8 +34,8 @@ impl Ruler {
     pub fn lay(axis: &Axis, values: impl IntoIterator<Item = f64>, from: f64, to: f64) -> Ruler {
         let of = |value: f64| position(axis.scale, value);
         let finite = values.into_iter().map(of).filter(|value| value.is_finite());
-        let (mut low, mut high) =
-            finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
+        let (mut low, mut high) = finite
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
         if low > high {
             (low, high) = (0.0, 1.0);
         }
@@ -164,7 +164,11 @@ mod tests {
     use super::*;
 
     fn labels(axis: &Axis, values: &[f64]) -> Vec<String> {
-        Ruler::lay(axis, values.iter().copied(), 0.0, 100.0).ticks().into_iter().map(|tick| tick.label).collect()
+        Ruler::lay(axis, values.iter().copied(), 0.0, 100.0)
+            .ticks()
+            .into_iter()
+            .map(|tick| tick.label)
+            .collect()
     }
 
     #[test]

@@ -256,7 +256,8 @@ fn thinned(points: &[Point], most: usize) -> Vec<Point> {
     for stretch in points.chunks(length) {
         let by_y = |a: &&(usize, &Point), b: &&(usize, &Point)| a.1.y.total_cmp(&b.1.y);
         let numbered: Vec<(usize, &Point)> = stretch.iter().enumerate().collect();
-        let (Some(lowest), Some(highest)) = (numbered.iter().min_by(by_y), numbered.iter().max_by(by_y)) else {
+        let (Some(lowest), Some(highest)) = (numbered.iter().min_by(by_y), numbered.iter().max_by(by_y))
+        else {
             continue;
         };
         let (first, last) = if lowest.0 <= highest.0 { (lowest, highest) } else { (highest, lowest) };

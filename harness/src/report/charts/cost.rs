@@ -29,7 +29,11 @@ pub(super) fn card(material: &Material) -> Option<Card> {
                 let chart = chart(&rows, (&topology, clients), (metric, label, unit));
                 // A cost that no one has is not worth a picture.
                 if chart.series.iter().flat_map(|series| &series.points).any(|point| point.y > 0.0) {
-                    views.push(view(format!("{}: {topology}, clients {clients}", rows.scenario), label, chart));
+                    views.push(view(
+                        format!("{}: {topology}, clients {clients}", rows.scenario),
+                        label,
+                        chart,
+                    ));
                 }
             }
         }
@@ -53,7 +57,10 @@ fn combinations(rows: &Rows) -> Vec<(String, usize)> {
         }
     }
     let sizes = |(topology, clients): &(String, usize)| {
-        let here = rows.shown().flat_map(cells).filter(|cell| cell.topology == *topology && cell.clients == *clients);
+        let here = rows
+            .shown()
+            .flat_map(cells)
+            .filter(|cell| cell.topology == *topology && cell.clients == *clients);
         here.map(|cell| cell.replicas).collect::<BTreeSet<_>>().len()
     };
     all.retain(|key| sizes(key) > 1);
@@ -85,7 +92,12 @@ fn chart(
         let points: Vec<Point> = here.iter().filter_map(floor).collect();
         if !points.is_empty() {
             let name = format!("floor of {}", rows.name_of(result));
-            floors.push(Series { name, protocol: Some(result.protocol.clone()), style: Style::Model, points });
+            floors.push(Series {
+                name,
+                protocol: Some(result.protocol.clone()),
+                style: Style::Model,
+                points,
+            });
         }
     }
     series.append(&mut floors);

@@ -14,8 +14,10 @@ const RECOVERY: &str = "From each fault on: the longest time without a commit, a
 const FIRST: &str = "crash_leader";
 
 /// What is drawn of a fault.
-const TIMES: [(&str, &str); 2] =
-    [("unavailability_ns", "longest time without a commit"), ("recovered_ns", "until back at 95 % of the rate")];
+const TIMES: [(&str, &str); 2] = [
+    ("unavailability_ns", "longest time without a commit"),
+    ("recovered_ns", "until back at 95 % of the rate"),
+];
 
 /// Commits around each fault.
 pub(super) fn outage_card(material: &Material) -> Option<Card> {
@@ -71,7 +73,11 @@ pub(super) fn recovery_card(material: &Material) -> Option<Card> {
                 name: rows.name_of(result),
                 protocol: Some(result.protocol.clone()),
                 style: Style::Marks,
-                points: names.iter().enumerate().filter_map(|(row, name)| point(result, name, row, metric)).collect(),
+                points: names
+                    .iter()
+                    .enumerate()
+                    .filter_map(|(row, name)| point(result, name, row, metric))
+                    .collect(),
             });
             let chart = ChartData::new(
                 format!("{}: {label}, by fault", rows.scenario),
@@ -91,7 +97,9 @@ fn point(result: &ScenarioResult, name: &str, row: usize, metric: &str) -> Optio
     let of = |name: &str| fault.metrics.iter().find(|metric| metric.name == name);
     let found = of(metric)?;
     // In virtual time the seeds are all there is: from the least to the most.
-    let end = |ending: &str, own: Option<f64>| own.or_else(|| of(&format!("{metric}{ending}")).map(|end: &Metric| end.value));
+    let end = |ending: &str, own: Option<f64>| {
+        own.or_else(|| of(&format!("{metric}{ending}")).map(|end: &Metric| end.value))
+    };
     let complete = found.n as usize == fault.cycles.len();
     let mut notes = Vec::new();
     if !complete {

@@ -11,13 +11,16 @@ const ABOUT: &str = "Each mark is a fixed rate, offered for a while; to the righ
 fn views_of(rows: &Rows) -> Vec<View> {
     let found: Vec<(String, &str, &ThroughputSummary)> = rows
         .shown()
-        .filter_map(|result| Some((rows.name_of(result), result.protocol.as_str(), result.throughput.as_ref()?)))
+        .filter_map(|result| {
+            Some((rows.name_of(result), result.protocol.as_str(), result.throughput.as_ref()?))
+        })
         .collect();
     let Some((_, _, first)) = found.first() else { return Vec::new() };
     let target = first.knee.target_p99_ms;
     let mut views = Vec::new();
     for (metric, of) in [("p99", p99 as fn(&CurvePoint) -> u64), ("p50", |point| point.p50_ns)] {
-        let series = found.iter().map(|(name, protocol, summary)| series(name, protocol, summary, of)).collect();
+        let series =
+            found.iter().map(|(name, protocol, summary)| series(name, protocol, summary, of)).collect();
         let mut chart = ChartData::lines(
             format!("{}: {metric} of the response time against the offered rate", rows.scenario),
             Axis::of("requests offered per second", "1/s", Scale::Log),
@@ -31,9 +34,9 @@ fn views_of(rows: &Rows) -> Vec<View> {
                 label: format!("target: {target} ms"),
             });
         }
-        chart.notes.push(
-            "A hollow mark did not hold the target, or was more than the generator could send.".into(),
-        );
+        chart
+            .notes
+            .push("A hollow mark did not hold the target, or was more than the generator could send.".into());
         views.extend(both_scales(rows.scenario, metric, chart));
     }
     views

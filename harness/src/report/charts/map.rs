@@ -68,8 +68,9 @@ fn layout(distances: &[Vec<f64>]) -> Vec<(f64, f64)> {
     let count = distances.len();
     let longest = distances.iter().flatten().copied().fold(f64::MIN_POSITIVE, f64::max);
     let around = |index: usize| std::f64::consts::TAU * index as f64 / count as f64;
-    let mut places: Vec<(f64, f64)> =
-        (0..count).map(|index| (around(index).cos() * longest / 2.0, around(index).sin() * longest / 2.0)).collect();
+    let mut places: Vec<(f64, f64)> = (0..count)
+        .map(|index| (around(index).cos() * longest / 2.0, around(index).sin() * longest / 2.0))
+        .collect();
     for _ in 0..STEPS {
         let pull = |at: usize| {
             let mut moved = (0.0, 0.0);
@@ -97,13 +98,12 @@ fn fitted(places: &[(f64, f64)]) -> Vec<(f64, f64)> {
             .iter()
             .map(of)
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
-        (low, (high - low).max(1e-9))
+        ((low + high) / 2.0, (high - low).max(1e-9))
     };
-    let ((left, wide), (top, tall)) = (ends(|place| place.0), ends(|place| place.1));
+    let ((middle_x, wide), (middle_y, tall)) = (ends(|place| place.0), ends(|place| place.1));
     let scale = ((WIDTH - 2.0 * MARGIN_X) / wide).min((HEIGHT - 2.0 * MARGIN_Y) / tall);
-    let at = |&(x, y): &(f64, f64)| {
-        ((x - left - wide / 2.0) * scale + WIDTH / 2.0, (y - top - tall / 2.0) * scale + HEIGHT / 2.0)
-    };
+    let at =
+        |&(x, y): &(f64, f64)| ((x - middle_x) * scale + WIDTH / 2.0, (y - middle_y) * scale + HEIGHT / 2.0);
     places.iter().map(at).collect()
 }
 

@@ -87,7 +87,12 @@ fn view(subject: impl Into<String>, metric: impl Into<String>, chart: ChartData)
 /// A chart of which the logarithmic scale comes first, and the linear one with it.
 fn both_scales(subject: &str, metric: &str, chart: ChartData) -> [View; 2] {
     let linear = chart.on(chart::Scale::Linear);
-    let of = |scale: &str, chart| View { subject: subject.into(), metric: metric.into(), scale: scale.into(), chart };
+    let of = |scale: &str, chart| View {
+        subject: subject.into(),
+        metric: metric.into(),
+        scale: scale.into(),
+        chart,
+    };
     [of("logarithmic", chart), of("linear", linear)]
 }
 

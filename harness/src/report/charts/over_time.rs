@@ -31,7 +31,9 @@ const OF_SAMPLES: [(&str, &str, OfSample); 6] = [
 /// The load over time.
 pub(super) fn load_card(material: &Material) -> Option<Card> {
     let mut views = Vec::new();
-    for rows in material.scenarios().iter().filter(|rows| rows.shown().any(|result| !result.phases.is_empty())) {
+    for rows in
+        material.scenarios().iter().filter(|rows| rows.shown().any(|result| !result.phases.is_empty()))
+    {
         for (index, (what, unit, of)) in OF_INTERVALS.into_iter().enumerate() {
             let chart = load_chart(rows, what, unit, of);
             // Where nothing failed there is nothing to see.
@@ -52,13 +54,21 @@ fn load_chart(rows: &Rows, what: &str, unit: &str, of: OfInterval) -> ChartData 
             name: rows.name_of(result),
             protocol: Some(result.protocol.clone()),
             style: Style::Line,
-            points: intervals(result).map(|(at, one)| Point::at(at + one.duration_s / 2.0, of(one))).collect(),
+            points: intervals(result)
+                .map(|(at, one)| Point::at(at + one.duration_s / 2.0, of(one)))
+                .collect(),
         })
         .collect();
     let longest = rows.shown().max_by_key(|result| intervals(result).count());
     if let Some(result) = longest.filter(|_| what.starts_with("commits")) {
-        let points = intervals(result).map(|(at, one)| Point::at(at + one.duration_s / 2.0, one.offered_per_s));
-        series.push(Series { name: "offered".into(), protocol: None, style: Style::Model, points: points.collect() });
+        let points =
+            intervals(result).map(|(at, one)| Point::at(at + one.duration_s / 2.0, one.offered_per_s));
+        series.push(Series {
+            name: "offered".into(),
+            protocol: None,
+            style: Style::Model,
+            points: points.collect(),
+        });
     }
     let mut chart = ChartData::lines(
         format!("{}: {what} over time", rows.scenario),

@@ -13,8 +13,7 @@ const ABOUT: &str = "Means of acknowledged requests, from the moment they were s
 pub(super) fn card(material: &Material) -> Option<Card> {
     let timed = |rows: &&Rows| rows.shown().any(|result| result.metric("submission_ns_mean").is_some());
     let scenarios = material.scenarios();
-    let about_latency =
-        |rows: &&Rows| rows.shown().any(|result| result.scenario.measure.name() == "latency");
+    let about_latency = |rows: &&Rows| rows.shown().any(|result| result.scenario.measure.name() == "latency");
     // Every load is timed; where scenarios are about latency, these are enough.
     let any = scenarios.iter().filter(timed).any(|rows| about_latency(&rows));
     let chosen = scenarios.iter().filter(timed).filter(|rows| !any || about_latency(rows));
@@ -34,10 +33,13 @@ fn chart(rows: &Rows) -> ChartData {
             Part::QuorumWait if has_log => {
                 let own = |result: &ScenarioResult| mean(result, Part::Fsync);
                 series.push(parts(&shown, "own flush to storage", &own));
-                let rest = |result: &ScenarioResult| mean(result, Part::QuorumWait) - mean(result, Part::Fsync);
+                let rest =
+                    |result: &ScenarioResult| mean(result, Part::QuorumWait) - mean(result, Part::Fsync);
                 ("rest of the wait for a quorum".into(), Box::new(rest))
             }
-            Part::QuorumWait => ("wait for a quorum".into(), Box::new(|result| mean(result, Part::QuorumWait))),
+            Part::QuorumWait => {
+                ("wait for a quorum".into(), Box::new(|result| mean(result, Part::QuorumWait)))
+            }
             other => (other.name().replace('_', " "), Box::new(move |result| mean(result, other))),
         };
         series.push(parts(&shown, &name, &*of));

@@ -23,7 +23,8 @@ fn views_of(material: &Material, rows: &Rows) -> Vec<View> {
         .shown()
         .filter_map(|result| {
             let row = result.row_name();
-            let times = material.percentiles.iter().find(|one| one.scenario == rows.scenario && one.row == row)?;
+            let times =
+                material.percentiles.iter().find(|one| one.scenario == rows.scenario && one.row == row)?;
             let (name, protocol) = (rows.name_of(result), Some(result.protocol.clone()));
             Some(Series { name, protocol, style: Style::Line, points: points(times) })
         })

@@ -45,7 +45,8 @@ fn by_clients(rows: &Rows, replicas: usize) -> ChartData {
     let mut fits = Vec::new();
     for (result, found) in found(rows) {
         let (name, protocol) = (rows.name_of(result), Some(result.protocol.clone()));
-        let cells: Vec<&ScalabilityCell> = found.cells.iter().filter(|cell| cell.replicas == replicas).collect();
+        let cells: Vec<&ScalabilityCell> =
+            found.cells.iter().filter(|cell| cell.replicas == replicas).collect();
         let most = cells.iter().map(|cell| cell.clients).max().unwrap_or(1) as f64;
         if let Some(fit) = found.fits.iter().find(|fit| fit.replicas == replicas) {
             let (name, protocol) = (format!("fit of {name}, R² {:.3}", fit.r_squared), protocol.clone());
@@ -66,9 +67,8 @@ fn by_clients(rows: &Rows, replicas: usize) -> ChartData {
 /// The fitted law from one client to `most`.
 fn law(fit: &UslFit, most: f64) -> Vec<Point> {
     let (lambda, sigma, kappa) = (fit.lambda_per_s.value, fit.sigma.value, fit.kappa.value);
-    let at = |clients: f64| {
-        lambda * clients / (1.0 + sigma * (clients - 1.0) + kappa * clients * (clients - 1.0))
-    };
+    let at =
+        |clients: f64| lambda * clients / (1.0 + sigma * (clients - 1.0) + kappa * clients * (clients - 1.0));
     (0..=FIT_POINTS)
         .map(|step| most.powf(step as f64 / FIT_POINTS as f64))
         .map(|clients| Point::at(clients, at(clients)))

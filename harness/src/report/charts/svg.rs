@@ -182,7 +182,8 @@ fn line(chart: &ChartData, series: &Series, look: Look, [x, y]: [&Ruler; 2], mos
         _ => {
             let step = series.points.len().div_ceil(most_marks).max(1);
             let last = series.points.len() - 1;
-            let chosen = |(index, point): &(usize, &Point)| index % step == 0 || *index == last || point.hollow;
+            let chosen =
+                |(index, point): &(usize, &Point)| index % step == 0 || *index == last || point.hollow;
             series.points.iter().enumerate().filter(chosen).map(|(_, point)| point).collect()
         }
     };

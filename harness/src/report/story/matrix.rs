@@ -87,13 +87,20 @@ fn headline(rows: &Rows) -> (String, String) {
         }
         Measure::Exact(plan) => {
             let far = plan.topologies.len() > 1;
-            let cells = || rows.shown().filter_map(|result| result.exact.as_ref()).flat_map(|exact| &exact.cells);
+            let cells =
+                || rows.shown().filter_map(|result| result.exact.as_ref()).flat_map(|exact| &exact.cells);
             // Of several places the farthest but the planet, of which not every cluster has enough replicas.
             let chosen = cells().find(|cell| far && cell.topology == "wan5").or_else(|| cells().next());
             let Some(cell) = chosen else { return of("", "") };
-            let (metric, what) =
-                if far { ("client_latency_ns_p50", "p50") } else { ("messages_per_commit", "messages/commit") };
-            of(&format!("{}_{metric}", cell.prefix()), &format!("{what}, {}, {} replicas", cell.topology, cell.replicas))
+            let (metric, what) = if far {
+                ("client_latency_ns_p50", "p50")
+            } else {
+                ("messages_per_commit", "messages/commit")
+            };
+            of(
+                &format!("{}_{metric}", cell.prefix()),
+                &format!("{what}, {}, {} replicas", cell.topology, cell.replicas),
+            )
         }
     }
 }

@@ -30,7 +30,9 @@ impl Targets {
             .iter()
             .copied()
             .filter(|result| shows_numbers(result))
-            .filter(|result| matches!(result.scenario.measure, Measure::Load | Measure::Latency | Measure::Resources))
+            .filter(|result| {
+                matches!(result.scenario.measure, Measure::Load | Measure::Latency | Measure::Resources)
+            })
             .filter(|result| result.scenario.phases.iter().all(|phase| phase.ramp.is_none()))
             .collect();
         Targets([latency(&steady), cpu(&steady), memory(&steady)])
@@ -54,7 +56,8 @@ fn held(target: String, measured: Option<(bool, String)>) -> Held {
 }
 
 fn latency(steady: &[&ScenarioResult]) -> Held {
-    let limit_ms = steady.first().map_or_else(Target::default, |result| result.scenario.target).response_p99_ms;
+    let limit_ms =
+        steady.first().map_or_else(Target::default, |result| result.scenario.target).response_p99_ms;
     let measured = worst(steady, "response_ns_p99").map(|(value, scenario)| {
         (value < limit_ms * 1e6, format!("{} in {scenario}", quantity::in_unit(value, "ns")))
     });
@@ -63,16 +66,20 @@ fn latency(steady: &[&ScenarioResult]) -> Held {
 
 fn cpu(steady: &[&ScenarioResult]) -> Held {
     let measured = worst(steady, "cpu_machine_share").map(|(value, scenario)| {
-        (value < CPU_AT_MOST, format!("{} of the machine in {scenario}", quantity::share(value)))
+        (
+            value < CPU_AT_MOST,
+            format!("{} of the machine in {scenario}, other programs included", quantity::share(value)),
+        )
     });
     held(format!("CPU < {}", quantity::share(CPU_AT_MOST)), measured)
 }
 
 fn memory(steady: &[&ScenarioResult]) -> Held {
     let measured = worst(steady, "memory_growth_bytes_per_s").map(|(value, scenario)| {
-        let grows = steady.iter().filter_map(|result| result.resources.as_ref()).any(|resources| {
-            resources.bottlenecks.iter().any(|found| found.resource == Resource::Memory)
-        });
+        let grows = steady
+            .iter()
+            .filter_map(|result| result.resources.as_ref())
+            .any(|resources| resources.bottlenecks.iter().any(|found| found.resource == Resource::Memory));
         (!grows, format!("{} at most, in {scenario}", quantity::in_unit(value, "bytes/s")))
     });
     held("memory stable".into(), measured)
