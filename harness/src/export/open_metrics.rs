@@ -1,8 +1,8 @@
 //! OpenMetrics text (<https://prometheus.io/docs/specs/om/open_metrics_spec/>), which Prometheus and its node
 //! exporter's textfile collector read.
 //!
-//! A metric is a family of gauges with its own name, and each row is a series of it, told apart by labels. Ends of
-//! intervals are families beside it.
+//! A metric is a family of gauges with its own name, and each row is a series of it, told apart by labels.
+//! Ends of intervals are families beside it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

@@ -13,10 +13,16 @@ pub(super) fn section(material: &Material, cards: &[Card]) -> Option<Markup> {
     let advice = material.advice.as_ref()?;
     Some(html! {
         @if advice.recommendations.is_empty() { p { "The rules found nothing that is worth a change." } }
-        ol.advice { @for one in &advice.recommendations { li data-protocol=(one.protocol) { (recommendation(one, cards)) } } }
+        ol.advice {
+            @for one in &advice.recommendations {
+                li data-protocol=(one.protocol) { (recommendation(one, cards)) }
+            }
+        }
         @if !advice.withheld.is_empty() {
             h3 { "No advice on" }
-            ul { @for one in &advice.withheld { li { (one.protocol) ", " (one.scenario) ": " (one.reason) } } }
+            ul {
+                @for one in &advice.withheld { li { (one.protocol) ", " (one.scenario) ": " (one.reason) } }
+            }
         }
     })
 }
@@ -36,7 +42,12 @@ fn recommendation(one: &Recommendation, cards: &[Card]) -> Markup {
         p { strong { (one.protocol) } ", " (one.scenario) ": " (one.reason) }
         ul.evidence { @for evidence in &one.evidence { li { (evidence_of(evidence, cards)) } } }
         @if let Some(effect) = &one.expected { p { "Expected: " (effect_of(effect)) "." } }
-        p { (status_of(&one.status)) " " span.muted { "Cause: " (sure(one.confidence)) " (rule " code { (one.rule) } ")." } }
+        p {
+            (status_of(&one.status)) " " span.muted {
+                "Cause: " (sure(one.confidence)) " (rule " code { (one.rule) }
+                ")."
+            }
+        }
     }
 }
 

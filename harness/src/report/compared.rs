@@ -17,7 +17,11 @@ pub(super) fn heading(a: &Material, b: &Material) -> Markup {
     html! {
         p.brand { "consensus-bench" }
         h1 { "A against B" }
-        p.facts { @for (name, side) in [("A", a), ("B", b)] { span { strong { (name) } " = " code { (side.name) } ", " (when(started(side))) } } }
+        p.facts {
+            @for (name, side) in [("A", a), ("B", b)] {
+                span { strong { (name) } " = " code { (side.name) } ", " (when(started(side))) }
+            }
+        }
     }
 }
 
@@ -29,19 +33,30 @@ pub(super) fn summary(comparison: &Comparison) -> Markup {
     };
     html! {
         table.facts-table {
-            thead { tr { th scope="col" { "metrics" } @for word in ["better", "worse", "otherwise different", "no difference"] { th scope="col" { (word) } } } }
+            thead {
+                tr {
+                    th scope="col" { "metrics" }
+                    @for word in ["better", "worse", "otherwise different", "no difference"] {
+                        th scope="col" { (word) }
+                    }
+                }
+            }
             tbody {
                 @for (name, exact) in [("exact", true), ("measured", false)] {
                     tr {
                         th scope="row" { (name) }
-                        @for verdict in [Verdict::Better, Verdict::Worse, Verdict::Differs, Verdict::Same] { td { (count(verdict, exact)) } }
+                        @for verdict in [Verdict::Better, Verdict::Worse, Verdict::Differs, Verdict::Same] {
+                            td { (count(verdict, exact)) }
+                        }
                     }
                 }
             }
         }
         p.about { (CAVEAT) }
         @if comparison.rows.is_empty() { p.warning { "Nothing could be compared." } }
-        @for refused in &comparison.refused { p { "Not compared: " strong { (refused.name) } ": " (refused.reason) } }
+        @for refused in &comparison.refused {
+            p { "Not compared: " strong { (refused.name) } ": " (refused.reason) }
+        }
         @for (side, names) in [("A", &comparison.only_in_a), ("B", &comparison.only_in_b)] {
             @if !names.is_empty() { p { "Only in " (side) ": " (names.join("; ")) } }
         }
@@ -82,11 +97,19 @@ fn rows(comparison: &Comparison, chosen: &dyn Fn(&&ComparedMetric) -> bool, none
         @for (row, metrics) in with {
             h3 { (row.name) @if !row.disturbed.is_empty() { span.warn { " * disturbed" } } }
             @for line in &row.disturbed { p.note { (line) } }
-            @for setting in &row.settings { p.note { "setting " (setting.name) ": " (value_of(setting.a)) " → " (value_of(setting.b)) } }
+            @for setting in &row.settings {
+                p.note { "setting " (setting.name) ": " (value_of(setting.a)) " → " (value_of(setting.b)) }
+            }
             @for note in &row.notes { p.note { (note) } }
             div.scroll tabindex="0" role="region" aria-label={ "Changes of " (row.name) } {
                 table {
-                    thead { tr { @for head in ["metric", "A", "B", "change, 95 % interval", "verdict"] { th scope="col" { (head) } } } }
+                    thead {
+                        tr {
+                            @for head in ["metric", "A", "B", "change, 95 % interval", "verdict"] {
+                                th scope="col" { (head) }
+                            }
+                        }
+                    }
                     tbody { @for metric in metrics { (line(metric)) } }
                 }
             }
@@ -128,8 +151,13 @@ fn line(metric: &ComparedMetric) -> Markup {
             th scope="row" { code { (metric.name) } }
             td { (number(metric.a.value)) } td { (number(metric.b.value)) }
             td {
-                @match metric.ratio { Some(ratio) => { (quantity::change(ratio - 1.0)) } None => { (quantity::NOTHING) } }
-                @if let Some(change) = metric.change { " [" (quantity::change(change.lower)) " to " (quantity::change(change.upper)) "]" }
+                @match metric.ratio {
+                    Some(ratio) => { (quantity::change(ratio - 1.0)) }
+                    None => { (quantity::NOTHING) }
+                }
+                @if let Some(change) = metric.change {
+                    " [" (quantity::change(change.lower)) " to " (quantity::change(change.upper)) "]"
+                }
             }
             td { span class=(class) { (mark) " " (word) } }
         }
@@ -158,7 +186,11 @@ pub(super) fn manifests(a: &Material, b: &Material) -> Markup {
             div.scroll tabindex="0" role="region" aria-label="Differences of the manifests" {
                 table.facts-table {
                     thead { tr { th scope="col" { "what" } th scope="col" { "A" } th scope="col" { "B" } } }
-                    tbody { @for ((name, a), (_, b)) in pairs { tr { th scope="row" { (name) } td { (a) } td { (b) } } } }
+                    tbody {
+                        @for ((name, a), (_, b)) in pairs {
+                            tr { th scope="row" { (name) } td { (a) } td { (b) } }
+                        }
+                    }
                 }
             }
         }

@@ -2,13 +2,15 @@
 
 use maud::{Markup, html};
 
-use super::charts::chart::{Form, Series, Style};
+use super::charts::chart::{Form, Point, Series, Style};
 use super::charts::svg::{look_of, shown};
 use super::charts::{Card, ChartData, View, draw};
 use super::identity::{COLOURS, Looks};
 
 /// Values of a chart that the page has as a table; more are in the exported files.
 const MOST_IN_TABLE: usize = 150;
+/// Views that are named before they are opened.
+const NAMED: usize = 3;
 
 /// Which protocols are shown; scripts make it work, without them all are.
 pub(super) fn filter(looks: &Looks) -> Markup {
@@ -34,7 +36,8 @@ pub(super) fn patterns() -> Markup {
         svg class="defs" width="0" height="0" aria-hidden="true" {
             defs {
                 @for (index, stroke) in strokes.iter().enumerate().take(COLOURS) {
-                    pattern id={ "h" (index) } class={ "s" (index) } width="8" height="8" patternUnits="userSpaceOnUse" {
+                    pattern id={ "h" (index) } class={ "s" (index) } width="8" height="8"
+                        patternUnits="userSpaceOnUse" {
                         rect class="paint" width="8" height="8" {}
                         path class="hatch" d=(stroke) {}
                     }
@@ -94,8 +97,7 @@ fn figure_of(card: &Card, side: &str, looks: &Looks) -> Markup {
             @if let Some(first) = card.views.first() { (figure(first, looks, true, false)) }
             @if !rest.is_empty() {
                 details.more {
-                    summary { (rest.len()) " more: " (rest.iter().take(3).map(|view| format!("{}, {}", view.subject, view.metric)).collect::<Vec<_>>().join("; "))
-                        @if rest.len() > 3 { " …" } }
+                    summary { (rest.len()) " more: " (names_of(&rest)) }
                     @for view in rest { (figure(view, looks, false, false)) }
                 }
             }
@@ -111,7 +113,8 @@ fn is_second_scale(card: &Card, view: &View) -> bool {
 
 fn figure(view: &View, looks: &Looks, is_first: bool, is_hidden: bool) -> Markup {
     html! {
-        figure.view data-subject=(view.subject) data-metric=(view.metric) data-scale=(view.scale) data-first[is_first] hidden[is_hidden] {
+        figure.view data-subject=(view.subject) data-metric=(view.metric) data-scale=(view.scale)
+            data-first[is_first] hidden[is_hidden] {
             figcaption { (view.chart.title) @if !view.scale.is_empty() { span.muted { ", " (view.scale) } } }
             div.picture { (draw(&view.chart, looks)) }
             (legend(&view.chart, looks))
@@ -133,7 +136,11 @@ fn legend(chart: &ChartData, looks: &Looks) -> Markup {
             @for (index, series) in chart.series.iter().enumerate().filter(|(_, one)| measured(one)) {
                 li data-protocol=[series.protocol.as_deref()] {
                     @if chart.form == Form::Stacks { (swatch(look_of(series, index, looks).colour)) }
-                    @else if series.style == Style::Model { svg class="key model" viewBox="0 0 28 12" width="28" height="12" aria-hidden="true" { path class="ln" d="M1 6H27" {} } }
+                    @else if series.style == Style::Model {
+                        svg class="key model" viewBox="0 0 28 12" width="28" height="12" aria-hidden="true" {
+                            path class="ln" d="M1 6H27" {}
+                        }
+                    }
                     @else { (look_of(series, index, looks).key()) }
                     (series.name)
                 }
@@ -141,6 +148,17 @@ fn legend(chart: &ChartData, looks: &Looks) -> Markup {
             @if models > 0 { li.muted { "thin lines without marks: computed" } }
         }
     }
+}
+
+/// The first few views by name.
+fn names_of(views: &[&View]) -> String {
+    let names = views.iter().take(NAMED).map(|view| format!("{}, {}", view.subject, view.metric));
+    let more = if views.len() > NAMED { "; …" } else { "" };
+    names.collect::<Vec<_>>().join("; ") + more
+}
+
+fn points_of(chart: &ChartData) -> impl Iterator<Item = (&Series, &Point)> {
+    chart.series.iter().flat_map(|series| series.points.iter().map(move |point| (series, point)))
 }
 
 fn swatch(colour: usize) -> Markup {
@@ -155,7 +173,12 @@ fn swatch(colour: usize) -> Markup {
 fn values(chart: &ChartData) -> Markup {
     let count: usize = chart.series.iter().map(|series| series.points.len()).sum();
     if count > MOST_IN_TABLE {
-        return html! { p.note { (count) " values: " code { "consensus-bench report --data FOLDER" } " writes them as CSV and JSON." } };
+        return html! {
+            p.note {
+                (count) " values: " code { "consensus-bench report --data FOLDER" }
+                " writes them as CSV and JSON."
+            }
+        };
     }
     let rows = matches!(chart.form, Form::Dots | Form::Stacks);
     let (at, value) = if rows { (&chart.y, &chart.x) } else { (&chart.x, &chart.y) };
@@ -164,14 +187,29 @@ fn values(chart: &ChartData) -> Markup {
             summary { "Values" }
             div.scroll tabindex="0" role="region" aria-label={ "Values: " (chart.title) } {
                 table {
-                    thead { tr { th scope="col" { "series" } th scope="col" { (at.label) } th scope="col" { (value.label) } th scope="col" { "95 % interval" } } }
+                    thead {
+                        tr {
+                            th scope="col" { "series" }
+                            th scope="col" { (at.label) }
+                            th scope="col" { (value.label) }
+                            th scope="col" { "95 % interval" }
+                        }
+                    }
                     tbody {
-                        @for (series, point) in chart.series.iter().flat_map(|series| series.points.iter().map(move |point| (series, point))) {
+                        @for (series, point) in points_of(chart) {
                             @let (place, number) = if rows { (point.y, point.x) } else { (point.x, point.y) };
                             tr data-protocol=[series.protocol.as_deref()] {
                                 td { (series.name) } td { (shown(place, at)) }
-                                td { (shown(number, value)) @if !point.note.is_empty() { " (" (point.note) ")" } }
-                                td { @if let (Some(lower), Some(upper)) = (point.lower, point.upper) { (shown(lower, value)) " to " (shown(upper, value)) } }
+                                td {
+                                    (shown(number, value)) @if !point.note.is_empty() {
+                                        " (" (point.note) ")"
+                                    }
+                                }
+                                td {
+                                    @if let (Some(lower), Some(upper)) = (point.lower, point.upper) {
+                                        (shown(lower, value)) " to " (shown(upper, value))
+                                    }
+                                }
                             }
                         }
                     }

@@ -1,5 +1,5 @@
-//! How a protocol is told from the others: the same colour, mark and dash pattern everywhere in a report, so that
-//! none of them is needed alone.
+//! How a protocol is told from the others: the same colour, mark and dash pattern everywhere in a report, so
+//! that none of them is needed alone.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! A report that a person wants to look at: one page that needs nothing else, the same story in a terminal, and the
-//! data of every chart for other tools.
+//! A report that a person wants to look at: one page that needs nothing else, the same story in a terminal,
+//! and the data of every chart for other tools.
 
 pub mod charts;
 pub mod identity;

@@ -1,4 +1,5 @@
-//! What one sees first: what ran, who won, what it costs, what a dead leader does, and every number in one table.
+//! What one sees first: what ran, who won, what it costs, what a dead leader does, and every number in one
+//! table.
 
 use maud::{Markup, html};
 
@@ -6,7 +7,7 @@ use super::identity::Looks;
 use super::material::Material;
 use super::story::{Board, Cell, Held, Matrix, ProtocolStory, Row, Story, ordinal};
 use crate::history::timestamp;
-use crate::results::RunResults;
+use crate::results::{RunResults, ScenarioResult};
 use crate::table::quantity;
 
 /// Recommendations that are shown at a glance.
@@ -28,7 +29,11 @@ pub(super) fn heading(material: &Material) -> Markup {
             }
             @for run in &material.runs {
                 @if let Some(commit) = run.manifest.commit.as_ref().filter(|_| material.runs.len() == 1) {
-                    span { "commit " code { (commit.chars().take(12).collect::<String>()) @if commit.ends_with('+') { "+" } } }
+                    span {
+                        "commit " code {
+                            (commit.chars().take(12).collect::<String>()) @if commit.ends_with('+') { "+" }
+                        }
+                    }
                 }
                 @if !run.complete { span.bad { "✗ the run did not come to its end" } }
             }
@@ -56,10 +61,10 @@ pub(super) fn glance(material: &Material, story: &Story, looks: &Looks) -> Marku
         @for warning in warnings(story) { p.warning { (warning) } }
         div.answers {
             (answer("Who holds the most load?", story.capacity.as_ref(), looks,
-                &html! { "Not measured in this run. The scenario " code { "throughput" } " searches for the highest rate that holds the target." }))
+                "throughput", "searches for the highest rate that holds the target"))
             (cost_answer(story, looks))
             (answer("What happened when the leader died?", story.leader.as_ref(), looks,
-                &html! { "Not measured in this run. The scenarios " code { "fault_tolerance" } " and " code { "virtual_fault_tolerance" } " crash leaders under load." }))
+                "fault_tolerance", "crashes leaders under load"))
             (advice_answer(material))
         }
     }
@@ -92,16 +97,18 @@ fn warnings(story: &Story) -> Vec<String> {
     warnings
 }
 
-fn answer(question: &str, board: Option<&Board>, looks: &Looks, missing: &Markup) -> Markup {
+fn answer(question: &str, board: Option<&Board>, looks: &Looks, scenario: &str, does: &str) -> Markup {
     html! {
         article.answer {
             h3 { (question) }
             @match board {
-                None => { p.muted { (missing) } }
+                None => { p.muted { "Not measured in this run. The scenario " code { (scenario) } " " (does) "." } }
                 Some(board) => {
                     p.what { (board.label) ", in " a href={ "#" (board.card) } { (board.scenario) } }
                     @for group in &board.groups {
-                        @if !group.promise.is_empty() && board.groups.len() > 1 { p.promise { (group.promise) } }
+                        @if !group.promise.is_empty() && board.groups.len() > 1 {
+                            p.promise { (group.promise) }
+                        }
                         @if group.rows.len() > 1 { p.verdict { (group.verdict) } }
                         (bars(board, &group.rows, looks))
                     }
@@ -121,10 +128,15 @@ fn bars(board: &Board, rows: &[Row], looks: &Looks) -> Markup {
             tbody {
                 @for row in rows {
                     tr data-protocol=(row.protocol) {
-                        th scope="row" { (looks.get(&row.protocol).key()) (row.protocol) @if row.disturbed { span title="disturbed" { " *" } } }
+                        th scope="row" {
+                            (looks.get(&row.protocol).key()) (row.protocol) @if row.disturbed {
+                                span title="disturbed" { " *" }
+                            }
+                        }
                         td.bar-cell {
                             @let width = (row.metric.value / longest * 100.0).clamp(0.5, 100.0);
-                            svg class={ "bar-line s" (looks.get(&row.protocol).colour) } viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true" {
+                            svg class={ "bar-line s" (looks.get(&row.protocol).colour) } viewBox="0 0 100 8"
+                                preserveAspectRatio="none" aria-hidden="true" {
                                 rect class="paint" width=(format!("{width:.1}")) height="8" {}
                             }
                         }
@@ -139,7 +151,7 @@ fn bars(board: &Board, rows: &[Row], looks: &Looks) -> Markup {
 /// Costs as one table: a column each.
 fn cost_answer(story: &Story, looks: &Looks) -> Markup {
     let Some(first) = story.costs.first() else {
-        return answer("What does a commit cost?", None, looks, &html! { "Not measured in this run." });
+        return answer("What does a commit cost?", None, looks, "cost", "counts it");
     };
     let rows = first.groups.iter().flat_map(|group| &group.rows);
     let value = |board: &Board, protocol: &str| {
@@ -155,12 +167,27 @@ fn cost_answer(story: &Story, looks: &Looks) -> Markup {
             h3 { "What does each cost per commit?" }
             p.what { "in " a href={ "#" (first.card) } { (first.scenario) } }
             table.costs {
-                thead { tr { th scope="col" { "protocol" } @for board in &story.costs { th scope="col" { (board.label.replace(" per commit", "")) } } } }
+                thead {
+                    tr {
+                        th scope="col" { "protocol" }
+                        @for board in &story.costs {
+                            th scope="col" { (board.label.replace(" per commit", "")) }
+                        }
+                    }
+                }
                 tbody {
                     @for row in rows {
                         tr data-protocol=(row.protocol) {
-                            th scope="row" { (looks.get(&row.protocol).key()) (row.protocol) @if row.disturbed { span title="disturbed" { " *" } } }
-                            @for board in &story.costs { td { (value(board, &row.protocol).unwrap_or_else(|| quantity::NOTHING.into())) } }
+                            th scope="row" {
+                                (looks.get(&row.protocol).key()) (row.protocol) @if row.disturbed {
+                                    span title="disturbed" { " *" }
+                                }
+                            }
+                            @for board in &story.costs {
+                                td {
+                                    (value(board, &row.protocol).unwrap_or_else(|| quantity::NOTHING.into()))
+                                }
+                            }
                         }
                     }
                 }
@@ -181,7 +208,10 @@ fn advice_answer(material: &Material) -> Markup {
                 Some(advice) => {
                     ol.brief {
                         @for one in advice.recommendations.iter().take(ADVICE_SHOWN) {
-                            li { strong { (super::advice::action(&one.change)) } " (" (one.protocol) "): " (one.reason) }
+                            li {
+                                strong { (super::advice::action(&one.change)) }
+                                " (" (one.protocol) "): " (one.reason)
+                            }
                         }
                     }
                     p { a href="#advice" { "All of it, with its evidence" } }
@@ -196,22 +226,46 @@ pub(super) fn protocols(story: &Story, looks: &Looks) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label="Protocols" {
             table.protocols {
-                thead { tr { th scope="col" { "protocol" } th scope="col" { "verdict" } th scope="col" { "targets" } } }
+                thead {
+                    tr {
+                        th scope="col" { "protocol" }
+                        th scope="col" { "verdict" }
+                        th scope="col" { "targets" }
+                    }
+                }
                 tbody {
                     @for one in &story.protocols {
                         tr data-protocol=(one.protocol) {
-                            th scope="row" { (looks.get(&one.protocol).key()) (one.protocol) br; span.muted { (one.implementation) } }
+                            th scope="row" {
+                                (looks.get(&one.protocol).key()) (one.protocol) br; span.muted {
+                                    (one.implementation)
+                                }
+                            }
                             td {
                                 (one.verdict) "."
-                                @if !one.promise.is_empty() { br; span.muted { "Promises " (one.promise) "." } }
-                                @for (mark, class, lines) in [("✗ unsafe: ", "bad", &one.unsafe_in), ("* disturbed: ", "warn", &one.disturbed_in), ("no numbers: ", "muted", &one.failed_in)] {
-                                    @for line in lines { br; span class=(class) { (mark) (line) } }
+                                @if !one.promise.is_empty() {
+                                    br; span.muted { "Promises " (one.promise) "." }
                                 }
+                                @for line in &one.unsafe_in { br; span.bad { "✗ unsafe: " (line) } }
+                                (remarks("* disturbed", "warn", &one.disturbed_in))
+                                (remarks("no numbers", "muted", &one.failed_in))
                             }
                             td { ul.targets { @for held in &one.targets.0 { (target(held)) } } }
                         }
                     }
                 }
+            }
+        }
+    }
+}
+
+/// In how many scenarios something is the matter, and what, for those who open it.
+fn remarks(what: &str, class: &str, lines: &[String]) -> Markup {
+    html! {
+        @if !lines.is_empty() {
+            details {
+                summary { span class=(class) { (what) " in " (counted(lines.len(), "scenario")) } }
+                ul { @for line in lines { li { (line) } } }
             }
         }
     }
@@ -223,18 +277,29 @@ fn target(held: &Held) -> Markup {
         Some(false) => ("✗", "fail", "bad"),
         None => ("–", "not measured", "muted"),
     };
-    html! { li { span class=(class) { (mark) " " (word) } ": " (held.target) span.muted { ", " (held.evidence) } } }
+    html! {
+        li { span class=(class) { (mark) " " (word) } ": " (held.target) span.muted { ", " (held.evidence) } }
+    }
 }
 
 /// Protocols by scenarios.
 pub(super) fn matrix(story: &Story, looks: &Looks) -> Markup {
     let Matrix { columns, rows } = &story.matrix;
     html! {
-        p.about { "One number for each, with its 95 % interval; places are among protocols that promise the same. "
-            "= can't be told from the one before or beside it; * was disturbed; ✗ broke its promises." }
+        p.about {
+            "One number for each, with its 95 % interval; places are among protocols that promise the same. "
+            "= can't be told from the one before or beside it; * was disturbed; ✗ broke its promises."
+        }
         div.scroll tabindex="0" role="region" aria-label="Results" {
             table.matrix {
-                thead { tr { th scope="col" { "protocol" } @for column in columns { th scope="col" { (column.scenario) br; span.muted { (column.what) } } } } }
+                thead {
+                    tr {
+                        th scope="col" { "protocol" }
+                        @for column in columns {
+                            th scope="col" { (column.scenario) br; span.muted { (column.what) } }
+                        }
+                    }
+                }
                 tbody {
                     @for (protocol, cells) in rows {
                         tr data-protocol=(protocol) {
@@ -271,6 +336,11 @@ pub(super) fn manifest(material: &Material) -> Markup {
     }
 }
 
+fn settings_of(result: &ScenarioResult) -> String {
+    let settings = result.settings.iter().map(|(name, value)| format!("{name} = {value}"));
+    settings.collect::<Vec<_>>().join(", ")
+}
+
 fn manifest_of(run: &RunResults) -> Markup {
     let manifest = &run.manifest;
     let machine = &manifest.machine;
@@ -297,14 +367,16 @@ fn manifest_of(run: &RunResults) -> Markup {
     ];
     html! {
         div.scroll tabindex="0" role="region" aria-label={ "Manifest of " (run.run_id) } {
-            table.facts-table { tbody { @for (name, value) in facts { tr { th scope="row" { (name) } td { (value) } } } } }
+            table.facts-table {
+                tbody { @for (name, value) in facts { tr { th scope="row" { (name) } td { (value) } } } }
+            }
         }
         @if run.results.iter().any(|result| !result.settings.is_empty()) {
             p { "Settings that differ from the defaults:" }
             ul {
                 @for result in run.results.iter().filter(|result| !result.settings.is_empty()) {
                     li { (result.scenario.name) " " (result.row_name()) ": "
-                        (result.settings.iter().map(|(name, value)| format!("{name} = {value}")).collect::<Vec<_>>().join(", ")) }
+                        (settings_of(result)) }
                 }
             }
         }

@@ -13,6 +13,10 @@ use crate::compare::Comparison;
 const STYLE: &str = include_str!("report.css");
 const SCRIPT: &str = include_str!("report.js");
 
+/// What the page may load: what is in it.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; \
+                      frame-src data:";
+
 /// A page larger than this is drawn anew with fewer points.
 pub const MOST_BYTES: usize = 2_000_000;
 /// Points of a series, in the order in which they are tried.
@@ -96,7 +100,7 @@ fn document(title: &str, heading: Markup, sections: &[Section], looks: &Looks) -
                 meta name="color-scheme" content="light dark";
                 // What is not in the file is not asked for, whatever a name in it would like.
                 meta http-equiv="Content-Security-Policy"
-                    content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; frame-src data:";
+                    content=(POLICY);
                 link rel="icon" href="data:,";
                 title { (title) }
                 style { (PreEscaped(STYLE)) }
@@ -107,7 +111,9 @@ fn document(title: &str, heading: Markup, sections: &[Section], looks: &Looks) -
                 (figures::patterns())
                 header { (heading) }
                 nav aria-label="Sections" {
-                    ul { @for (section, _) in &shown { li { a href={ "#" (section.id) } { (section.title) } } } }
+                    ul {
+                        @for (section, _) in &shown { li { a href={ "#" (section.id) } { (section.title) } } }
+                    }
                 }
                 (figures::filter(looks))
                 main id="main" tabindex="-1" {
@@ -118,7 +124,12 @@ fn document(title: &str, heading: Markup, sections: &[Section], looks: &Looks) -
                         }
                     }
                 }
-                footer { p { "Written by consensus-bench " (env!("CARGO_PKG_VERSION")) ". Nothing on this page is loaded from a network." } }
+                footer {
+                    p {
+                        "Written by consensus-bench " (env!("CARGO_PKG_VERSION")) ". "
+                        "Nothing on this page is loaded from a network."
+                    }
+                }
                 script { (PreEscaped(SCRIPT)) }
             }
         }

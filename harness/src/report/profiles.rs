@@ -1,5 +1,5 @@
-//! Flame graphs: each is an SVG of its own with a script of its own, and so stands in a frame that can't touch the
-//! page.
+//! Flame graphs: each is an SVG of its own with a script of its own, and so stands in a frame that can't
+//! touch the page.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -17,7 +17,11 @@ pub(super) fn section(material: &Material, embedded: bool) -> Option<Markup> {
 pub(super) fn two(a: &Material, b: &Material, embedded: bool) -> Option<Markup> {
     let sides = [("A: ", a), ("B: ", b)];
     sides.iter().any(|(_, side)| !side.flame_graphs.is_empty()).then(|| {
-        html! { @for (side, material) in sides { @for graph in &material.flame_graphs { (frame(graph, side, embedded)) } } }
+        html! {
+            @for (side, material) in sides {
+                @for graph in &material.flame_graphs { (frame(graph, side, embedded)) }
+            }
+        }
     })
 }
 

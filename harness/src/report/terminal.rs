@@ -149,7 +149,10 @@ fn problems(protocols: &[ProtocolStory], paint: &Paint) -> Vec<String> {
     let disturbed: usize = protocols.iter().map(|one| one.disturbed_in.len()).sum();
     if disturbed > 0 {
         lines.extend(wrapped(
-            &format!("* Something else on this machine disturbed {disturbed} of the results; run again when it is quiet."),
+            &format!(
+                "* Something else on this machine disturbed {disturbed} of the results; run again when it is \
+                 quiet."
+            ),
             2,
         ));
     }

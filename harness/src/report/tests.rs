@@ -1,5 +1,5 @@
-//! What must hold for the page as a whole: nothing from elsewhere, nothing unescaped, not too large, readable in
-//! either theme.
+//! What must hold for the page as a whole: nothing from elsewhere, nothing unescaped, not too large, readable
+//! in either theme.
 
 use std::collections::BTreeMap;
 
@@ -151,7 +151,10 @@ fn a_run_of_nothing_has_a_page_too() {
     run.results.clear();
     run.analysis = None;
     let page = page(&Material::of_runs("nothing", vec![run]));
-    assert!(page.contains("0 protocols, 0 scenarios") && page.contains("Not measured in this run."));
+    assert!(
+        page.contains("0 protocols, 0 scenarios")
+            && page.contains("Not measured in this run. The scenario <code>throughput</code>")
+    );
 }
 
 /// Colours of one theme by name.

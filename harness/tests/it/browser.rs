@@ -1,5 +1,5 @@
-//! The page in a real browser: it opens from disk without a fault, its marks are where they belong, its filter and
-//! its links work, and it holds axe-core's rules of accessibility.
+//! The page in a real browser: it opens from disk without a fault, its marks are where they belong, its
+//! filter and its links work, and it holds axe-core's rules of accessibility.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

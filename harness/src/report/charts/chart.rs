@@ -45,6 +45,10 @@ pub struct ChartData {
     pub bands: Vec<Band>,
     /// Values that mean something.
     pub references: Vec<Reference>,
+    /// Where the axis of y ends although there are values beyond, which are drawn at its end; none where it holds
+    /// all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub y_at_most: Option<f64>,
     /// What a reader must know.
     pub notes: Vec<String>,
 }
@@ -195,8 +199,8 @@ impl ChartData {
         ChartData::new(title, Form::Lines, x, y, series)
     }
 
-    /// A chart without bands, references and notes. Points that have no place on its axes are left out, which a
-    /// note says, and so are series without points.
+    /// A chart without bands, references and notes. Points that have no place on its axes are left out, which
+    /// a note says, and so are series without points.
     pub fn new(title: String, form: Form, x: Axis, y: Axis, mut series: Vec<Series>) -> ChartData {
         let mut left_out = 0;
         for one in &mut series {
@@ -210,7 +214,17 @@ impl ChartData {
             1 => vec!["One value of 0 has no place on the logarithmic scale.".into()],
             many => vec![format!("{many} values of 0 have no place on the logarithmic scale.")],
         };
-        ChartData { title, form, x, y, series, bands: Vec::new(), references: Vec::new(), notes }
+        ChartData {
+            title,
+            form,
+            x,
+            y,
+            series,
+            bands: Vec::new(),
+            references: Vec::new(),
+            y_at_most: None,
+            notes,
+        }
     }
 
     /// Leaves at most so many points in each series, and says so.
@@ -238,6 +252,7 @@ impl ChartData {
         ChartData {
             bands: self.bands.clone(),
             references: self.references.clone(),
+            y_at_most: self.y_at_most,
             notes: [again.notes, self.notes.clone()].concat(),
             ..again
         }

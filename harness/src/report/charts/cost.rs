@@ -1,5 +1,5 @@
-//! What a commit costs in messages and bytes, by size of the cluster, against the floor that no protocol of its
-//! kind can go below.
+//! What a commit costs in messages and bytes, by size of the cluster, against the floor that no protocol of
+//! its kind can go below.
 
 use std::collections::BTreeSet;
 

@@ -13,6 +13,10 @@ const RECOVERY: &str = "From each fault on: the longest time without a commit, a
 /// The fault that is looked at first.
 const FIRST: &str = "crash_leader";
 
+/// The axis goes up to so many times the rate before: what is served at once after an outage would flatten all
+/// else.
+const MOST_OF_RATE: f64 = 2.5;
+
 /// What is drawn of a fault.
 const TIMES: [(&str, &str); 2] = [
     ("unavailability_ns", "longest time without a commit"),
@@ -52,6 +56,11 @@ fn outage_chart(rows: &Rows, name: &str) -> ChartData {
         series.collect(),
     );
     let longest = cycles.iter().map(|(_, cycle)| cycle.fault_ns).max().unwrap_or(0) as f64 / 1e9;
+    let rate = cycles.iter().map(|(_, cycle)| cycle.rate_before_per_s).fold(0.0, f64::max);
+    if chart.series.iter().flat_map(|series| &series.points).any(|point| point.y > MOST_OF_RATE * rate) {
+        chart.y_at_most = Some(MOST_OF_RATE * rate);
+        chart.notes.push("Bursts at the upper end go beyond it: what had waited is served at once.".into());
+    }
     chart.bands = vec![Band { from: 0.0, to: longest, label: in_words(name), is_fault: true }];
     chart
 }

@@ -1,5 +1,5 @@
-//! Places by their distances: a map on which two places are as far apart as a message takes, as well as a plane
-//! allows.
+//! Places by their distances: a map on which two places are as far apart as a message takes, as well as a
+//! plane allows.
 
 use maud::{Markup, html};
 

@@ -1,4 +1,5 @@
-//! Rows of named things: a mark for each series in a row with its interval, or the series one after the other.
+//! Rows of named things: a mark for each series in a row with its interval, or the series one after the
+//! other.
 
 use maud::{Markup, html};
 
@@ -121,7 +122,8 @@ fn dots(
         g class={ "series " (look.classes()) } data-protocol=[series.protocol.as_deref()] {
             @for point in &series.points {
                 @if let (Some(lower), Some(upper)) = (point.lower, point.upper) {
-                    path.whisker d={ "M" (number(x.at(lower))) " " (number(at(point))) "H" (number(x.at(upper))) } {}
+                    path.whisker d={ "M" (number(x.at(lower))) " " (number(at(point))) "H" (number(x.at(upper))) }
+                    {}
                 }
                 (mark(look, point.hollow, x.at(point.x), at(point), &title_of(series, point, chart)))
             }

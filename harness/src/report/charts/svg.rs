@@ -1,5 +1,5 @@
-//! Charts as SVG. Colours, sizes of text and dash patterns are the style sheet's, so that one picture serves light
-//! and dark, screen and paper; what a mark stands for is in its title.
+//! Charts as SVG. Colours, sizes of text and dash patterns are the style sheet's, so that one picture serves
+//! light and dark, screen and paper; what a mark stands for is in its title.
 
 use maud::{Markup, html};
 
@@ -84,7 +84,8 @@ fn lines(chart: &ChartData, looks: &Looks) -> Markup {
     let ends = chart.bands.iter().flat_map(|band| [band.from, band.to]);
     let x = Ruler::lay(&chart.x, points().map(|point| point.x).chain(of(true)).chain(ends), LEFT, right);
     let intervals = points().flat_map(|point| [Some(point.y), point.lower, point.upper]).flatten();
-    let y = Ruler::lay(&chart.y, intervals.chain(of(false)), bottom, TOP);
+    let most = chart.y_at_most.unwrap_or(f64::INFINITY);
+    let y = Ruler::lay(&chart.y, intervals.chain(of(false)).map(|value| value.min(most)), bottom, TOP);
     let most_marks = (MARKS / chart.series.len().max(1)).clamp(8, 40);
     picture(
         chart,
@@ -196,7 +197,8 @@ fn line(chart: &ChartData, series: &Series, look: Look, [x, y]: [&Ruler; 2], mos
             }
             @for point in &marked {
                 @if let (Some(lower), Some(upper)) = (point.lower, point.upper) {
-                    path.whisker d={ "M" (number(x.at(point.x))) " " (number(y.at(lower))) "V" (number(y.at(upper))) } {}
+                    path.whisker d={ "M" (number(x.at(point.x))) " " (number(y.at(lower))) "V" (number(y.at(upper))) }
+                    {}
                 }
             }
             @for point in &marked {

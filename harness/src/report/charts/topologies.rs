@@ -24,7 +24,8 @@ pub(super) fn card(material: &Material) -> Option<Card> {
             }
         }
     }
-    // A topology of one's own may have changed since, or be on another machine: only what is built in is sure.
+    // A topology of one's own may have changed since, or be on another machine: only what is built in is
+    // sure.
     let known = names.into_iter().filter_map(|name| topology::built_in(name).ok());
     let placed = known.filter(|topology| topology.regions.len() > 1);
     let views = placed.map(|topology| view(topology.name.clone(), "delays", chart(&topology))).collect();

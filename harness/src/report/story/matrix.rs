@@ -2,7 +2,7 @@
 
 use super::{is_rising, metric_of, shown};
 use crate::report::material::{Material, Rows};
-use crate::results::{Outcome, Ranking, ScenarioResult};
+use crate::results::{ExactCell, Metric, Outcome, Ranking, ScenarioResult};
 use crate::scenario::Measure;
 
 /// A table of protocols and scenarios.
@@ -137,9 +137,9 @@ fn cell(material: &Material, rows: &Rows, protocol: &str, metric: &str) -> Cell 
 }
 
 /// The same cost of the smallest cluster that the protocol can have: not all can have three replicas.
-pub(super) fn smallest_of(result: &ScenarioResult, metric: &str) -> Option<crate::results::Metric> {
+pub(super) fn smallest_of(result: &ScenarioResult, metric: &str) -> Option<Metric> {
     let cells = &result.exact.as_ref()?.cells;
-    let of = |cell: &crate::results::ExactCell| {
+    let of = |cell: &ExactCell| {
         let name = cell.metrics.iter().find(|one| metric.ends_with(&format!("_{}", one.name)))?;
         let same_place = metric.starts_with(&format!("{}_", cell.topology));
         same_place.then(|| name.clone())
@@ -147,7 +147,12 @@ pub(super) fn smallest_of(result: &ScenarioResult, metric: &str) -> Option<crate
     cells.iter().find_map(of)
 }
 
-fn ranking<'a>(material: &'a Material, result: &ScenarioResult, metric: &str) -> Option<&'a Ranking> {
+/// The ranking that a row stands in.
+pub(super) fn ranking<'a>(
+    material: &'a Material,
+    result: &ScenarioResult,
+    metric: &str,
+) -> Option<&'a Ranking> {
     let analyses = material.runs.iter().filter_map(|run| run.analysis.as_ref());
     analyses.flat_map(|analysis| &analysis.rankings).find(|ranking| {
         ranking.metric == metric

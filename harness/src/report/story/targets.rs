@@ -23,8 +23,8 @@ pub struct Held {
 pub struct Targets(pub [Held; 3]);
 
 impl Targets {
-    /// Looks at all results of one protocol. Loads that rise until something breaks, and faults, are no test of a
-    /// target: they are meant to break it.
+    /// Looks at all results of one protocol. Loads that rise until something breaks, and faults, are no test
+    /// of a target: they are meant to break it.
     pub fn of(results: &[&ScenarioResult]) -> Targets {
         let steady: Vec<&ScenarioResult> = results
             .iter()
