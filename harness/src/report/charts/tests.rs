@@ -5,8 +5,10 @@ use proptest::prelude::*;
 
 use super::chart::{Axis, Band, Form, Point, Reference, Scale, Series, Style};
 use super::*;
+use crate::history::{History, Retention};
 use crate::report::identity::Looks;
 use crate::report::samples;
+use crate::store::Store;
 
 /// One element on a line, so that a change of a picture can be read.
 fn pretty(chart: &ChartData, looks: &Looks) -> String {
@@ -48,6 +50,31 @@ fn an_outage_is_a_line_on_the_ground_within_the_hatched_stretch() {
         let grounded = series.points.iter().filter(|point| point.y == 0.0 && point.x > 0.0).count();
         assert!(grounded > 5, "{} has no outage after its leader's crash", series.name);
     }
+}
+
+#[test]
+fn a_new_level_is_marked_in_the_trend() {
+    let home = tempfile::tempdir().unwrap();
+    let store = Store { home: home.path().into(), committed: None, fingerprint: String::new() };
+    let mut history = History::open(&store.history_path()).unwrap();
+    let run = samples::run();
+    let mut result =
+        run.results.iter().find(|result| result.metric("throughput_per_s").is_some()).unwrap().clone();
+    result.disturbed.clear();
+    for recorded in 0..40 {
+        let value = if recorded < 20 { 1_000.0 } else { 2_000.0 } + f64::from(recorded % 3);
+        let metric = result.metrics.iter_mut().find(|metric| metric.name == "throughput_per_s").unwrap();
+        metric.value = value;
+        history.record(&run, &result, &Retention::default()).unwrap();
+    }
+    let material = Material::of_run(&store, run, &samples::folder());
+    assert_eq!(material.not_read, Vec::<String>::new());
+    let card = trend::card(&material).unwrap();
+    let view = card.views.iter().find(|view| view.metric == "throughput_per_s").unwrap();
+    let points = &view.chart.series[0].points;
+    assert_eq!((points.len(), points[20].hollow), (40, true));
+    assert!(points[20].note.contains(": better by +100 % from here on"), "{}", points[20].note);
+    assert_eq!(points.iter().filter(|point| point.hollow).count(), 1);
 }
 
 /// Places in a picture: x and y of marks, and of the points of lines.

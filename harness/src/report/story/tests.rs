@@ -63,7 +63,7 @@ fn only_those_that_promise_the_same_are_set_against_each_other() {
 fn what_is_unsafe_has_no_number_and_what_was_disturbed_is_marked() {
     let mut material = samples::material();
     let run = &mut material.runs[0];
-    run.results[0].outcome = crate::results::Outcome::Unsafe;
+    run.results[0].outcome = Outcome::Unsafe;
     run.results[0].safety.violations = vec!["two orders".into()];
     run.results[0].withhold();
     run.results[1].disturbed = vec!["a noisy neighbour".into()];
