@@ -58,29 +58,23 @@ pub(super) fn all(cards: &[Card], looks: &Looks) -> Option<Markup> {
 
 /// Cards of two sides, side by side.
 pub(super) fn beside(a: &[Card], b: &[Card], looks: &Looks) -> Option<Markup> {
-    let ids: Vec<&str> = a
-        .iter()
-        .chain(b.iter().filter(|card| a.iter().all(|one| one.id != card.id)))
-        .map(|card| card.id.as_str())
-        .collect();
-    let of = |cards: &[Card], id: &str| cards.iter().find(|card| card.id == id).cloned();
+    let only_b = b.iter().filter(|card| a.iter().all(|one| one.id != card.id));
+    let ids: Vec<&str> = a.iter().chain(only_b).map(|card| card.id.as_str()).collect();
     (!ids.is_empty()).then(|| {
         html! {
-            div.cards {
-                @for id in ids {
-                    @for (side, cards) in [("A", a), ("B", b)] {
-                        @match of(cards, id) {
-                            Some(mut card) => {
-                                @let _ = { card.title = format!("{side}: {}", card.title) };
-                                (figure_of(&card, side, looks))
-                            }
-                            None => { article.card { h3 { (side) } p.muted { "Not measured in " (side) "." } } }
-                        }
-                    }
-                }
-            }
+            div.cards { @for id in ids { (figure_of_side(a, "A", id, looks)) (figure_of_side(b, "B", id, looks)) } }
         }
     })
+}
+
+fn figure_of_side(cards: &[Card], side: &str, id: &str, looks: &Looks) -> Markup {
+    match cards.iter().find(|card| card.id == id) {
+        Some(card) => {
+            let title = format!("{side}: {}", card.title);
+            figure_of(&Card { title, ..card.clone() }, side, looks)
+        }
+        None => html! { article.card { h3 { (side) } p.muted { "Not measured in " (side) "." } } },
+    }
 }
 
 /// A card: without scripts its first view, and the others below a line that opens.

@@ -154,13 +154,8 @@ fn cost_answer(story: &Story, looks: &Looks) -> Markup {
         return answer("What does a commit cost?", None, looks, "cost", "counts it");
     };
     let rows = first.groups.iter().flat_map(|group| &group.rows);
-    let value = |board: &Board, protocol: &str| {
-        board
-            .groups
-            .iter()
-            .flat_map(|group| &group.rows)
-            .find(|row| row.protocol == protocol)
-            .map(|row| row.shown.clone())
+    let row_of = |board: &Board, protocol: &str| -> Option<Row> {
+        board.groups.iter().flat_map(|group| &group.rows).find(|row| row.protocol == protocol).cloned()
     };
     html! {
         article.answer {
@@ -184,9 +179,7 @@ fn cost_answer(story: &Story, looks: &Looks) -> Markup {
                                 }
                             }
                             @for board in &story.costs {
-                                td {
-                                    (value(board, &row.protocol).unwrap_or_else(|| quantity::NOTHING.into()))
-                                }
+                                (cost_cell(row_of(board, &row.protocol)))
                             }
                         }
                     }
@@ -195,6 +188,12 @@ fn cost_answer(story: &Story, looks: &Looks) -> Markup {
             @if !first.note.is_empty() { p.note { (first.note) } }
         }
     }
+}
+
+/// A cost without its interval, for which there is no room beside the others: pointing at it shows it.
+fn cost_cell(row: Option<Row>) -> Markup {
+    let Some(row) = row else { return html! { td { (quantity::NOTHING) } } };
+    html! { td title=(row.shown) { (quantity::of_metric(&row.metric.name, row.metric.value, &row.metric.unit)) } }
 }
 
 fn advice_answer(material: &Material) -> Markup {

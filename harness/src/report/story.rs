@@ -227,7 +227,9 @@ pub fn shown(metric: &Metric, result: &ScenarioResult) -> String {
         let at_least = result.throughput.as_ref().is_some_and(|found| found.knee.broke_at_per_s.is_none());
         return match metric.upper {
             _ if at_least => format!("≥ {value}"),
-            Some(broke) => format!("{value} (broke at {})", quantity::in_unit(broke, &metric.unit)),
+            Some(broke) => {
+                format!("{} to {}", quantity::count(metric.value), quantity::in_unit(broke, &metric.unit))
+            }
             None => value,
         };
     }

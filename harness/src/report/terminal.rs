@@ -5,11 +5,14 @@ use std::io::IsTerminal;
 use super::material::Material;
 use super::story::{Board, Group, ProtocolStory, Story};
 use crate::results::ScenarioResult;
+use crate::stats::median;
 
 /// Width of the summary.
 const COLUMNS: usize = 80;
 /// Characters of a sparkline.
 const SPARK: usize = 48;
+/// A sparkline goes up to so many times its median.
+const BURST: f64 = 1.6;
 /// Heights of a sparkline, from nothing on.
 const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
@@ -59,6 +62,8 @@ pub fn summary(material: &Material, colours: bool) -> String {
 fn board_lines(board: &Board, paint: &Paint) -> Vec<String> {
     let mut lines =
         vec![String::new(), paint.bold(&capitalised(&format!("{}, in {}", board.label, board.scenario)))];
+    let values = board.groups.iter().flat_map(|group| &group.rows).map(|row| row.metric.value);
+    let longest = values.fold(f64::MIN_POSITIVE, f64::max);
     for group in &board.groups {
         if board.groups.len() > 1 && !group.promise.is_empty() {
             lines.extend(wrapped(&format!("{}:", group.promise), 2));
@@ -66,13 +71,12 @@ fn board_lines(board: &Board, paint: &Paint) -> Vec<String> {
         if group.rows.len() > 1 {
             lines.extend(wrapped(&format!("{}.", group.verdict), 2));
         }
-        lines.extend(rows_of(group));
+        lines.extend(rows_of(group, longest));
     }
     lines
 }
 
-fn rows_of(group: &Group) -> Vec<String> {
-    let longest = group.rows.iter().map(|row| row.metric.value).fold(f64::MIN_POSITIVE, f64::max);
+fn rows_of(group: &Group, longest: f64) -> Vec<String> {
     let line = |row: &super::story::Row| {
         let place = match (row.place, row.tied) {
             (Some(place), true) => format!("={place}"),
@@ -126,7 +130,10 @@ pub fn sparkline(values: &[u64], width: usize) -> String {
         stretch.iter().sum::<u64>() as f64 / stretch.len() as f64
     };
     let means: Vec<f64> = (0..width).map(mean).collect();
-    let most = means.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+    let mut something: Vec<f64> = means.iter().copied().filter(|&mean| mean > 0.0).collect();
+    // What is served at once after an outage would flatten all else.
+    let usual = median(&mut something).unwrap_or(1.0);
+    let most = means.iter().copied().fold(f64::MIN_POSITIVE, f64::max).min(BURST * usual);
     let height = |mean: &f64| match (mean / most * 8.0).ceil() as usize {
         0 => ' ',
         height => HEIGHTS[height.min(8) - 1],

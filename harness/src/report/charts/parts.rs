@@ -25,24 +25,19 @@ fn chart(rows: &Rows) -> ChartData {
     let shown: Vec<&ScenarioResult> =
         rows.shown().filter(|result| result.metric("submission_ns_mean").is_some()).collect();
     let has_log = shown.iter().any(|result| mean(result, Part::Fsync) > 0.0);
-    // The flush is a part of the wait for the quorum, and not one beside it.
     let mut series: Vec<Series> = Vec::new();
-    for part in Part::ALL {
-        let (name, of): (String, Box<dyn Fn(&ScenarioResult) -> f64>) = match part {
-            Part::Fsync => continue,
-            Part::QuorumWait if has_log => {
-                let own = |result: &ScenarioResult| mean(result, Part::Fsync);
-                series.push(parts(&shown, "own flush to storage", &own));
-                let rest =
-                    |result: &ScenarioResult| mean(result, Part::QuorumWait) - mean(result, Part::Fsync);
-                ("rest of the wait for a quorum".into(), Box::new(rest))
-            }
-            Part::QuorumWait => {
-                ("wait for a quorum".into(), Box::new(|result| mean(result, Part::QuorumWait)))
-            }
-            other => (other.name().replace('_', " "), Box::new(move |result| mean(result, other))),
+    for part in Part::ALL.into_iter().filter(|&part| part != Part::Fsync) {
+        // The flush is a part of the wait for the quorum, and not one beside it.
+        let flush = if part == Part::QuorumWait && has_log { 1.0 } else { 0.0 };
+        if flush > 0.0 {
+            series.push(parts(&shown, "own flush to storage", &|result| mean(result, Part::Fsync)));
+        }
+        let name = match part {
+            Part::QuorumWait if has_log => "rest of the wait for a quorum",
+            Part::QuorumWait => "wait for a quorum",
+            other => other.name(),
         };
-        series.push(parts(&shown, &name, &*of));
+        series.push(parts(&shown, name, &|result| mean(result, part) - flush * mean(result, Part::Fsync)));
     }
     ChartData::new(
         format!("{}: mean time of a request by part", rows.scenario),

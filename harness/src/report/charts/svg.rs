@@ -168,7 +168,7 @@ fn rule(reference: &Reference, x: &Ruler, y: &Ruler) -> Markup {
             path.rule d={ "M" (number(LEFT)) " " (number(y.at(reference.at))) "H" (number(right)) } {
                 title { (reference.label) }
             }
-            text.rule-name x=(number(right - 4.0)) y=(number(y.at(reference.at) - 5.0)) text-anchor="end" {
+            text.rule-name x=(number(LEFT + 4.0)) y=(number(y.at(reference.at) - 5.0)) {
                 (reference.label)
             }
         }

@@ -40,7 +40,7 @@ impl<'a> Boards<'a> {
                 return Some(board);
             }
         }
-        let rising = self.scenarios.iter().find(|rows| rows.shown().any(|result| is_rising(result)))?;
+        let rising = self.scenarios.iter().find(|rows| rows.shown().any(is_rising))?;
         self.board(rising, "throughput_per_s", "commits per second under a rising load", ids::OVER_TIME)
     }
 

@@ -21,7 +21,7 @@ fn a_sparkline_shows_an_outage() {
     let mut commits = vec![40; 100];
     commits[30..60].fill(0);
     assert_eq!(sparkline(&commits, 10), "███   ████");
-    assert_eq!(sparkline(&[0, 1, 8], 9), " ▁█");
+    assert_eq!(sparkline(&[0, 10, 80, 10, 10], 9), " ▅█▅▅", "a burst does not flatten the rest");
     assert_eq!((sparkline(&[], 9), sparkline(&[0, 0], 9)), (String::new(), "  ".into()));
 }
 
