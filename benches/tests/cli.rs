@@ -271,7 +271,7 @@ fn a_run_that_is_detuned_is_advised_on_and_the_advice_is_tried_and_kept() {
     assert_eq!(ran.status.code(), Some(2), "raft-rs has no such setting");
     let ran = place.run("run -q --file detuned.toml --protocol pbft --set largest_batch_commands=1");
     assert_eq!(ran.status.code(), Some(0), "{}", text(&ran.stderr));
-    let line = "advice: pbft, detuned: set largest_batch_commands from 1 to 1024 (batch-too-small)";
+    let line = "Try next: set largest_batch_commands from 1 to 1024 (pbft, detuned)";
     assert!(text(&ran.stdout).contains(line), "{}", text(&ran.stdout));
     let advised = place.run("recommend --verify 1 --format json");
     assert_eq!(advised.status.code(), Some(0), "{}", text(&advised.stderr));
@@ -290,7 +290,7 @@ fn a_run_that_is_detuned_is_advised_on_and_the_advice_is_tried_and_kept() {
     assert!(page.starts_with("# batch-too-small\n"), "{page}");
     assert!(text(&place.run("explain").stdout).contains("batch-too-small"));
     let healthy = place.run("run -q --file detuned.toml --protocol pbft");
-    assert!(!text(&healthy.stdout).contains("advice: "), "{}", text(&healthy.stdout));
+    assert!(text(&healthy.stdout).contains("Try next: nothing"), "{}", text(&healthy.stdout));
     let nothing = text(&place.run("recommend").stdout);
     assert!(nothing.starts_with("nothing to recommend: "), "{nothing}");
 }

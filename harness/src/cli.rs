@@ -16,6 +16,7 @@ mod overrides;
 mod profile;
 mod quorums;
 mod recommend;
+mod report;
 mod run;
 mod settings;
 mod tune;
@@ -40,6 +41,7 @@ use history::HistoryCommandError;
 use model::ModelCommandError;
 use profile::ProfileCommandError;
 use quorums::QuorumsCommandError;
+use report::ReportError;
 use validate::ValidateError;
 
 use crate::calibration::CalibrationError;
@@ -98,7 +100,7 @@ enum Subcommands {
     /// Results of earlier runs: a list, a metric over time, an export
     #[command(subcommand, after_help = "Example: consensus-bench history list")]
     History(history::HistoryCommand),
-    /// Writes the numbers of a run for other tools: Bencher, github-action-benchmark, critcmp
+    /// Writes the numbers of a run for other tools: Bencher, github-action-benchmark, critcmp, Prometheus
     #[command(after_help = "Example: consensus-bench export latest --format bencher --output numbers.json")]
     Export(export::Export),
     /// Says what to change, by the results of a run
@@ -107,6 +109,10 @@ enum Subcommands {
     /// Explains a rule of advice
     #[command(after_help = "Example: consensus-bench explain batch-too-small")]
     Explain(explain::Explain),
+    /// Writes a page to look at: one run, several as one, or two against each other
+    #[command(after_help = "Examples: consensus-bench report, consensus-bench report main latest, \
+                            consensus-bench report latest --format text")]
+    Report(report::Report),
     /// Searches seeded schedules of faults for broken promises, in virtual time
     #[command(after_help = "Example: consensus-bench explore --protocol raft-rs --seeds 10000")]
     Explore(explore::Explore),
@@ -204,6 +210,8 @@ enum CliError {
     Explore(#[from] ExploreCommandError),
     #[error(transparent)]
     Export(#[from] ExportCommandError),
+    #[error(transparent)]
+    Report(#[from] ReportError),
     #[error("{row} is not to be committed: {reason}")]
     NotToCommit {
         /// Scenario and protocol.
@@ -283,6 +291,7 @@ impl CliError {
             CliError::Export(error) => error.exit_code(),
             CliError::Trial(_) | CliError::NothingToAdvise(StoreError::Folder { .. }) => EXIT_TOOL,
             CliError::File(error) => exit_code_of_file(error),
+            CliError::Report(error) => error.exit_code(),
             CliError::Calibrate(error) => error.exit_code(),
             CliError::Validate(error) => error.exit_code(),
             CliError::Model(error) => error.exit_code(),
@@ -311,6 +320,7 @@ pub fn main(suite: &Suite) -> ExitCode {
         Subcommands::Export(export) => export.run().map_err(CliError::from),
         Subcommands::Recommend(recommend) => recommend.run(suite),
         Subcommands::Explain(explain) => explain.run(),
+        Subcommands::Report(report) => report.run().map_err(CliError::from),
         Subcommands::Explore(explore) => explore.run(suite).map_err(CliError::from),
         Subcommands::Calibrate(calibrate) => calibrate.run(suite).map_err(CliError::from),
         Subcommands::Tune(tune) => tune.run(suite),

@@ -4,8 +4,13 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
-use hdrhistogram::serialization::V2DeflateSerializer;
-use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::interval_log::{
+    IntervalLogIterator, IntervalLogWriterBuilder, LogEntry, Tag,
+};
+use hdrhistogram::serialization::{Deserializer, V2DeflateSerializer};
 
 use thiserror::Error;
 
@@ -29,6 +34,47 @@ pub enum LogError {
         /// The library's word.
         reason: String,
     },
+    /// The file can't be read.
+    #[error("{}: can't be read: {source}", path.display())]
+    Unreadable {
+        /// File.
+        path: PathBuf,
+        /// Cause.
+        source: std::io::Error,
+    },
+    /// The file is no log of histograms.
+    #[error("{}: no histogram log: {reason}", path.display())]
+    Malformed {
+        /// File.
+        path: PathBuf,
+        /// What is the matter, on one line.
+        reason: String,
+    },
+}
+
+/// All histograms of a log that hold the same, as one; none when the log has none of this tag.
+pub fn read(path: &Path, tag: &str) -> Result<Option<Histogram<u64>>, LogError> {
+    let text = std::fs::read(path).map_err(|source| LogError::Unreadable { path: path.into(), source })?;
+    let malformed = |reason: String| LogError::Malformed { path: path.into(), reason };
+    let mut all: Option<Histogram<u64>> = None;
+    for entry in IntervalLogIterator::new(&text) {
+        let LogEntry::Interval(interval) = entry.map_err(|error| malformed(format!("{error:?}")))? else {
+            continue;
+        };
+        if interval.tag().is_none_or(|known| known.as_str() != tag) {
+            continue;
+        }
+        let encoded =
+            STANDARD.decode(interval.encoded_histogram()).map_err(|error| malformed(error.to_string()))?;
+        let histogram: Histogram<u64> = Deserializer::new()
+            .deserialize(&mut encoded.as_slice())
+            .map_err(|error| malformed(error.to_string()))?;
+        match &mut all {
+            Some(all) => all.add(&histogram).map_err(|error| malformed(error.to_string()))?,
+            None => all = Some(histogram),
+        }
+    }
+    Ok(all)
 }
 
 /// Writes one phase, whole or not at all. Times in the log are seconds since the run's start.
@@ -69,11 +115,6 @@ fn write_to(file: &mut Vec<u8>, record: &PhaseRecord) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use base64::Engine;
-    use base64::engine::general_purpose::STANDARD;
-    use hdrhistogram::Histogram;
-    use hdrhistogram::serialization::Deserializer;
-    use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 
     #[test]
     fn what_is_written_reads_back() {
@@ -89,17 +130,21 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("phase.hlog");
         write(&path, &record).unwrap();
-        let content = std::fs::read(path).unwrap();
-        let mut read: Vec<(String, Histogram<u64>)> = Vec::new();
-        for entry in IntervalLogIterator::new(&content) {
-            if let Ok(LogEntry::Interval(interval)) = entry {
-                let bytes = STANDARD.decode(interval.encoded_histogram()).unwrap();
-                let histogram = Deserializer::new().deserialize(&mut bytes.as_slice()).unwrap();
-                read.push((interval.tag().unwrap().as_str().to_string(), histogram));
-            }
+        let of = |tag| read(&path, tag).unwrap();
+        assert_eq!(of("response").unwrap(), tail.response);
+        assert_eq!(of("service").unwrap(), tail.service);
+        assert_eq!(of("nothing"), None);
+    }
+
+    #[test]
+    fn what_is_no_log_is_an_error_of_one_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("phase.hlog");
+        assert!(read(&path, "response").unwrap_err().to_string().contains("can't be read"));
+        for text in ["nonsense", "Tag=response,0.1,0.2,0.3,@@@", "Tag=response,0.1,0.2,0.3,aGFsbG8="] {
+            std::fs::write(&path, text).unwrap();
+            let error = read(&path, "response").unwrap_err().to_string();
+            assert!(error.contains("no histogram log") && error.lines().count() == 1, "{error}");
         }
-        assert_eq!(read.iter().map(|(tag, _)| tag.as_str()).collect::<Vec<_>>(), TAGS);
-        assert_eq!(read[0].1, tail.response);
-        assert_eq!(read[1].1, tail.service);
     }
 }

@@ -40,6 +40,7 @@ pub mod pair;
 pub mod profile;
 pub mod progress;
 pub mod quorum_choice;
+pub mod report;
 pub mod resources;
 pub mod results;
 pub mod run;

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 pub use advice::{Advice, Change, Confidence, Effect, Evidence, Recommendation, Status, Symptom, Withheld};
 pub use conduct::{ClusterConduct, ReplicaConduct};
 pub use exact::{ExactCell, ExactResult, GrowthFit};
-pub use faults::{FaultCycle, FaultResult};
+pub use faults::{FaultCycle, FaultResult, FaultTimeline};
 pub use quorums::{ClusterQuorums, quorums_in_words};
 pub use ranking::{
     Analysis, Basis, Cost, Costs, Crossing, CurveComparison, CurveOutcome, NotRanked, Place, Ranking, Ratio,

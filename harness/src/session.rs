@@ -9,17 +9,21 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use protocol_core::Descriptor;
 use thiserror::Error;
 
-use crate::advice::{Background, advise, headline};
+use crate::advice::{self, Background, advise};
 use crate::analysis::compare_protocols;
 use crate::bench::BenchArgs;
 use crate::compare::compare;
 use crate::exit::{EXIT_OK, EXIT_TOOL, EXIT_UNSAFE, print_violations};
+use crate::files::write_atomically;
 use crate::history::{History, Retention};
 use crate::hooks;
 use crate::interrupt;
 use crate::machine;
 use crate::output::say;
 use crate::progress::{Line, Progress, Verbosity};
+use crate::report::material::Material;
+use crate::report::page::page;
+use crate::report::{DEFAULT_FILE, terminal};
 use crate::results::{Manifest, Outcome, RunResults, SCHEMA_VERSION, ScenarioResult};
 use crate::run::Pair;
 use crate::store::{Recorded, RunFolder, SaveReport, Store, StoreError, check_name};
@@ -227,6 +231,8 @@ impl Session {
                 },
             }
             self.use_baselines();
+            self.advise(&folder);
+            self.report(&folder);
         }
         if interrupt::requested() {
             return self.worst.max(interrupt::EXIT_INTERRUPTED);
@@ -240,12 +246,30 @@ impl Session {
         if !ranking.is_empty() {
             say!("\n{ranking}");
         }
+        say!("results: {}", folder.path.display());
+    }
+
+    /// Writes what to change beside the results, where the page finds it. A profile of the run comes later, if at all.
+    fn advise(&mut self, folder: &RunFolder) {
         let known = |name: &str| self.descriptors.get(name).cloned();
         let advice = advise(&self.results, known, &Background::default());
-        let lines: Vec<String> =
-            self.descriptors.keys().filter_map(|protocol| headline(&advice, protocol)).collect();
-        lines.iter().for_each(|line| say!("advice: {line}"));
-        say!("results: {}", folder.path.display());
+        if let Err(error) = advice::write(&folder.path, &advice) {
+            self.failed("advice", &error.to_string());
+        }
+    }
+
+    /// Writes the page beside the results, and ends with the summary and the page's path. A page that can't be
+    /// written fails the run, but loses nothing else.
+    fn report(&mut self, folder: &RunFolder) {
+        let material = Material::of_run(&self.store, self.results.clone(), &folder.path);
+        let path = folder.path.join(DEFAULT_FILE);
+        if let Err(error) = write_atomically(&path, page(&material).as_bytes()) {
+            return self.failed("report", &error.to_string());
+        }
+        if self.options.report == Report::Tables {
+            say!("\n{}", terminal::summary(&material, terminal::colours()));
+            say!("report: {}", path.display());
+        }
     }
 
     fn folder(&mut self) -> Result<RunFolder, StoreError> {

@@ -19,7 +19,7 @@ pub use facts::{Background, Facts};
 pub use file::{ADVICE_FILE, background_of, read, write};
 pub use finding::Finding;
 pub use rules::{GENERATOR_LIMITED, RULES, Rule, find};
-pub use text::{headline, markdown, text};
+pub use text::{markdown, text};
 pub use tunables::Knob;
 pub use verify::{goal_of, pair_of, verify};
 

@@ -85,17 +85,6 @@ pub fn markdown(advice: &Advice) -> String {
     text.trim_end().into()
 }
 
-/// The first recommendation for a protocol in one line; none when there is none for it.
-pub fn headline(advice: &Advice, protocol: &str) -> Option<String> {
-    let first = advice.recommendations.iter().find(|one| one.protocol == protocol)?;
-    Some(format!(
-        "{protocol}, {}: {} ({}); `consensus-bench recommend` says why",
-        first.scenario,
-        change(first),
-        first.rule
-    ))
-}
-
 /// Why there is nothing to recommend.
 fn nothing(advice: &Advice) -> String {
     let why = match (advice.withheld.is_empty(), advice.symptoms.is_empty()) {

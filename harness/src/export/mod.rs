@@ -6,6 +6,7 @@
 mod action_benchmark;
 mod bencher;
 mod critcmp;
+mod open_metrics;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,9 @@ pub enum ToolFormat {
     ActionBenchmark,
     /// critcmp: times and throughputs, each with its standard error
     Critcmp,
+    /// OpenMetrics text, for Prometheus
+    #[value(name = "openmetrics")]
+    OpenMetrics,
 }
 
 /// Files that are yet to be written.
@@ -117,6 +121,7 @@ pub fn export(recorded: &Recorded, format: ToolFormat, output: &Path) -> Result<
         ToolFormat::Bencher => bencher::files(&numbers, output)?,
         ToolFormat::ActionBenchmark => action_benchmark::files(&numbers, output)?,
         ToolFormat::Critcmp => critcmp::files(&numbers, output)?,
+        ToolFormat::OpenMetrics => open_metrics::files(&numbers, output),
     };
     left_out.extend(unfit);
     if files.iter().all(|file| file.numbers == 0) {

@@ -77,6 +77,40 @@ fn critcmp_gets_times_and_throughputs() {
     insta::assert_snapshot!(shown(&exported(&samples::recorded(), ToolFormat::Critcmp)));
 }
 
+/// Lines of OpenMetrics text as its grammar has them: metadata, samples, and the end.
+fn open_metrics_errors(text: &str) -> Vec<String> {
+    let name = "[a-zA-Z_][a-zA-Z0-9_]*";
+    let label = format!(r#"{name}="(?:[^"\\\n]|\\\\|\\"|\\n)*""#);
+    let sample = regex::Regex::new(&format!(r"^({name})\{{{label}(?:,{label})*\}} [-+0-9.eE]+$")).unwrap();
+    let metadata = regex::Regex::new(&format!(r"^# (TYPE|HELP) ({name}) .+$")).unwrap();
+    let mut errors = Vec::new();
+    let (mut family, mut ended) = (String::new(), Vec::new());
+    let Some(body) = text.strip_suffix("# EOF\n") else { return vec!["no end".into()] };
+    for line in body.split_terminator('\n') {
+        if let Some(found) = metadata.captures(line) {
+            if family != found[2] {
+                ended.push(std::mem::replace(&mut family, found[2].to_string()));
+            }
+        } else if sample.captures(line).is_none_or(|found| found[1] != family) {
+            errors.push(format!("no sample of {family}: {line}"));
+        }
+        if ended.contains(&family) {
+            errors.push(format!("{family} is in two parts"));
+        }
+    }
+    errors
+}
+
+#[test]
+fn prometheus_gets_a_family_for_each_metric() {
+    let export = exported(&samples::recorded(), ToolFormat::OpenMetrics);
+    assert_eq!(open_metrics_errors(&export.files[0].text), Vec::<String>::new());
+    for wrong in ["a 1\n# EOF\n", "# TYPE a gauge\na{b=\"c\"} 1\n", "# TYPE a gauge\nb{c=\"d\"} 1\n# EOF\n"] {
+        assert!(!open_metrics_errors(wrong).is_empty(), "{wrong}");
+    }
+    insta::assert_snapshot!(shown(&export));
+}
+
 #[test]
 fn critcmp_itself_compares_two_exports() {
     let folder = tempfile::tempdir().unwrap();
@@ -153,6 +187,8 @@ proptest! {
         for file in exported(ToolFormat::ActionBenchmark).files {
             prop_assert_eq!(errors(ACTION_SCHEMA, &file.text), Vec::<String>::new());
         }
+        let open_metrics = exported(ToolFormat::OpenMetrics);
+        prop_assert_eq!(open_metrics_errors(&open_metrics.files[0].text), Vec::<String>::new());
         let critcmp: Value = serde_json::from_str(&exported(ToolFormat::Critcmp).files[0].text).unwrap();
         for (name, benchmark) in critcmp["benchmarks"].as_object().unwrap() {
             prop_assert_eq!(&benchmark["criterion_benchmark_v1"]["full_id"], name);

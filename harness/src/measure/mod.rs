@@ -16,7 +16,7 @@ pub use conduct::{LinkTimes, Looks, conduct, conduct_of_phase};
 pub use dissemination::{Churn, Dissemination, dissemination_metrics};
 pub use exact::{ExactRecord, Latencies, exact_metrics, growth_fits, growth_metrics};
 pub use latency::latency_metrics;
-pub use outage::{FaultMarks, fault_cycle, fault_metrics, fault_metrics_of_scenario};
+pub use outage::{FaultMarks, fault_cycle, fault_metrics, fault_metrics_of_scenario, keep_one_timeline};
 pub use target::{Steadiness, derived_metrics, generator_kept_up};
 pub use virtual_faults::virtual_fault_metrics;
 

@@ -2,7 +2,7 @@
 
 use super::metric;
 use crate::load::Ended;
-use crate::results::{Better, Class, FaultCycle, FaultResult, Metric};
+use crate::results::{Better, Class, FaultCycle, FaultResult, FaultTimeline, Metric};
 use crate::stats::{self, bootstrap_interval};
 
 /// Back means so much of the rate before …
@@ -12,6 +12,10 @@ const WINDOW_NS: u64 = 100_000_000;
 /// The windows are tried at every multiple of this.
 const STEP_NS: u64 = 10_000_000;
 const RESAMPLES: usize = 500;
+/// Length of a timeline's bins: several fit into an outage of a tenth of a second …
+const BIN_NS: u64 = 20_000_000;
+/// … and a longer observation has longer ones, so that no timeline has more than this many.
+const MOST_BINS: u64 = 250;
 
 /// When what happened in one cycle, in nanoseconds since the load's epoch.
 #[derive(Clone, Debug)]
@@ -63,6 +67,20 @@ pub fn fault_cycle(trace: &[Ended], marks: &FaultMarks) -> FaultCycle {
         views: marks.views,
         seed: None,
         caught_up_ns: None,
+        timeline: Some(cycle.timeline()),
+    }
+}
+
+/// Takes the timelines of all cycles but the one whose outage is the middle of all: pictures of the others
+/// would say the same, and there may be a thousand.
+pub fn keep_one_timeline(cycles: &mut [FaultCycle]) {
+    let mut by_outage: Vec<usize> = (0..cycles.len()).collect();
+    by_outage.sort_by_key(|&index| cycles[index].unavailability_ns);
+    let middle = by_outage.get(by_outage.len().saturating_sub(1) / 2).copied();
+    for (index, cycle) in cycles.iter_mut().enumerate() {
+        if Some(index) != middle {
+            cycle.timeline = None;
+        }
     }
 }
 
@@ -92,6 +110,21 @@ impl<'a> Cycle<'a> {
 
     fn acks_in(&self, from: u64, to: u64) -> usize {
         self.acks.partition_point(|&at| at < to) - self.acks.partition_point(|&at| at < from)
+    }
+
+    /// Acknowledgements from the calm time to the end of the observation. The fault begins a bin, so that no bin
+    /// mixes what was before it with what was after; a last bin that is not whole is left out.
+    fn timeline(&self) -> FaultTimeline {
+        let FaultMarks { calm_ns, fault_ns, watched_ns, .. } = *self.marks;
+        let longer = (watched_ns - calm_ns).div_ceil(BIN_NS * MOST_BINS).max(1);
+        let bin = BIN_NS * longer;
+        let before = (fault_ns - calm_ns) / bin;
+        let after = watched_ns.saturating_sub(fault_ns) / bin;
+        let start = fault_ns - before * bin;
+        let commits = (0..before + after)
+            .map(|index| self.acks_in(start + index * bin, start + (index + 1) * bin) as u64)
+            .collect();
+        FaultTimeline { from_s: -((before * bin) as f64 / 1e9), bin_s: bin as f64 / 1e9, commits }
     }
 
     /// The first acknowledgement after `since`; of a command due after it, when the cluster was to go
@@ -277,6 +310,32 @@ mod tests {
         let lying = fault_cycle(&trace(0..0), &marks(false));
         // Due from 2,001 ms on, answered before 3,000 ms.
         assert_eq!(lying.acknowledged_during, 998);
+    }
+
+    #[test]
+    fn an_outage_is_a_row_of_empty_bins_that_begins_with_the_fault() {
+        let cycle = fault_cycle(&trace(2_000..2_300), &marks(true));
+        let timeline = cycle.timeline.unwrap();
+        assert_eq!((timeline.from_s, timeline.bin_s), (-1.0, 0.02));
+        assert_eq!(timeline.commits.len(), 150);
+        let empty: Vec<usize> =
+            (0..timeline.commits.len()).filter(|&bin| timeline.commits[bin] == 0).collect();
+        assert_eq!(
+            empty,
+            (51..65).collect::<Vec<_>>(),
+            "the answer to the last request before it is in bin 50"
+        );
+        assert_eq!(timeline.commits[..50], [20; 50]);
+    }
+
+    #[test]
+    fn the_middle_outage_keeps_its_timeline() {
+        let of = |outage: u64| fault_cycle(&trace(2_000..2_000 + outage), &marks(true));
+        let mut cycles = vec![of(500), of(100), of(300), of(400)];
+        keep_one_timeline(&mut cycles);
+        let kept: Vec<bool> = cycles.iter().map(|cycle| cycle.timeline.is_some()).collect();
+        assert_eq!(kept, [false, false, true, false]);
+        keep_one_timeline(&mut []);
     }
 
     #[test]

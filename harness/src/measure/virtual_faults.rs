@@ -66,6 +66,7 @@ mod tests {
             views: 1,
             seed: Some(1),
             caught_up_ns: Some(2 * ms),
+            timeline: None,
         }
     }
 

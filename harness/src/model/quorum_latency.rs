@@ -129,7 +129,7 @@ impl Pattern {
     }
 
     fn draw(&self, access: Access, sites: &Sites, at: usize, random: &mut ChaCha8Rng) -> f64 {
-        let both_ways = 2.0 * sites.at_client(at);
+        let both_ways = 2.0 * sites.client_ns(at);
         match *self {
             Pattern::Leader { commit } => both_ways + round_trip(commit, sites, at, random),
             Pattern::Register { read, write, write_queries, read_stores } => {
@@ -142,12 +142,12 @@ impl Pattern {
                 both_ways + phases.iter().map(|&quorum| round_trip(quorum, sites, at, random)).sum::<f64>()
             }
             Pattern::Agreement { prepare, commit, reply } => {
-                let asked = sites.at_client(at);
+                let asked = sites.client_ns(at);
                 let told: Vec<f64> =
                     (0..sites.links.len()).map(|to| asked + sites.way_ns(at, to, random)).collect();
                 let prepared = exchange(prepare, &told, Some(at), sites, random);
                 let committed = exchange(commit, &prepared, None, sites, random);
-                let answered = committed.iter().enumerate().map(|(from, time)| time + sites.at_client(from));
+                let answered = committed.iter().enumerate().map(|(from, time)| time + sites.client_ns(from));
                 kth_smallest(reply, answered.collect())
             }
         }
@@ -157,7 +157,7 @@ impl Pattern {
     /// placed with, or with each one as coordinator in turn.
     fn usual(&self, sites: &Sites, seed: u64) -> Move {
         let nearest =
-            (0..sites.links.len()).min_by(|&a, &b| sites.at_client(a).total_cmp(&sites.at_client(b)));
+            (0..sites.links.len()).min_by(|&a, &b| sites.client_ns(a).total_cmp(&sites.client_ns(b)));
         let at: Vec<usize> = match self {
             Pattern::Register { .. } => (0..sites.links.len()).collect(),
             Pattern::Leader { .. } | Pattern::Agreement { .. } => nearest.into_iter().collect(),

@@ -77,4 +77,18 @@ pub struct FaultCycle {
     /// then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caught_up_ns: Option<u64>,
+    /// Commits around the fault. Kept for one cycle of a fault: the one whose outage is the middle of all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeline: Option<FaultTimeline>,
+}
+
+/// Commits around a fault, counted in bins of one length.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FaultTimeline {
+    /// Start of the first bin in seconds from the fault on: negative, as it lies before the fault.
+    pub from_s: f64,
+    /// Length of a bin in seconds.
+    pub bin_s: f64,
+    /// Commits in each bin.
+    pub commits: Vec<u64>,
 }

@@ -223,6 +223,7 @@ mod tests {
             views: 0,
             seed: None,
             caught_up_ns: None,
+            timeline: None,
         };
         let majority = config(FaultKind::Cut, FaultTarget::Majority);
         let script = FaultScript::led(&majority, 3, 1);

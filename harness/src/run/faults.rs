@@ -16,7 +16,7 @@ use super::{Pair, RunError};
 use crate::interrupt;
 use crate::load::{Book, Ended, OpenLoop, Pacer, run_phase};
 use crate::machine::{Side, keep_to_cores_of};
-use crate::measure::{FaultMarks, fault_cycle, fault_metrics, fault_metrics_of_scenario};
+use crate::measure::{FaultMarks, fault_cycle, fault_metrics, fault_metrics_of_scenario, keep_one_timeline};
 use crate::progress::Progress;
 use crate::results::{FaultCycle, FaultResult, Outcome, Safety, ScenarioResult};
 use crate::safety::{Claims, Registers};
@@ -51,7 +51,8 @@ pub(super) fn run(
             continue;
         }
         match episode.run(folder, progress, result) {
-            Ok((cycles, safety)) => {
+            Ok((mut cycles, safety)) => {
+                keep_one_timeline(&mut cycles);
                 found.metrics = fault_metrics(&cycles, found.tolerated, pair.scenario.seed);
                 (found.lost, found.applied_twice) = (safety.lost, safety.applied_twice);
                 found.cycles = cycles;

@@ -13,7 +13,9 @@ use super::simulated::{SECOND_NS, spec};
 use super::standing::{all_delivered, is_led, most_delivered, view};
 use super::{Pair, RunError};
 use crate::interrupt;
-use crate::measure::{FaultMarks, fault_cycle, fault_metrics_of_scenario, virtual_fault_metrics};
+use crate::measure::{
+    FaultMarks, fault_cycle, fault_metrics_of_scenario, keep_one_timeline, virtual_fault_metrics,
+};
 use crate::progress::Progress;
 use crate::results::{ExactResult, FaultCycle, FaultResult, Outcome, Safety, ScenarioResult};
 use crate::scenario::{FaultConfig, VirtualFaultPlan};
@@ -125,6 +127,7 @@ impl<'a> Episode<'a> {
                 }
             }
         }
+        keep_one_timeline(&mut found.cycles);
         found.metrics = virtual_fault_metrics(&found.cycles, found.tolerated);
         (found, ended)
     }

@@ -157,6 +157,7 @@ mod tests {
             views: 1,
             seed: None,
             caught_up_ns: None,
+            timeline: None,
         }
     }
 

@@ -126,6 +126,7 @@ mod tests {
             views: 1,
             seed: Some(seed as u64 + 1),
             caught_up_ns: Some(900_000),
+            timeline: None,
         };
         let cycles: Vec<FaultCycle> = outages_ms.iter().enumerate().map(cycle).collect();
         FaultResult {

@@ -51,12 +51,13 @@ pub fn settled(values: &[f64]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use protocol_core::Scale;
+    use protocol_core::{Role, Scale};
 
     use super::*;
 
     const TUNABLE: Tunable = Tunable {
         name: "window_messages",
+        role: Role::Window,
         about: "",
         range: (1.0, 10_000.0),
         scale: Scale::Logarithmic,

@@ -1,0 +1,175 @@
+//! `consensus-bench report`: a run, several runs as one, or two runs against each other, as a page.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use thiserror::Error;
+
+use super::store;
+use crate::compare::compare;
+use crate::exit::{EXIT_BASELINE, EXIT_OK, EXIT_TOOL, EXIT_USAGE, exit_code_of, exit_code_of_file};
+use crate::export::{ExportError, ToolFormat, export};
+use crate::files::{FileError, write_atomically};
+use crate::output::say;
+use crate::report::material::Material;
+use crate::report::page::{compare_page, page};
+use crate::report::{DEFAULT_FILE, data, terminal};
+use crate::store::{Recorded, Store, StoreError};
+
+#[derive(Args)]
+pub(super) struct Report {
+    /// Runs by id, `latest`, baselines, or paths; the latest run when none is given. Two are compared
+    #[arg(value_name = "RUN")]
+    runs: Vec<String>,
+    /// Takes several runs as one, as those of all targets of one `cargo bench`
+    #[arg(long)]
+    together: bool,
+    /// As what
+    #[arg(long, value_enum, default_value_t = ReportFormat::Html)]
+    format: ReportFormat,
+    /// Where to; by default `report.html` in the run's folder, and standard output for text
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Writes the data of every chart into this folder too, as CSV and JSON
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ReportFormat {
+    /// A page that needs nothing else
+    Html,
+    /// The same story in 80 columns
+    Text,
+    /// The data of every chart
+    Json,
+    /// Every metric as OpenMetrics text, for Prometheus
+    #[value(name = "openmetrics")]
+    OpenMetrics,
+}
+
+/// Why there is no report.
+#[derive(Debug, Error)]
+pub(super) enum ReportError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error("{0} runs can't be compared: name two, or take them as one with --together")]
+    TooMany(usize),
+    #[error("--output {} names no file", path.display())]
+    NoFile { path: PathBuf },
+    #[error("--data {}: {source}", path.display())]
+    Folder { path: PathBuf, source: std::io::Error },
+    #[error("two runs side by side are a page; `consensus-bench compare {a} {b}` says it in a terminal")]
+    OnlyPage { a: String, b: String },
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    #[error("the data as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+impl ReportError {
+    pub(super) fn exit_code(&self) -> u8 {
+        match self {
+            // A run that is not there is a word on the command line that is wrong.
+            ReportError::Store(StoreError::UnknownReference { .. } | StoreError::NoRuns { .. }) => EXIT_USAGE,
+            ReportError::Store(error) => exit_code_of(error),
+            ReportError::File(error) => exit_code_of_file(error),
+            ReportError::Export(ExportError::Nothing { .. }) => EXIT_BASELINE,
+            ReportError::Export(ExportError::Twice { .. })
+            | ReportError::TooMany(_)
+            | ReportError::NoFile { .. }
+            | ReportError::OnlyPage { .. } => EXIT_USAGE,
+            ReportError::Folder { .. } | ReportError::Json(_) | ReportError::Export(ExportError::Json(_)) => {
+                EXIT_TOOL
+            }
+        }
+    }
+}
+
+impl Report {
+    pub(super) fn run(&self) -> Result<u8, ReportError> {
+        if let Some(path) = self.output.as_ref().filter(|path| path.file_name().is_none()) {
+            return Err(ReportError::NoFile { path: path.clone() });
+        }
+        let store = store();
+        match self.runs.as_slice() {
+            [a, b] if !self.together => self.compare(&store, a, b),
+            [_, _, _, ..] if !self.together => Err(ReportError::TooMany(self.runs.len())),
+            [] => self.one(&store, Material::load(&store, "latest")?),
+            [one] => self.one(&store, Material::load(&store, one)?),
+            several => {
+                let parts =
+                    several.iter().map(|run| Material::load(&store, run)).collect::<Result<_, _>>()?;
+                self.one(&store, Material::together(parts))
+            }
+        }
+    }
+
+    fn one(&self, store: &Store, material: Material) -> Result<u8, ReportError> {
+        self.write_data(&material)?;
+        match self.format {
+            ReportFormat::Html => self.write(&page(&material), &self.page_path(store, &material))?,
+            ReportFormat::Text => self.print(&terminal::summary(&material, terminal::colours()))?,
+            ReportFormat::Json => self.print(&data::json(&material)?)?,
+            ReportFormat::OpenMetrics => {
+                let recorded = Recorded { name: material.name.clone(), runs: material.runs.clone() };
+                let exported = export(&recorded, ToolFormat::OpenMetrics, Path::new(""))?;
+                exported.files.iter().try_for_each(|file| self.print(&file.text))?;
+            }
+        }
+        Ok(EXIT_OK)
+    }
+
+    fn compare(&self, store: &Store, a: &str, b: &str) -> Result<u8, ReportError> {
+        if self.format != ReportFormat::Html {
+            return Err(ReportError::OnlyPage { a: a.into(), b: b.into() });
+        }
+        let (a, b) = (Material::load(store, a)?, Material::load(store, b)?);
+        self.write_data(&b)?;
+        let recorded = |side: &Material| Recorded { name: side.name.clone(), runs: side.runs.clone() };
+        let comparison = compare(&recorded(&a), &recorded(&b));
+        let path = self.page_path(store, &b).with_file_name("compare.html");
+        self.write(&compare_page(&a, &b, &comparison), self.output.as_ref().unwrap_or(&path))?;
+        Ok(EXIT_OK)
+    }
+
+    /// In the folder of the last run, or here when it has none any more.
+    fn page_path(&self, store: &Store, material: &Material) -> PathBuf {
+        if let Some(path) = &self.output {
+            return path.clone();
+        }
+        let folder =
+            material.runs.last().map(|run| store.home.join(&run.run_id)).filter(|folder| folder.is_dir());
+        folder.unwrap_or_default().join(DEFAULT_FILE)
+    }
+
+    fn write(&self, page: &str, path: &Path) -> Result<(), ReportError> {
+        write_atomically(path, page.as_bytes())?;
+        say!("report: {}", path.display());
+        Ok(())
+    }
+
+    fn print(&self, text: &str) -> Result<(), ReportError> {
+        match &self.output {
+            Some(path) => self.write(text, path),
+            None => {
+                say!("{text}");
+                Ok(())
+            }
+        }
+    }
+
+    fn write_data(&self, material: &Material) -> Result<(), ReportError> {
+        let Some(folder) = &self.data else { return Ok(()) };
+        let failed = |source| ReportError::Folder { path: folder.clone(), source };
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        let files = data::files(material)?;
+        for (name, text) in &files {
+            write_atomically(&folder.join(name), text.as_bytes())?;
+        }
+        say!("data of {} charts: {}", files.len() / 2, folder.display());
+        Ok(())
+    }
+}

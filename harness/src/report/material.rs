@@ -1,0 +1,292 @@
+//! All that a report is made of, read before anything is drawn: results, histograms, advice, flame graphs and
+//! trends.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use hdrhistogram::Histogram;
+
+use crate::advice;
+use crate::histogram_log;
+use crate::history::{
+    AllSeries, DEFAULT_SIGNIFICANCE, Filter, History, HistoryError, SeriesOptions, Trend, Trends,
+};
+use crate::results::{Advice, RunResults, ScenarioResult};
+use crate::scenario::Scenario;
+use crate::store::{RESULTS_FILE, Recorded, Store, StoreError};
+use crate::table::shows_numbers;
+
+/// The folder of profiles in a run's folder, and the picture in each of them.
+const PROFILES: &str = "profile";
+const FLAME_GRAPH: &str = "flamegraph.svg";
+/// Folders below [`PROFILES`] that are looked into.
+const PROFILE_DEPTH: usize = 4;
+/// Entries of a scenario's history that are looked at, at most: reading them takes a millisecond each.
+const MOST_ENTRIES: u32 = 300;
+/// Metrics whose history is drawn.
+pub const TRENDS_OF: [&str; 3] = ["throughput_per_s", "response_ns_p99", "cpu_ns_per_commit"];
+
+/// One side of a report: a run, several runs as one, or a baseline.
+#[derive(Clone, Debug)]
+pub struct Material {
+    /// By what name it was asked for.
+    pub name: String,
+    /// Its runs.
+    pub runs: Vec<RunResults>,
+    /// Response times of the measured phases.
+    pub percentiles: Vec<Percentiles>,
+    /// What to change; none when no one has looked for it yet.
+    pub advice: Option<Advice>,
+    /// Profiles.
+    pub flame_graphs: Vec<FlameGraph>,
+    /// How metrics went over earlier runs.
+    pub trends: Vec<Trend>,
+    /// What is there and could not be read, a line each.
+    pub not_read: Vec<String>,
+}
+
+/// The response times of one row.
+#[derive(Clone, Debug)]
+pub struct Percentiles {
+    /// Scenario.
+    pub scenario: String,
+    /// Row.
+    pub row: String,
+    /// Times in nanoseconds.
+    pub times: Histogram<u64>,
+}
+
+/// A profile's picture.
+#[derive(Clone, Debug)]
+pub struct FlameGraph {
+    /// Where it is from, below the run's folder.
+    pub name: String,
+    /// The file.
+    pub path: PathBuf,
+    /// The picture, an SVG of its own.
+    pub svg: String,
+}
+
+/// The results of one scenario.
+#[derive(Clone, Debug)]
+pub struct Rows<'a> {
+    /// Its name.
+    pub scenario: &'a str,
+    /// All rows, those without numbers too.
+    pub all: Vec<&'a ScenarioResult>,
+}
+
+impl Material {
+    /// Bare results.
+    pub fn of_runs(name: &str, runs: Vec<RunResults>) -> Material {
+        Material {
+            name: name.into(),
+            runs,
+            percentiles: Vec::new(),
+            advice: None,
+            flame_graphs: Vec::new(),
+            trends: Vec::new(),
+            not_read: Vec::new(),
+        }
+    }
+
+    /// What was recorded under one name, with all that lies beside it. Only the results themselves have to be
+    /// there.
+    pub fn load(store: &Store, reference: &str) -> Result<Material, StoreError> {
+        let Recorded { name, runs } = store.load(reference)?;
+        let mut material = Material::of_runs(&name, runs);
+        let folders: Vec<Option<PathBuf>> =
+            material.runs.iter().map(|run| folder_of(store, reference, run)).collect();
+        material.read_beside(&folders);
+        material.read_trends(&store.history_path());
+        Ok(material)
+    }
+
+    /// What was recorded in a folder that is at hand.
+    pub fn of_run(store: &Store, run: RunResults, folder: &Path) -> Material {
+        let mut material = Material::of_runs(&run.run_id.clone(), vec![run]);
+        material.read_beside(&[Some(folder.into())]);
+        material.read_trends(&store.history_path());
+        material
+    }
+
+    /// Several as one. Of rows that more than one has, the last one's count.
+    pub fn together(parts: Vec<Material>) -> Material {
+        let names: Vec<&str> = parts.iter().map(|part| part.name.as_str()).collect();
+        let mut all = Material::of_runs(&names.join(" + "), Vec::new());
+        for mut part in parts {
+            let new: Vec<(String, String)> = part.results().map(key_of).collect();
+            for run in &mut all.runs {
+                run.results.retain(|result| !new.contains(&key_of(result)));
+            }
+            all.percentiles.retain(|one| !new.contains(&(one.scenario.clone(), one.row.clone())));
+            all.percentiles.append(&mut part.percentiles);
+            all.runs.append(&mut part.runs);
+            all.flame_graphs.append(&mut part.flame_graphs);
+            all.trends.append(&mut part.trends);
+            all.not_read.append(&mut part.not_read);
+            if let Some(advice) = part.advice {
+                let known = all.advice.get_or_insert_default();
+                known.recommendations.extend(advice.recommendations);
+                known.symptoms.extend(advice.symptoms);
+                known.withheld.extend(advice.withheld);
+            }
+        }
+        all
+    }
+
+    /// All results, in the order in which they ran.
+    pub fn results(&self) -> impl Iterator<Item = &ScenarioResult> {
+        self.runs.iter().flat_map(|run| &run.results)
+    }
+
+    /// All protocols, in the order in which they first appear.
+    pub fn protocols(&self) -> Vec<&str> {
+        let mut protocols: Vec<&str> = Vec::new();
+        for result in self.results() {
+            if !protocols.contains(&result.protocol.as_str()) {
+                protocols.push(&result.protocol);
+            }
+        }
+        protocols
+    }
+
+    /// The results by scenario, in the order in which they first appear.
+    pub fn scenarios(&self) -> Vec<Rows<'_>> {
+        let mut scenarios: Vec<Rows> = Vec::new();
+        for result in self.results() {
+            let name = result.scenario.name.as_str();
+            match scenarios.iter_mut().find(|rows| rows.scenario == name) {
+                Some(rows) => rows.all.push(result),
+                None => scenarios.push(Rows { scenario: name, all: vec![result] }),
+            }
+        }
+        scenarios
+    }
+
+    fn read_beside(&mut self, folders: &[Option<PathBuf>]) {
+        for (index, folder) in folders.iter().enumerate() {
+            let Some(folder) = folder else { continue };
+            self.read_percentiles(index, folder);
+            self.read_advice(folder);
+            self.read_flame_graphs(folder);
+        }
+    }
+
+    fn read_percentiles(&mut self, run: usize, folder: &Path) {
+        for result in self.runs[run].results.iter().filter(|result| shows_numbers(result)) {
+            let phase = result.scenario.measured_phase().and_then(|index| result.phases.get(index));
+            let Some(file) = phase.and_then(|phase| phase.histograms.get("response")) else { continue };
+            match histogram_log::read(&folder.join(file), "response") {
+                Ok(Some(times)) if !times.is_empty() => self.percentiles.push(Percentiles {
+                    scenario: result.scenario.name.clone(),
+                    row: result.row_name(),
+                    times,
+                }),
+                Ok(_) => {}
+                Err(error) => self.not_read.push(error.to_string()),
+            }
+        }
+    }
+
+    fn read_advice(&mut self, folder: &Path) {
+        match advice::read(folder) {
+            Ok(advice) => self.advice = advice,
+            Err(error) => self.not_read.push(error.to_string()),
+        }
+    }
+
+    fn read_flame_graphs(&mut self, folder: &Path) {
+        let mut paths = Vec::new();
+        flame_graphs_below(&folder.join(PROFILES), PROFILE_DEPTH, &mut paths);
+        paths.sort();
+        for path in paths {
+            let name = path.strip_prefix(folder.join(PROFILES)).unwrap_or(&path).with_file_name("");
+            match std::fs::read_to_string(&path) {
+                Ok(svg) => {
+                    let name = name.display().to_string().trim_end_matches('/').to_string();
+                    self.flame_graphs.push(FlameGraph { name, path, svg });
+                }
+                Err(error) => self.not_read.push(format!("{}: {error}", path.display())),
+            }
+        }
+    }
+
+    /// Trends of the runs' own series: same machine, scenario, settings.
+    fn read_trends(&mut self, history: &Path) {
+        match trends_of(history, &self.runs) {
+            Ok(trends) => self.trends = trends,
+            Err(error) => self.not_read.push(format!("history: {error}")),
+        }
+    }
+}
+
+impl<'a> Rows<'a> {
+    /// Rows whose numbers may be seen.
+    pub fn shown(&self) -> impl Iterator<Item = &'a ScenarioResult> {
+        self.all.iter().copied().filter(|result| shows_numbers(result))
+    }
+
+    /// What a row is called in this scenario: its protocol, unless another row has the same.
+    pub fn name_of(&self, result: &ScenarioResult) -> String {
+        let alike = self.all.iter().filter(|other| other.protocol == result.protocol);
+        if alike.count() > 1 { result.row_name() } else { result.protocol.clone() }
+    }
+}
+
+fn key_of(result: &ScenarioResult) -> (String, String) {
+    (result.scenario.name.clone(), result.row_name())
+}
+
+/// Where the files of a run are: what was asked for may be its folder, a file in it, or a name.
+fn folder_of(store: &Store, reference: &str, run: &RunResults) -> Option<PathBuf> {
+    let asked = Path::new(reference);
+    let candidates = [
+        Some(asked.to_path_buf()),
+        asked.parent().map(Path::to_path_buf),
+        Some(store.home.join(&run.run_id)),
+    ];
+    candidates.into_iter().flatten().find(|folder| folder.join(RESULTS_FILE).is_file())
+}
+
+fn flame_graphs_below(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        if path.is_dir() && depth > 0 {
+            flame_graphs_below(&path, depth - 1, found);
+        } else if path.file_name().is_some_and(|name| name == FLAME_GRAPH) {
+            found.push(path);
+        }
+    }
+}
+
+/// What a scenario says about itself changes nothing that is measured.
+fn silent(scenario: &Scenario) -> Scenario {
+    Scenario { about: String::new(), ..scenario.clone() }
+}
+
+fn trends_of(history: &Path, runs: &[RunResults]) -> Result<Vec<Trend>, HistoryError> {
+    let Some(history) = History::open_existing(history)? else { return Ok(Vec::new()) };
+    let mut all = AllSeries::default();
+    let names: BTreeMap<&str, &RunResults> = runs
+        .iter()
+        .flat_map(|run| run.results.iter().map(move |one| (one.scenario.name.as_str(), run)))
+        .collect();
+    for (scenario, run) in names {
+        let filter =
+            Filter { scenario: Some(scenario.into()), limit: Some(MOST_ENTRIES), ..Filter::default() };
+        let here = history.series(&filter, &SeriesOptions::default())?.series.into_iter().filter(|series| {
+            TRENDS_OF.contains(&series.metric.as_str())
+                && series.observations.len() > 1
+                && series.fingerprint.as_ref().is_none_or(|known| *known == run.manifest.machine.fingerprint)
+                && run.results.iter().any(|result| {
+                    result.scenario.name == scenario
+                        && series.key.split('/').nth(1) == Some(&result.protocol)
+                        && series.settings == result.settings
+                        && silent(&series.scenario) == silent(&result.scenario)
+                })
+        });
+        all.series.extend(here);
+    }
+    Ok(Trends::of(all, DEFAULT_SIGNIFICANCE).trends)
+}

@@ -1,0 +1,143 @@
+//! The page: one file with its styles, its script and its pictures, which asks the network for nothing.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::charts::{self, Card};
+use super::compared;
+use super::identity::{Looks, definitions};
+use super::material::Material;
+use super::story::Story;
+use super::{advice, figures, overview, profiles};
+use crate::compare::Comparison;
+
+const STYLE: &str = include_str!("report.css");
+const SCRIPT: &str = include_str!("report.js");
+
+/// What the page may load: what is in it.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; \
+                      frame-src data:";
+
+/// A page larger than this is drawn anew with fewer points.
+pub const MOST_BYTES: usize = 2_000_000;
+/// Points of a series, in the order in which they are tried.
+const POINTS: [usize; 4] = [charts::MOST_POINTS, 80, 40, 16];
+
+/// The page of a run, of several runs as one, or of a baseline.
+pub fn page(material: &Material) -> String {
+    fitting(|points, with_profiles| {
+        let (story, cards) = (Story::of(material), charts::cards(material, points));
+        let looks = Looks::of(material.protocols());
+        let sections = [
+            section("overview", "At a glance", overview::glance(material, &story, &looks)),
+            section("protocols", "Protocol by protocol", overview::protocols(&story, &looks)),
+            section("results", "Every protocol under every scenario", overview::matrix(&story, &looks)),
+            section("advice", "What to change", advice::section(material, &cards)),
+            section("charts", "Charts", figures::all(&cards, &looks)),
+            section("profile", "Where the CPU time goes", profiles::section(material, with_profiles)),
+            section("about", "About this run", overview::manifest(material)),
+        ];
+        document(
+            &format!("consensus-bench: {}", material.name),
+            overview::heading(material),
+            &sections,
+            &looks,
+        )
+    })
+}
+
+/// The page of two sides.
+pub fn compare_page(a: &Material, b: &Material, comparison: &Comparison) -> String {
+    fitting(|points, with_profiles| {
+        let looks = Looks::of(a.protocols().into_iter().chain(b.protocols()));
+        let (cards_a, cards_b) = (charts::cards(a, points), charts::cards(b, points));
+        let sections = [
+            section("differences", "What changed", compared::summary(comparison)),
+            section("exact", "Exact changes", compared::exact(comparison)),
+            section("measured", "Measured changes", compared::measured(comparison)),
+            section("manifest", "What else differs between the runs", compared::manifests(a, b)),
+            section("charts", "Charts, A beside B", figures::beside(&cards_a, &cards_b, &looks)),
+            section("profile", "Where the CPU time goes", profiles::two(a, b, with_profiles)),
+        ];
+        let title = format!("consensus-bench: {} against {}", comparison.a, comparison.b);
+        document(&title, compared::heading(a, b), &sections, &looks)
+    })
+}
+
+/// Draws with fewer and fewer points, and at last without profiles, until the page is small enough.
+fn fitting(draw: impl Fn(usize, bool) -> String) -> String {
+    let tries = POINTS.iter().flat_map(|&points| [(points, true), (points, false)]);
+    let mut last = String::new();
+    for (points, with_profiles) in tries {
+        last = draw(points, with_profiles);
+        if last.len() <= MOST_BYTES {
+            break;
+        }
+    }
+    last
+}
+
+/// A part of the page with its name, for the table of contents.
+struct Section {
+    id: &'static str,
+    title: &'static str,
+    body: Option<Markup>,
+}
+
+/// A section; one without a body is left out.
+fn section(id: &'static str, title: &'static str, body: impl Into<Option<Markup>>) -> Section {
+    Section { id, title, body: body.into() }
+}
+
+fn document(title: &str, heading: Markup, sections: &[Section], looks: &Looks) -> String {
+    let shown: Vec<(&Section, &Markup)> =
+        sections.iter().filter_map(|section| Some((section, section.body.as_ref()?))).collect();
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                // What is not in the file is not asked for, whatever a name in it would like.
+                meta http-equiv="Content-Security-Policy"
+                    content=(POLICY);
+                link rel="icon" href="data:,";
+                title { (title) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                a.skip href="#main" { "To the results" }
+                (definitions())
+                (figures::patterns())
+                header { (heading) }
+                nav aria-label="Sections" {
+                    ul {
+                        @for (section, _) in &shown { li { a href={ "#" (section.id) } { (section.title) } } }
+                    }
+                }
+                (figures::filter(looks))
+                main id="main" tabindex="-1" {
+                    @for (section, body) in &shown {
+                        section id=(section.id) aria-labelledby={ (section.id) "-title" } {
+                            h2 id={ (section.id) "-title" } { (section.title) }
+                            (body)
+                        }
+                    }
+                }
+                footer {
+                    p {
+                        "Written by consensus-bench " (env!("CARGO_PKG_VERSION")) ". "
+                        "Nothing on this page is loaded from a network."
+                    }
+                }
+                script { (PreEscaped(SCRIPT)) }
+            }
+        }
+    };
+    page.into_string()
+}
+
+/// A card's title by its id, for links to it.
+pub(super) fn title_of<'a>(cards: &'a [Card], id: &str) -> Option<&'a str> {
+    cards.iter().find(|card| card.id == id).map(|card| card.title.as_str())
+}

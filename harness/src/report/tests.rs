@@ -1,0 +1,208 @@
+//! What must hold for the page as a whole: nothing from elsewhere, nothing unescaped, not too large, readable
+//! in either theme.
+
+use std::collections::BTreeMap;
+
+use super::identity::COLOURS;
+use super::material::{FlameGraph, Material};
+use super::page::{MOST_BYTES, compare_page, page};
+use super::samples;
+use crate::compare::compare;
+use crate::results::{
+    Advice, Change, Confidence, Effect, Evidence, Outcome, Recommendation, RunResults, Severity, Status,
+};
+use crate::store::Recorded;
+
+const STYLE: &str = include_str!("report.css");
+
+/// Tags and attributes that would ask the network for something; namespaces of embedded pictures don't.
+fn asks_for(page: &str) -> Vec<String> {
+    let wanted =
+        regex::Regex::new(r#"(?:src|href|action|data|poster)="([^"]*)"|url\(([^)]*)\)|@import[^;]*"#)
+            .unwrap();
+    wanted
+        .captures_iter(page)
+        .map(|found| found.iter().skip(1).flatten().next().map_or("@import", |one| one.as_str()).to_string())
+        .filter(|address| !address.starts_with('#') && !address.starts_with("data:"))
+        .collect()
+}
+
+fn advice() -> Advice {
+    let effect = Effect {
+        metric: "throughput_per_s".into(),
+        ratio: 1.2,
+        lower: 1.1,
+        upper: 1.3,
+        basis: "8 pairs of runs".into(),
+    };
+    Advice {
+        recommendations: vec![Recommendation {
+            rule: "batch-too-small".into(),
+            protocol: "raft-rs".into(),
+            scenario: "stress".into(),
+            severity: Severity::High,
+            impact: 0.5,
+            with: BTreeMap::new(),
+            change: Change::Setting { name: "batch_commands".into(), from: 1.0, to: 64.0 },
+            reason: "each proposal holds one command".into(),
+            evidence: vec![Evidence {
+                what: "commands_per_proposal".into(),
+                value: 1.02,
+                threshold: Some(4.0),
+                unit: "1".into(),
+                source: "measured phase".into(),
+            }],
+            expected: Some(effect.clone()),
+            confidence: Confidence::Medium,
+            status: Status::Verified { effect },
+        }],
+        symptoms: Vec::new(),
+        withheld: Vec::new(),
+    }
+}
+
+#[test]
+fn the_page_holds_everything_and_asks_for_nothing() {
+    let mut material = samples::material();
+    material.advice = Some(advice());
+    let svg = "<svg xmlns=\"http://www.w3.org/2000/svg\"><script>1</script></svg>".to_string();
+    material.flame_graphs = vec![FlameGraph { name: "stress/raft-rs".into(), path: "x".into(), svg }];
+    let page = page(&material);
+    assert_eq!(asks_for(&page), Vec::<String>::new());
+    assert_eq!(
+        asks_for("<img src=\"https://a\"><style>@import 'b'; c{d:url(//e)}"),
+        ["https://a", "@import", "//e"]
+    );
+    for expected in [
+        "Who holds the most load?",
+        "set batch_commands from 1 to 64",
+        "href=\"#cost\"",
+        "Flame graph of stress/raft-rs".to_lowercase().as_str(),
+        "✓ pass",
+        "aria-label=\"fault_tolerance: commits per second around crash leader\"",
+    ] {
+        assert!(page.contains(expected), "{expected} is not in the page");
+    }
+    assert!(!page.contains("<script>1"), "a picture's script would run in the page");
+    assert!(page.len() < MOST_BYTES);
+}
+
+const HOSTILE: &str = "a\"><script>alert('1')</script>&<b>\u{202e}";
+
+fn spoiled() -> RunResults {
+    let mut run = samples::run();
+    run.run_id = HOSTILE.into();
+    run.manifest.command = vec![HOSTILE.into()];
+    for result in &mut run.results {
+        result.scenario.name = HOSTILE.into();
+        result.scenario.about = HOSTILE.into();
+        result.implementation = HOSTILE.into();
+        result.promise = HOSTILE.into();
+        result.disturbed = vec![HOSTILE.into()];
+        result.settings.insert(HOSTILE.into(), 1.0);
+        if result.protocol == "raft-rs" {
+            result.protocol = HOSTILE.into();
+        }
+        for fault in &mut result.faults {
+            fault.fault = HOSTILE.into();
+        }
+    }
+    run.results[0].outcome = Outcome::Failed { reason: HOSTILE.into() };
+    run.results[1].safety.violations.push(HOSTILE.into());
+    run
+}
+
+#[test]
+fn no_name_becomes_a_part_of_the_page() {
+    let material = Material::of_runs(HOSTILE, vec![spoiled()]);
+    let recorded = |runs| Recorded { name: HOSTILE.into(), runs };
+    let other = Material::of_runs("b", vec![samples::run()]);
+    let comparison = compare(&recorded(material.runs.clone()), &recorded(other.runs.clone()));
+    let alone = page(&material);
+    assert!(alone.contains("✗ unsafe"), "what is unsafe is marked");
+    for page in [alone, compare_page(&material, &other, &comparison)] {
+        assert!(page.contains("&lt;script&gt;"));
+        assert_eq!(page.matches("<script>").count(), 1, "the page's own");
+        assert!(!page.contains("<b>"));
+    }
+}
+
+#[test]
+fn many_protocols_with_long_runs_still_fit() {
+    let mut run = samples::run();
+    let first: Vec<_> = run.results.iter().filter(|result| result.protocol == "raft-rs").cloned().collect();
+    for copy in 0..40 {
+        for result in &first {
+            let mut result = result.clone();
+            result.protocol = format!("protocol-{copy}");
+            for phase in &mut result.phases {
+                phase.intervals = phase.intervals.iter().cycle().take(500).cloned().collect();
+            }
+            run.results.push(result);
+        }
+    }
+    let mut material = Material::of_runs("many", vec![run]);
+    let svg = "x".repeat(MOST_BYTES);
+    material.flame_graphs = vec![FlameGraph { name: "large".into(), path: "profile/large".into(), svg }];
+    let page = page(&material);
+    assert!(page.len() <= MOST_BYTES, "{}", page.len());
+    assert!(page.contains("It would make this page too large") && page.contains("profile/large"));
+}
+
+#[test]
+fn a_run_of_nothing_has_a_page_too() {
+    let mut run = samples::run();
+    run.results.clear();
+    run.analysis = None;
+    let page = page(&Material::of_runs("nothing", vec![run]));
+    assert!(
+        page.contains("0 protocols, 0 scenarios")
+            && page.contains("Not measured in this run. The scenario <code>throughput</code>")
+    );
+}
+
+/// Colours of one theme by name.
+fn theme(text: &str) -> BTreeMap<String, [f64; 3]> {
+    let colour = regex::Regex::new(r"--([a-z]+[0-9]?): #([0-9a-f]{3,6})\b").unwrap();
+    let channel = |text: &str| f64::from(u8::from_str_radix(text, 16).unwrap()) / 255.0;
+    colour
+        .captures_iter(text)
+        .map(|found| {
+            let digits = &found[2];
+            let rgb = match digits.len() {
+                3 => [0, 1, 2].map(|at| channel(&digits[at..at + 1].repeat(2))),
+                _ => [0, 2, 4].map(|at| channel(&digits[at..at + 2])),
+            };
+            (found[1].to_string(), rgb)
+        })
+        .collect()
+}
+
+/// Contrast of two colours, as WCAG 2.2 defines it.
+fn contrast(a: [f64; 3], b: [f64; 3]) -> f64 {
+    let linear = |c: f64| if c <= 0.040_45 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) };
+    let luminance = |[r, g, b]: [f64; 3]| 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+    let (a, b) = (luminance(a), luminance(b));
+    (a.max(b) + 0.05) / (a.min(b) + 0.05)
+}
+
+#[test]
+fn every_theme_can_be_read() {
+    assert!((contrast([0.0; 3], [1.0; 3]) - 21.0).abs() < 1e-9);
+    let roots: Vec<&str> =
+        STYLE.split(":root {").skip(1).map(|rest| rest.split('}').next().unwrap()).collect();
+    assert_eq!(roots.len(), 3, "light, dark, paper");
+    for root in roots {
+        let theme = theme(root);
+        for ground in ["card", "page"] {
+            for text in ["text", "muted", "link", "good", "bad", "warn"] {
+                let contrast = contrast(theme[text], theme[ground]);
+                assert!(contrast >= 4.5, "{text} on {ground}: {contrast:.2} in {root}");
+            }
+            for index in 0..COLOURS {
+                let contrast = contrast(theme[&format!("c{index}")], theme[ground]);
+                assert!(contrast >= 3.0, "colour {index} on {ground}: {contrast:.2} in {root}");
+            }
+        }
+    }
+}
