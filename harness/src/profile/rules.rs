@@ -177,7 +177,7 @@ fn any(patterns: &[&str], name: &str) -> bool {
         Some(beginning) => name.starts_with(beginning),
         None => *pattern == name,
     };
-    patterns.is_empty() || patterns.iter().any(|pattern| fits(pattern))
+    patterns.is_empty() || patterns.iter().any(fits)
 }
 
 #[cfg(test)]
