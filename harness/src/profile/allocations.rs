@@ -11,7 +11,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{Frame, Origin, Profiled};
+use super::rules::kind_of;
+use super::{Frame, Kind, Origin, Profiled};
 use crate::files::{Document, FileError, write_atomically};
 
 /// Version of the schema of [`AllocationSites`].
@@ -209,7 +210,8 @@ fn owner<'a>(stack: impl Iterator<Item = (&'a str, &'a str)>) -> (&'a str, &'a s
         innermost = innermost.or(Some((function, place)));
         let frame = Frame { function: function.into(), file: String::new() };
         let origin = Origin::of(&frame);
-        let allocates = function.contains("GlobalAlloc>::") || function.starts_with("dhat::");
+        let allocates =
+            function.contains("GlobalAlloc>::") || kind_of(&frame, origin) == Some(Kind::Allocation);
         if !(origin.krate.is_empty() || origin.is_standard() || allocates) {
             return (function, place);
         }
@@ -228,7 +230,7 @@ mod tests {
     use super::*;
 
     const HEAP_FILE: &str = r#"{"dhatFileVersion":2,"mode":"rust-heap","pps":[
-        {"tb":6400,"tbk":100,"tl":1,"fs":[1,2,3,4]},
+        {"tb":6400,"tbk":100,"tl":1,"fs":[6,1,2,3,4]},
         {"tb":1000,"tbk":300,"tl":1,"fs":[1,2,3,5]},
         {"tb":600,"tbk":100,"tl":1,"fs":[1,4]},
         {"tb":7,"tbk":1,"tl":1,"fs":[1]}],
@@ -237,7 +239,8 @@ mod tests {
         "0x2: <alloc::raw_vec::RawVec<T,A>>::grow_one (src/raw_vec/mod.rs:340:9)",
         "0x3: <T as core::convert::Into<U>>::into (src/convert/mod.rs:776:9)",
         "0x4: raft::raft::Raft<T>::send_append (raft-0.7.0/src/raft.rs:812:22)",
-        "0x5: protobuf::rt::bytes (src/rt.rs:12:5)"]}"#;
+        "0x5: protobuf::rt::bytes (src/rt.rs:12:5)",
+        "0x6: __rustc::__rust_alloc (benches/src/lib.rs:11:1)"]}"#;
 
     #[test]
     fn sites_are_the_innermost_functions_that_someone_could_change() {
