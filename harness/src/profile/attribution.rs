@@ -217,13 +217,13 @@ pub fn attribute(samples: &Samples, profiled: Profiled, cpu_ns_per_commit: Optio
 
 /// Whom a stack is given to.
 #[derive(Debug, PartialEq, Eq)]
-struct Whose {
-    kind: Kind,
-    krate: String,
-    function: String,
+pub(super) struct Whose {
+    pub(super) kind: Kind,
+    pub(super) krate: String,
+    pub(super) function: String,
 }
 
-fn whose(stack: &Stack) -> Whose {
+pub(super) fn whose(stack: &Stack) -> Whose {
     let mut kind = None;
     let mut owner: Option<(String, String)> = None;
     // A library that is not in the table, so far without a caller that is.
