@@ -140,7 +140,7 @@ impl MakeProfile {
         let time = self.time()?;
         let pair = self.pair(suite)?;
         let load = self.load(&pair)?;
-        if self.allocations && !HeapProfile::is_built() {
+        if self.allocations && !HeapProfile::IS_BUILT {
             return Err(failed(HeapProfileError::NotBuilt.into()));
         }
         if let Err(error) = interrupt::listen() {
@@ -251,16 +251,15 @@ impl MakeProfile {
             move || Ok(HeapProfile::start(&folder)?)
         };
         let (record, heap) =
-            run_load(pair, load, time, run_folder, start, |heap| Ok(heap.stop())).map_err(failed)?;
-        let sites = AllocationSites::of(&heap, profiled(pair, load, &record), record.commits)
-            .map_err(|error| failed(error.into()))?;
+            run_load(pair, load, time, run_folder, start, |heap| Ok(heap.stop()?)).map_err(failed)?;
+        let sites = AllocationSites::of(&heap, profiled(pair, load, &record), record.commits);
         let path = sites.write(&folder).map_err(|error| failed(error.into()))?;
         if self.format == Format::Json {
             say!("{}", serde_json::to_string_pretty(&sites)?);
             return Ok(());
         }
         say!("{}\n", allocations_text(&sites));
-        say!("allocations: {}, and {} for dhat's viewer", path.display(), heap.display());
+        say!("allocations: {}, and {} for dhat's viewer", path.display(), heap.path.display());
         Ok(())
     }
 }

@@ -262,7 +262,10 @@ fn an_entry_of_a_later_version_or_without_a_result_is_told_by_its_id() {
     };
     assert_eq!(
         error_with("UPDATE entries SET result_schema = 9"),
-        "entry 1: recorded by a later version (schema 9, this one reads up to 2): update consensus-bench"
+        format!(
+            "entry 1: recorded by a later version (schema 9, this one reads up to {SCHEMA_VERSION}): update \
+             consensus-bench"
+        )
     );
     let error = error_with("UPDATE entries SET result_schema = 1, result = '{}'");
     assert!(error.starts_with("entry 1: no result of a run: missing field `protocol`"), "{error}");

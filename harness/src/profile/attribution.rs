@@ -187,7 +187,7 @@ pub fn attribute(samples: &Samples, profiled: Profiled, cpu_ns_per_commit: Optio
     for stack in &samples.stacks {
         let whose = whose(stack);
         kinds.add(whose.kind, stack.samples);
-        crates.add(whose.krate.to_string(), stack.samples);
+        crates.add(whose.krate, stack.samples);
         functions.add(whose.function, stack.samples);
         threads.add(stack.thread.clone(), stack.samples);
     }
@@ -217,15 +217,15 @@ pub fn attribute(samples: &Samples, profiled: Profiled, cpu_ns_per_commit: Optio
 
 /// Whom a stack is given to.
 #[derive(Debug, PartialEq, Eq)]
-struct Whose<'a> {
-    kind: Kind,
-    krate: &'a str,
-    function: String,
+pub(super) struct Whose {
+    pub(super) kind: Kind,
+    pub(super) krate: String,
+    pub(super) function: String,
 }
 
-fn whose(stack: &Stack) -> Whose<'_> {
+pub(super) fn whose(stack: &Stack) -> Whose {
     let mut kind = None;
-    let mut owner: Option<(&str, String)> = None;
+    let mut owner: Option<(String, String)> = None;
     // A library that is not in the table, so far without a caller that is.
     let mut stranger = false;
     for frame in &stack.frames {
@@ -234,7 +234,7 @@ fn whose(stack: &Stack) -> Whose<'_> {
         let serves_all =
             origin.krate.is_empty() || origin.is_standard() || of_frame == Some(Kind::Allocation);
         if owner.is_none() && !serves_all {
-            owner = Some((origin.krate, in_full(frame, origin)));
+            owner = Some((package(origin), in_full(frame, origin)));
         }
         stranger |= kind.is_none() && of_frame.is_none() && !serves_all;
         // A runtime polls whatever it is given, so that it is no caller.
@@ -245,8 +245,14 @@ fn whose(stack: &Stack) -> Whose<'_> {
         }
     }
     let innermost = || stack.frames.iter().map(|frame| frame.function.as_str()).find(|name| !name.is_empty());
-    let (krate, function) = owner.unwrap_or_else(|| (NO_CRATE, innermost().unwrap_or(NO_CRATE).into()));
+    let (krate, function) =
+        owner.unwrap_or_else(|| (NO_CRATE.into(), innermost().unwrap_or(NO_CRATE).into()));
     Whose { kind: kind.unwrap_or(Kind::Unknown), krate, function }
+}
+
+/// The package that a crate is of: where only a function's name tells the crate, its dashes are lost.
+fn package(origin: Origin<'_>) -> String {
+    if origin.file.is_empty() { origin.krate.replace('_', "-") } else { origin.krate.into() }
 }
 
 /// A function with its crate and file: the name of one that was inlined has no path.

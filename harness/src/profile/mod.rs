@@ -18,7 +18,7 @@ mod stacks;
 mod text;
 mod waits;
 
-pub use allocations::{AllocationSite, AllocationSites, HeapProfile, HeapProfileError};
+pub use allocations::{AllocationSite, AllocationSites, HeapProfile, HeapProfileError, SeenHeap};
 pub use attribution::{
     Attribution, Bounded, FEWEST_SAMPLES, PROFILE_SCHEMA_VERSION, Profiled, ProfiledLoad, SamplingFacts,
     Share, attribute,

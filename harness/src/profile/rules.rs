@@ -96,7 +96,8 @@ const RULES: &[Rule] = &[
         "unlink_chunk*", "sysmalloc*", "systrim*", "tcache_*", "brk", "sbrk", "default_morecore",
         "__rust_alloc*", "__rust_dealloc", "__rust_realloc", "__rdl_*", "__rg_*",
     ]),
-    crates(Kind::Allocation, &["__rustc"]),
+    // These have the file of the binary that chose the allocator.
+    Rule { kind: Kind::Allocation, crates: &[], files: &[], functions: &["__rustc::__r*", "__rust_alloc*"] },
     files(Kind::Allocation, &["alloc"], &["src/alloc.rs"]),
     files(Kind::Allocation, &["std"], &["src/alloc.rs", "src/sys/alloc/*"]),
     files(Kind::Allocation, &["consensus-bench"], &["src/resources/allocator.rs"]),
@@ -221,6 +222,7 @@ mod tests {
         for (function, expected) in [
             ("malloc", Some(Kind::Allocation)),
             ("__rust_alloc", Some(Kind::Allocation)),
+            ("__rustc::__rust_dealloc", Some(Kind::Allocation)),
             ("fdatasync", Some(Kind::Storage)),
             ("__GI_fdatasync", Some(Kind::Storage)),
             ("__GI___libc_malloc", Some(Kind::Allocation)),
@@ -235,6 +237,7 @@ mod tests {
         ] {
             assert_eq!(kind(function, ""), expected, "{function}");
         }
+        assert_eq!(kind("__rustc::__rust_alloc", "/w/benches/src/lib.rs"), Some(Kind::Allocation));
         // The same name as a function of a library is something else.
         assert_eq!(kind("send", "/w/protocols/protocol-pbft/src/exchange.rs"), Some(Kind::ProtocolLogic));
     }

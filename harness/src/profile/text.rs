@@ -174,14 +174,13 @@ fn verdict(change: &Change) -> &'static str {
 
 /// Where memory is taken, per commit.
 pub fn allocations_text(sites: &AllocationSites) -> String {
-    let mut table = empty_table(&["allocated by", "per commit", "bytes/commit", "share", "at"], false);
+    let mut table = empty_table(&["allocated by", "per commit", "bytes/commit", "share"], false);
     for site in sites.sites.iter().take(ROWS) {
         table.add_row([
             Cell::new(shortened(&site.function)),
             Cell::new(quantity::count(site.allocations_per_commit)),
             Cell::new(quantity::count(site.bytes_per_commit)),
             Cell::new(percent(site.share)),
-            Cell::new(&site.place),
         ]);
     }
     format!(

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use protocol_core::{
     Answered, Descriptor, Fault, LaunchError, Observation, Protocol, ReplicaId, Settings, Simulation,
-    SimulationSpec, Tunable,
+    SimulationSpec, Situation, Timing, Tunable,
 };
 
 use super::virtual_time::{crash, leader, lossy, restart, run_for, submit};
@@ -38,6 +38,22 @@ pub fn every_setting_takes_effect(protocol: &dyn Protocol, quiet: &[&str], tried
     assert_eq!(hidden.collect::<Vec<_>>(), quiet, "settings that change nothing");
 }
 
+/// The times of failure detection are held against each other and against links, so they stay near those that
+/// the links ask for, in every background.
+fn is_time(tunable: &Tunable) -> bool {
+    Timing::default().in_force_ms(tunable).is_some()
+}
+
+/// Values to tell apart, the ends of the range first: the same run would only repeat itself.
+fn values(tunable: &Tunable, tried: &[f64], replicas: f64) -> Vec<f64> {
+    if let Some(usual) = Timing::default().in_force_ms(tunable) {
+        return vec![0.0, usual * 1.5];
+    }
+    let (low, high) = tunable.range;
+    let between = tried.iter().copied().chain([replicas]).filter(|&value| low < value && value < high);
+    [low, high].into_iter().chain(between).collect()
+}
+
 /// All other tunables at their defaults; all at an end of their ranges; and one of them at an end, or, for
 /// quorums, at the size of the cluster.
 fn backgrounds<'a>(
@@ -45,7 +61,7 @@ fn backgrounds<'a>(
     tunable: &'a Tunable,
     replicas: f64,
 ) -> impl Iterator<Item = BTreeMap<String, f64>> {
-    let others = || descriptor.tunables.iter().filter(|other| other.name != tunable.name);
+    let others = || descriptor.tunables.iter().filter(|other| other.name != tunable.name && !is_time(other));
     let low = others().map(|other| (other.name.to_string(), other.range.0));
     let high = others().map(|other| (other.name.to_string(), other.range.1));
     let whole =
@@ -62,12 +78,8 @@ fn differs(
     tried: &[f64],
     background: &BTreeMap<String, f64>,
 ) -> bool {
-    let (low, high) = tunable.range;
-    // The ends come first, and not again: the same run would only repeat itself.
-    let between =
-        tried.iter().copied().chain([size(protocol) as f64]).filter(|&value| low < value && value < high);
     let mut first: Option<Seen> = None;
-    [low, high].into_iter().chain(between).any(|value| {
+    values(tunable, tried, size(protocol) as f64).into_iter().any(|value| {
         let mut values = background.clone();
         values.insert(tunable.name.into(), value);
         let Some(seen) = run(protocol, values) else { return false };
@@ -81,8 +93,13 @@ fn run(protocol: &dyn Protocol, values: BTreeMap<String, f64>) -> Option<Seen> {
     let replicas = size(protocol);
     let mut spec = SimulationSpec::uniform(replicas, Duration::from_millis(2), 1);
     lossy(&mut spec, Duration::from_micros(500), 0.01);
-    (spec.durable, spec.costs.fsync_ns) = (true, 300_000.0);
+    (spec.durable, spec.costs.fsync_ns) = (true, 2_000_000.0);
     spec.settings = Settings::checked(values, &protocol.descriptor()).unwrap();
+    spec.timing = spec.timing.set_by(&spec.settings);
+    let situation = Situation { replicas, timing: spec.timing, settings: &spec.settings };
+    if situation.check(&protocol.descriptor()).is_err() {
+        return None;
+    }
     let mut simulation = match protocol.simulate(&spec) {
         Ok(simulation) => simulation,
         Err(LaunchError::Settings(_)) => return None,

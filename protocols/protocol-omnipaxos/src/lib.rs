@@ -124,7 +124,6 @@ impl Protocol for Omnipaxos {
                 Timing::HEARTBEAT,
                 Timing::ELECTION_MIN,
                 DriverOptions::LINGER,
-                StorageSpec::GROUP_COMMIT,
             ],
             constraints: &[MEETING_QUORUMS, Timing::WHOLE_HEARTBEAT, Timing::ELECTION_AFTER_HEARTBEAT],
             particulars: Default::default(),

@@ -156,13 +156,7 @@ impl Protocol for Tendermint {
                 Authentication::Codes => logical_floors,
             },
             // Its proposals begin with a height and not with a request: there is nothing to linger for.
-            tunables: &[
-                LARGEST_BATCH,
-                Timing::HEARTBEAT,
-                Timing::ELECTION_MIN,
-                Timing::ELECTION_MAX,
-                StorageSpec::GROUP_COMMIT,
-            ],
+            tunables: &[LARGEST_BATCH, Timing::HEARTBEAT, Timing::ELECTION_MIN],
             constraints: &[
                 Timing::WHOLE_HEARTBEAT,
                 Timing::ELECTION_AFTER_HEARTBEAT,

@@ -32,7 +32,7 @@ fn in_a_replica(inner: &[(&str, String)]) -> Stack {
 
 fn given_to(stack: &Stack) -> (Kind, String, String) {
     let Whose { kind, krate, function } = whose(stack);
-    (kind, krate.into(), function)
+    (kind, krate, function)
 }
 
 fn is(kind: Kind, krate: &str, function: &str) -> (Kind, String, String) {
@@ -58,6 +58,15 @@ fn the_innermost_function_that_is_known_decides_the_kind() {
     assert_eq!(
         given_to(&in_a_replica(&[])),
         is(Kind::Runtime, "protocol-core", "protocol-core/src/replica_cluster/driver.rs: Driver::run")
+    );
+}
+
+#[test]
+fn a_crate_that_only_a_name_tells_is_the_same_crate() {
+    let deliver = stack(&[("protocol_core::applied::Applied::deliver", "")], 1);
+    assert_eq!(
+        given_to(&deliver),
+        is(Kind::Harness, "protocol-core", "protocol_core::applied::Applied::deliver")
     );
 }
 
