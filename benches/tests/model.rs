@@ -117,7 +117,7 @@ fn raft_rs_is_predicted() {
 }
 
 #[test]
-#[ignore = "simulating the library's runtime takes more than ten minutes without optimisation"]
+#[ignore = "takes more than nine minutes without optimisation; no result is known"]
 fn openraft_is_predicted() {
     judge("openraft", &[3, 5, 7], 2_000);
 }
