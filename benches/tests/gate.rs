@@ -186,7 +186,7 @@ fn a_program_does_not_differ_from_itself() {
     let repository = Repository::new();
     repository.write(
         "ci/policy.toml",
-        "[paired]\nblock_ms = 10\nscreen_pairs = 5\nconfirm_pairs = 10\ntolerance = 1.0\n",
+        "[paired]\nblock_ms = 60\nscreen_pairs = 5\nconfirm_pairs = 10\ntolerance = 1.0\n",
     );
     let program = env!("CARGO_BIN_EXE_consensus-bench");
     let output = repository.run(&format!("pair {program} {program} --protocol raft-rs --format json"));
