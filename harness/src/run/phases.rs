@@ -26,6 +26,8 @@ use crate::results::{
 use crate::safety::{Claims, Registers};
 use crate::scenario::{KneeSearch, Measure, Phase, PhaseKind, Ramp, Scenario};
 
+/// How long a first command is waited for before another is sent.
+const FIRST_COMMANDS_APART: Duration = Duration::from_secs(1);
 /// How often what the run takes is sampled.
 const SAMPLE_EVERY: Duration = Duration::from_millis(50);
 
@@ -147,7 +149,8 @@ fn sampler(
     Ok(Some(Sampler::start(epoch, SAMPLE_EVERY, totals).map_err(HostError::Thread)?))
 }
 
-/// Sends one command after the other until one is acknowledged: then there is a leader.
+/// Sends one command after the other until one is acknowledged: then there is a leader. Gossip may lose the first for
+/// good, so none is waited for to the end.
 pub(crate) fn await_first_commit(
     pacer: &Pacer,
     cluster: &Arc<dyn Cluster>,
@@ -163,7 +166,8 @@ pub(crate) fn await_first_commit(
             let command = Command::new(id, payload);
             cluster.submit(Request::new(command, Instant::now(), deadline, Reply::new(id, answers)));
         }
-        while book.open() > 0 && Instant::now() < deadline {
+        let next = deadline.min(Instant::now() + FIRST_COMMANDS_APART);
+        while book.open() > 0 && book.counts().1 == 0 && Instant::now() < next {
             pacer.sleep_until(pacer.now_ns() + 200_000);
         }
         if book.counts().1 > 0 {
