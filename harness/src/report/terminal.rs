@@ -177,17 +177,22 @@ fn problems(protocols: &[ProtocolStory], paint: &Paint) -> Vec<String> {
 }
 
 fn next(material: &Material, paint: &Paint) -> Vec<String> {
-    let text = match material.advice.as_ref().map(|advice| advice.recommendations.first()) {
-        Some(Some(one)) => format!(
+    let text = match material.advice.as_ref().map(|advice| (advice, advice.recommendations.first())) {
+        Some((_, Some(one))) => format!(
             "Try next: {} ({}, {}): {}; `consensus-bench recommend` has all advice",
             super::advice::action(&one.change),
             one.protocol,
             one.scenario,
             one.reason
         ),
-        Some(None) => "Try next: nothing that the rules of advice know of; `consensus-bench recommend` says \
-                       why"
-        .into(),
+        Some((advice, None)) if !advice.withheld.is_empty() => format!(
+            "Try next: the same again: {} of the results can't be relied on, and get no advice; \
+             `consensus-bench recommend` says why",
+            advice.withheld.len()
+        ),
+        Some((_, None)) => "Try next: nothing that the rules of advice know of; `consensus-bench recommend` \
+                            says why"
+            .into(),
         None => "Try next: `consensus-bench recommend` says what to change, and why".into(),
     };
     let mut lines = wrapped(&text, 0);

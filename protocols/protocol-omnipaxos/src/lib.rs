@@ -124,6 +124,7 @@ impl Protocol for Omnipaxos {
                 Timing::HEARTBEAT,
                 Timing::ELECTION_MIN,
                 DriverOptions::LINGER,
+                StorageSpec::GROUP_COMMIT,
             ],
             constraints: &[MEETING_QUORUMS, Timing::WHOLE_HEARTBEAT, Timing::ELECTION_AFTER_HEARTBEAT],
             particulars: Default::default(),

@@ -9,7 +9,11 @@ use conformance::{bench::Bench, recovery, spec, virtual_time::settings};
 use protocol_core::{Fault, LaunchError, LaunchSpec, LinkSpec, Protocol, ReplicaId, Settings};
 use protocol_omnipaxos::Omnipaxos;
 
-conformance::crash_tolerant_log!(Omnipaxos);
+// Its syncs queue up only under a longer load than the suite's: `benches/tests/trial.rs` has one.
+conformance::crash_tolerant_log!(
+    Omnipaxos, quiet_settings: ["group_commit_flag"], values_tried: conformance::tunables::TRIED,
+    busy_leader_gives_way: true
+);
 
 #[tokio::test]
 async fn a_follower_beyond_the_kept_log_gets_a_snapshot() {
