@@ -5,15 +5,16 @@
 //! the safety check of the cluster that gave it. Two settings are compared by [`side_by_side`]: blocks of both are
 //! interleaved, and only what blocks of the same round don't share is looked at.
 //!
-//! ```no_run
+//! ```
 //! use std::collections::BTreeMap;
-//! use consensus_bench::trial::{Goal, Plan, Trial, side_by_side};
-//! # fn pair() -> consensus_bench::run::Pair { unimplemented!() }
-//! let trial = Trial::of(pair(), Goal::MaxThroughput);
-//! let changed = BTreeMap::from([("linger_us".to_string(), 200.0)]);
-//! let found = side_by_side(&trial, &BTreeMap::new(), &changed, &Plan::default())?;
-//! println!("{:?}: {:?}", found.verdict, found.effect);
-//! # Ok::<(), consensus_bench::trial::TrialError>(())
+//! use consensus_bench::run::Pair;
+//! use consensus_bench::trial::{Goal, Plan, SideBySide, Trial, TrialError, side_by_side};
+//!
+//! fn lingering(pair: Pair) -> Result<SideBySide, TrialError> {
+//!     let trial = Trial::of(pair, Goal::MaxThroughput);
+//!     let changed = BTreeMap::from([("linger_us".to_string(), 200.0)]);
+//!     side_by_side(&trial, &BTreeMap::new(), &changed, &Plan::default())
+//! }
 //! ```
 
 mod block;
