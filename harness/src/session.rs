@@ -2,7 +2,7 @@
 //! baseline that it saves or compares with.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use crate::advice::{self, Background, advise};
 use crate::analysis::compare_protocols;
-use crate::bench::BenchArgs;
+use crate::bench::{BenchArgs, Call};
 use crate::compare::compare;
 use crate::exit::{EXIT_OK, EXIT_TOOL, EXIT_UNSAFE, print_violations};
 use crate::files::write_atomically;
@@ -78,6 +78,8 @@ pub struct SessionOptions {
     pub report: Report,
     /// How its results are kept in the history; none keeps them out, as for a mere test.
     pub history: Option<Retention>,
+    /// The `cargo bench` that it is a part of, whose targets end with one page and one summary.
+    pub call: Option<Call>,
 }
 
 /// A run in progress.
@@ -266,9 +268,32 @@ impl Session {
         if let Err(error) = write_atomically(&path, page(&material).as_bytes()) {
             return self.failed("report", &error.to_string());
         }
+        match self.report_on_call(folder) {
+            Ok(None) => self.summarise(&material, &path),
+            Ok(Some((all, path))) => self.summarise(&all, &path),
+            Err(error) => self.failed("report on all targets", &error.to_string()),
+        }
+    }
+
+    /// Writes the page of all targets of this `cargo bench` so far; none while there is but one.
+    fn report_on_call(&self, folder: &RunFolder) -> Result<Option<(Material, PathBuf)>, StoreError> {
+        let Some(call) = self.options.call else { return Ok(None) };
+        let runs = call.add(&self.store, &folder.id)?;
+        if runs.len() < 2 {
+            return Ok(None);
+        }
+        let parts: Result<_, _> = runs.iter().map(|run| Material::load(&self.store, run)).collect();
+        let name = format!("{} targets of one cargo bench", runs.len());
+        let material = Material { name, ..Material::together(parts?) };
+        let path = self.store.home.join(DEFAULT_FILE);
+        write_atomically(&path, page(&material).as_bytes())?;
+        Ok(Some((material, path)))
+    }
+
+    fn summarise(&self, material: &Material, page: &Path) {
         if self.options.report == Report::Tables {
-            say!("\n{}", terminal::summary(&material, terminal::colours()));
-            say!("report: {}", path.display());
+            say!("\n{}", terminal::summary(material, terminal::colours()));
+            say!("report: {}", page.display());
         }
     }
 

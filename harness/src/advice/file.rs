@@ -6,7 +6,7 @@ use std::path::Path;
 use super::facts::Background;
 use crate::files::{FileError, write_atomically};
 use crate::history::{Filter, History, SeriesOptions};
-use crate::profile::{Attribution, PROFILE_FOLDER};
+use crate::profile::profiles_of;
 use crate::results::{Advice, RunResults, ScenarioResult};
 use crate::stats::median;
 use crate::store::Store;
@@ -42,24 +42,14 @@ pub fn read(folder: &Path) -> Result<Option<Advice>, FileError> {
     })
 }
 
-/// What is known of a run beside its results: the profile in its folder, for the result that it is a profile of, and
-/// profiles of the same protocol, scenario and settings that were made by themselves. A profile that can't be read, or
-/// that was disturbed, is none.
+/// What is known of a run beside its results: the profiles of its work and the history. A profile that was disturbed
+/// is none.
 pub fn background_of(folder: &Path, run: &RunResults, store: &Store) -> Background {
     let mut background = Background::default();
-    let mut folders = store.run_folders();
-    // The run's own comes last, and so counts.
-    folders.push(folder.into());
-    for folder in folders {
-        let path = folder.join(PROFILE_FOLDER).join("profile.json");
-        let Ok(profile) = Attribution::read(&path) else { continue };
-        let profiled = &profile.profiled;
-        let is_of = |result: &&ScenarioResult| {
-            (&result.protocol, &result.scenario.name, &result.settings)
-                == (&profiled.protocol, &profiled.scenario, &profiled.settings)
-        };
-        if profile.disturbed.is_empty() && run.results.iter().any(|result| is_of(&result)) {
-            let key = (profiled.protocol.clone(), profiled.scenario.clone());
+    for found in profiles_of(run, folder, store) {
+        let profile = found.attribution;
+        if profile.disturbed.is_empty() {
+            let key = (profile.profiled.protocol, profile.profiled.scenario);
             let shares = profile.kinds.iter().map(|kind| (kind.of.name().to_string(), kind.lower));
             background.work_shares.insert(key, shares.collect());
         }

@@ -4,6 +4,7 @@
 //! part (closed loop) and for the harness's own (open loop, in phases).
 
 mod args;
+mod call;
 mod closed;
 mod profiler;
 
@@ -12,6 +13,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 pub use args::BenchArgs;
+pub use call::Call;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput};
 pub use profiler::PprofProfiler;
@@ -201,6 +203,7 @@ fn session_options(args: &BenchArgs, measures: bool) -> Result<SessionOptions, H
         baselines: if measures { Baselines::from(args) } else { Baselines::default() },
         // A mere test is no measurement to remember.
         history: if args.test { None } else { Some(Retention::from_environment()?) },
+        call: Call::of_this_process(),
         ..SessionOptions::default()
     })
 }

@@ -7,6 +7,7 @@ use criterion::profiler::Profiler;
 
 use crate::machine;
 use crate::profile::{Bounded, ProfileError, ProfileFiles, Profiled, ProfiledLoad, Sampling, attribute};
+use crate::session::git_commit;
 
 /// Commands that closed loops committed since the process began. Criterion's profiler and the benchmark that
 /// it watches know nothing of each other.
@@ -48,7 +49,8 @@ fn write(
     folder: &Path,
 ) -> Result<ProfileFiles, ProfileError> {
     let samples = sampling.stop()?;
-    let profiled = Profiled { commits, machine: machine::describe().fingerprint, ..named(id) };
+    let machine = machine::describe().fingerprint;
+    let profiled = Profiled { commits, machine, commit: git_commit(), ..named(id) };
     let cpu_ns =
         samples.cpu_s.zip(commits).map(|(cpu_s, commits)| Bounded::exactly(cpu_s * 1e9 / commits as f64));
     ProfileFiles::write(folder, &samples, &attribute(&samples, profiled, cpu_ns))

@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use super::{CliError, Format, Source, settings, step_line, store};
 use crate::exit::{EXIT_OK, EXIT_TOOL, EXIT_UNSAFE, EXIT_USAGE};
-use crate::files::FileError;
+use crate::files::{FileError, write_atomically};
 use crate::interrupt;
 use crate::machine;
 use crate::output::say;
@@ -20,6 +20,7 @@ use crate::profile::{
 };
 use crate::run::{Limits, Pair, RunError};
 use crate::scenario;
+use crate::session::git_commit;
 use crate::store::StoreError;
 use crate::suite::Suite;
 
@@ -272,6 +273,7 @@ fn profiled(pair: &Pair, load: ProfiledLoad, record: &LoadRecord) -> Profiled {
         load,
         commits: Some(record.commits),
         machine: machine::describe().fingerprint,
+        commit: git_commit(),
     }
 }
 
@@ -283,7 +285,8 @@ impl ProfileDifference {
         let compared =
             difference(&before.attribution().map_err(failed)?, &after.attribution().map_err(failed)?);
         let graph = self.output.clone().unwrap_or_else(|| after.folder.join(DIFFERENCE_GRAPH));
-        after.draw_difference(&before, compared.measured, &graph).map_err(failed)?;
+        let drawn = after.draw_difference(&before, compared.measured).map_err(failed)?;
+        write_atomically(&graph, &drawn).map_err(|error| failed(error.into()))?;
         if self.format == Format::Json {
             say!("{}", serde_json::to_string_pretty(&compared)?);
         } else {

@@ -91,6 +91,7 @@ impl Run {
             verbosity: if self.quiet { Verbosity::Quiet } else { Verbosity::Normal },
             report: if self.format == Format::Json { Report::Json } else { Report::Tables },
             history,
+            call: None,
         })
     }
 

@@ -77,6 +77,9 @@ pub struct Profiled {
     /// Fingerprint of the machine: times are only compared under the same one.
     #[serde(default)]
     pub machine: String,
+    /// Commit of the working tree, with `+` when it was changed; none outside git.
+    #[serde(default)]
+    pub commit: Option<String>,
 }
 
 /// A load that was profiled.

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::attribution::whole;
 use super::{Attribution, Bounded, Share};
 use crate::stats::wilson_interval;
+use crate::table::quantity;
 
 /// What is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -16,6 +17,22 @@ pub enum Measured {
     NsPerCommit,
     /// Shares of the CPU time, 0 to 1, because a profile does not know its commits.
     Share,
+}
+
+impl Measured {
+    /// A number in its unit. Of shares tenths of a per cent: samples tell no more.
+    pub fn number(self, value: f64) -> String {
+        match self {
+            Measured::NsPerCommit => quantity::in_unit(value, "ns"),
+            Measured::Share => format!("{:.1} %", value * 100.0),
+        }
+    }
+
+    /// The same with its sign.
+    pub fn signed(self, value: f64) -> String {
+        let sign = if value > 0.0 { "+" } else { "" };
+        format!("{sign}{}", self.number(value))
+    }
 }
 
 /// One kind of work or crate in both profiles.
@@ -50,6 +67,11 @@ pub struct Difference {
 impl Change {
     fn of(of: &str, before: Bounded, after: Bounded) -> Change {
         Change { of: of.into(), before, after, change: after.minus(before) }
+    }
+
+    /// Whether either profile saw any of it.
+    pub fn is_seen(&self) -> bool {
+        self.before.value > 0.0 || self.after.value > 0.0
     }
 
     /// Whether the interval of the change says that there is one.

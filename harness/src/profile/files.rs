@@ -146,13 +146,12 @@ impl ProfileFiles {
         paths.into_iter().filter_map(|path| Some(ProfileFiles { folder: path.parent()?.into() }))
     }
 
-    /// Draws what differs from an earlier profile, in the unit of `measured`, into a file.
+    /// Draws what differs from an earlier profile, in the unit of `measured`, as SVG.
     pub fn draw_difference(
         &self,
         before: &ProfileFiles,
         measured: Measured,
-        path: &Path,
-    ) -> Result<(), ProfileError> {
+    ) -> Result<Vec<u8>, ProfileError> {
         let weighed = |files: &ProfileFiles| -> Result<Folded, ProfileError> {
             Ok(files.folded()?.scaled(scale(&files.attribution()?, measured)))
         };
@@ -165,7 +164,7 @@ impl ProfileFiles {
                 Measured::Share => "ppm of the CPU time",
             },
         };
-        Ok(write_atomically(path, &difference_graph(&weighed(before)?, &weighed(self)?, &labels)?)?)
+        Ok(difference_graph(&weighed(before)?, &weighed(self)?, &labels)?)
     }
 
     /// The numbers; refused when they are of too few samples.

@@ -119,9 +119,7 @@ pub fn difference_text(difference: &Difference) -> String {
     for (head, changes) in
         [("CPU", &totals), ("kind of work", &difference.kinds), ("crate", &difference.crates)]
     {
-        // What neither profile saw is no row.
-        let seen = |change: &&Change| change.before.value > 0.0 || change.after.value > 0.0;
-        let changes: Vec<&Change> = changes.iter().filter(seen).collect();
+        let changes: Vec<&Change> = changes.iter().filter(|change| change.is_seen()).collect();
         judged += changes.len();
         if !changes.is_empty() {
             parts.push(changes_table(head, &changes, difference.measured));
@@ -141,19 +139,14 @@ pub fn difference_text(difference: &Difference) -> String {
 
 fn changes_table(head: &str, changes: &[&Change], measured: Measured) -> String {
     let mut table = empty_table(&[head, "before", "after", "change", "95 % interval", ""], false);
-    let number = |value: f64| match measured {
-        Measured::NsPerCommit => quantity::in_unit(value, "ns"),
-        Measured::Share => percent(value),
-    };
-    let signed = |value: f64| if value > 0.0 { format!("+{}", number(value)) } else { number(value) };
     for change in changes.iter().take(ROWS) {
         let Bounded { value, lower, upper } = change.change;
         table.add_row([
             Cell::new(shortened(&change.of)),
-            Cell::new(number(change.before.value)),
-            Cell::new(number(change.after.value)),
-            Cell::new(signed(value)),
-            Cell::new(format!("{} to {}", signed(lower), signed(upper))),
+            Cell::new(measured.number(change.before.value)),
+            Cell::new(measured.number(change.after.value)),
+            Cell::new(measured.signed(value)),
+            Cell::new(format!("{} to {}", measured.signed(lower), measured.signed(upper))),
             Cell::new(verdict(change)),
         ]);
     }
@@ -237,6 +230,7 @@ mod tests {
             load: ProfiledLoad::Closed { clients: 64 },
             commits: Some(1_000),
             machine: "abc".into(),
+            commit: None,
         };
         let cpu = Bounded { value: 4_000.0, lower: 3_900.0, upper: 4_120.0 };
         let mut attribution = attribute(&samples, profiled, Some(cpu));

@@ -11,16 +11,12 @@ use crate::histogram_log;
 use crate::history::{
     AllSeries, DEFAULT_SIGNIFICANCE, Filter, History, HistoryError, SeriesOptions, Trend, Trends,
 };
+use crate::profile::{FoundProfile, profiles_of};
 use crate::results::{Advice, RunResults, ScenarioResult};
 use crate::scenario::Scenario;
 use crate::store::{RESULTS_FILE, Recorded, Store, StoreError};
 use crate::table::shows_numbers;
 
-/// The folder of profiles in a run's folder, and the picture in each of them.
-const PROFILES: &str = "profile";
-const FLAME_GRAPH: &str = "flamegraph.svg";
-/// Folders below [`PROFILES`] that are looked into.
-const PROFILE_DEPTH: usize = 4;
 /// Entries of a scenario's history that are looked at, at most: reading them takes a millisecond each.
 const MOST_ENTRIES: u32 = 300;
 /// Metrics whose history is drawn.
@@ -37,8 +33,8 @@ pub struct Material {
     pub percentiles: Vec<Percentiles>,
     /// What to change; none when no one has looked for it yet.
     pub advice: Option<Advice>,
-    /// Profiles.
-    pub flame_graphs: Vec<FlameGraph>,
+    /// Profiles of what ran.
+    pub profiles: Vec<RunProfile>,
     /// How metrics went over earlier runs.
     pub trends: Vec<Trend>,
     /// What is there and could not be read, a line each.
@@ -56,14 +52,12 @@ pub struct Percentiles {
     pub times: Histogram<u64>,
 }
 
-/// A profile's picture.
+/// A profile with its picture.
 #[derive(Clone, Debug)]
-pub struct FlameGraph {
-    /// Where it is from, below the run's folder.
-    pub name: String,
-    /// The file.
-    pub path: PathBuf,
-    /// The picture, an SVG of its own.
+pub struct RunProfile {
+    /// Its numbers and where its files are.
+    pub profile: FoundProfile,
+    /// The flame graph, an SVG of its own.
     pub svg: String,
 }
 
@@ -84,7 +78,7 @@ impl Material {
             runs,
             percentiles: Vec::new(),
             advice: None,
-            flame_graphs: Vec::new(),
+            profiles: Vec::new(),
             trends: Vec::new(),
             not_read: Vec::new(),
         }
@@ -97,7 +91,7 @@ impl Material {
         let mut material = Material::of_runs(&name, runs);
         let folders: Vec<Option<PathBuf>> =
             material.runs.iter().map(|run| folder_of(store, reference, run)).collect();
-        material.read_beside(&folders);
+        material.read_beside(store, &folders);
         material.read_trends(&store.history_path());
         Ok(material)
     }
@@ -105,7 +99,7 @@ impl Material {
     /// What was recorded in a folder that is at hand.
     pub fn of_run(store: &Store, run: RunResults, folder: &Path) -> Material {
         let mut material = Material::of_runs(&run.run_id.clone(), vec![run]);
-        material.read_beside(&[Some(folder.into())]);
+        material.read_beside(store, &[Some(folder.into())]);
         material.read_trends(&store.history_path());
         material
     }
@@ -122,7 +116,7 @@ impl Material {
             all.percentiles.retain(|one| !new.contains(&(one.scenario.clone(), one.row.clone())));
             all.percentiles.append(&mut part.percentiles);
             all.runs.append(&mut part.runs);
-            all.flame_graphs.append(&mut part.flame_graphs);
+            all.profiles.append(&mut part.profiles);
             all.trends.append(&mut part.trends);
             all.not_read.append(&mut part.not_read);
             if let Some(advice) = part.advice {
@@ -131,6 +125,9 @@ impl Material {
                 known.symptoms.extend(advice.symptoms);
                 known.withheld.extend(advice.withheld);
             }
+        }
+        if let Some(advice) = &mut all.advice {
+            advice::rank(&mut advice.recommendations);
         }
         all
     }
@@ -164,12 +161,12 @@ impl Material {
         scenarios
     }
 
-    fn read_beside(&mut self, folders: &[Option<PathBuf>]) {
+    fn read_beside(&mut self, store: &Store, folders: &[Option<PathBuf>]) {
         for (index, folder) in folders.iter().enumerate() {
             let Some(folder) = folder else { continue };
             self.read_percentiles(index, folder);
             self.read_advice(folder);
-            self.read_flame_graphs(folder);
+            self.read_profiles(profiles_of(&self.runs[index], folder, store));
         }
     }
 
@@ -196,17 +193,11 @@ impl Material {
         }
     }
 
-    fn read_flame_graphs(&mut self, folder: &Path) {
-        let mut paths = Vec::new();
-        flame_graphs_below(&folder.join(PROFILES), PROFILE_DEPTH, &mut paths);
-        paths.sort();
-        for path in paths {
-            let name = path.strip_prefix(folder.join(PROFILES)).unwrap_or(&path).with_file_name("");
+    fn read_profiles(&mut self, profiles: Vec<FoundProfile>) {
+        for profile in profiles {
+            let path = profile.files.flame_graph();
             match std::fs::read_to_string(&path) {
-                Ok(svg) => {
-                    let name = name.display().to_string().trim_end_matches('/').to_string();
-                    self.flame_graphs.push(FlameGraph { name, path, svg });
-                }
+                Ok(svg) => self.profiles.push(RunProfile { profile, svg }),
                 Err(error) => self.not_read.push(format!("{}: {error}", path.display())),
             }
         }
@@ -247,17 +238,6 @@ fn folder_of(store: &Store, reference: &str, run: &RunResults) -> Option<PathBuf
         Some(store.home.join(&run.run_id)),
     ];
     candidates.into_iter().flatten().find(|folder| folder.join(RESULTS_FILE).is_file())
-}
-
-fn flame_graphs_below(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for path in entries.flatten().map(|entry| entry.path()) {
-        if path.is_dir() && depth > 0 {
-            flame_graphs_below(&path, depth - 1, found);
-        } else if path.file_name().is_some_and(|name| name == FLAME_GRAPH) {
-            found.push(path);
-        }
-    }
 }
 
 /// What a scenario says about itself changes nothing that is measured.

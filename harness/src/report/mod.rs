@@ -19,6 +19,6 @@ pub mod terminal;
 pub const DEFAULT_FILE: &str = "report.html";
 
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 #[cfg(test)]
 mod tests;

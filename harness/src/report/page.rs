@@ -47,6 +47,7 @@ pub fn page(material: &Material) -> String {
 
 /// The page of two sides.
 pub fn compare_page(a: &Material, b: &Material, comparison: &Comparison) -> String {
+    let profiled = profiles::differences(a, b);
     fitting(|points, with_profiles| {
         let looks = Looks::of(a.protocols().into_iter().chain(b.protocols()));
         let (cards_a, cards_b) = (charts::cards(a, points), charts::cards(b, points));
@@ -56,7 +57,7 @@ pub fn compare_page(a: &Material, b: &Material, comparison: &Comparison) -> Stri
             section("measured", "Measured changes", compared::measured(comparison)),
             section("manifest", "What else differs between the runs", compared::manifests(a, b)),
             section("charts", "Charts, A beside B", figures::beside(&cards_a, &cards_b, &looks)),
-            section("profile", "Where the CPU time goes", profiles::two(a, b, with_profiles)),
+            section("profile", "Where the CPU time goes", profiles::two(a, b, &profiled, with_profiles)),
         ];
         let title = format!("consensus-bench: {} against {}", comparison.a, comparison.b);
         document(&title, compared::heading(a, b), &sections, &looks)

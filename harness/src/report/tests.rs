@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::identity::COLOURS;
-use super::material::{FlameGraph, Material};
+use super::material::{Material, RunProfile};
 use super::page::{MOST_BYTES, compare_page, page};
 use super::samples;
 use crate::compare::compare;
@@ -66,7 +66,8 @@ fn the_page_holds_everything_and_asks_for_nothing() {
     let mut material = samples::material();
     material.advice = Some(advice());
     let svg = "<svg xmlns=\"http://www.w3.org/2000/svg\"><script>1</script></svg>".to_string();
-    material.flame_graphs = vec![FlameGraph { name: "stress/raft-rs".into(), path: "x".into(), svg }];
+    let home = tempfile::tempdir().unwrap();
+    material.profiles = vec![RunProfile { svg, ..samples::profile(home.path(), 30) }];
     let page = page(&material);
     assert_eq!(asks_for(&page), Vec::<String>::new());
     assert_eq!(
@@ -143,10 +144,38 @@ fn many_protocols_with_long_runs_still_fit() {
     }
     let mut material = Material::of_runs("many", vec![run]);
     let svg = "x".repeat(MOST_BYTES);
-    material.flame_graphs = vec![FlameGraph { name: "large".into(), path: "profile/large".into(), svg }];
+    let home = tempfile::tempdir().unwrap();
+    material.profiles = vec![RunProfile { svg, ..samples::profile(home.path(), 30) }];
     let page = page(&material);
     assert!(page.len() <= MOST_BYTES, "{}", page.len());
-    assert!(page.contains("It would make this page too large") && page.contains("profile/large"));
+    let place = home.path().join("flamegraph.svg").display().to_string();
+    assert!(page.contains("It would make this page too large") && page.contains(&place));
+}
+
+#[test]
+fn two_sides_show_what_their_profiles_differ_in() {
+    let (home_a, home_b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let side = |name: &str, home: &std::path::Path, hashing: u64| {
+        let mut material = Material::of_runs(name, vec![samples::run()]);
+        material.profiles = vec![samples::profile(home, hashing)];
+        material
+    };
+    let recorded = |name: &str| Recorded { name: name.into(), runs: vec![samples::run()] };
+    let comparison = compare(&recorded("a"), &recorded("b"));
+    let text = |page: &str| -> String {
+        let tag = regex::Regex::new("<[^>]*>").unwrap();
+        tag.replace_all(page, " ").split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let (a, b) = (side("a", home_a.path(), 100), side("b", home_b.path(), 300));
+    let page = compare_page(&a, &b, &comparison);
+    assert!(text(&page).contains("stress/raft-rs: from A to B"), "{}", text(&page));
+    // 100 of 500 samples of hashing became 300 of 700.
+    assert!(text(&page).contains("hashing and crypto 20.0 % 42.9 % +22.9 % ["), "{}", text(&page));
+    assert!(text(&page).contains("crate blake3 20.0 % 42.9 % +22.9 % ["));
+    assert_eq!(page.matches("<iframe").count(), 3, "the difference and both sides");
+    // One profile on both sides is no difference.
+    let alone = compare_page(&a, &a, &comparison);
+    assert!(text(&alone).contains("so there is no difference to show"));
 }
 
 #[test]

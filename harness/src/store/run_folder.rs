@@ -50,6 +50,17 @@ impl RunFolder {
         }
     }
 
+    /// When the run of this id started, to the millisecond; none when it is no run's id.
+    pub fn started(id: &str) -> Option<SystemTime> {
+        if !is_id(id) {
+            return None;
+        }
+        let (date, time) = id.split_at(8);
+        let (date, time) = ([&date[..4], &date[4..6], &date[6..]].join("-"), &time[1..]);
+        let time = [&time[..2], &time[2..4], &time[4..11]].join(":");
+        humantime::parse_rfc3339(&format!("{date}T{time}")).ok()
+    }
+
     /// Where the results are.
     pub fn results_path(&self) -> PathBuf {
         self.path.join(RESULTS_FILE)
@@ -156,6 +167,10 @@ mod tests {
             assert!(!is_id(name), "{name}");
         }
         assert!(is_id("20261121T114500.123Z-quick"));
+        let made = RunFolder::started("20261121T114500.123Z-quick").unwrap();
+        assert_eq!(made.duration_since(UNIX_EPOCH).unwrap(), Duration::from_millis(1_795_261_500_123));
+        assert_eq!(RunFolder::started("20261399T114500.123Z-quick"), None);
+        assert_eq!(RunFolder::started("report"), None);
     }
 
     proptest! {
