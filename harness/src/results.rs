@@ -34,6 +34,7 @@ pub use scalability::{Estimate, NotFitted, Scalability, ScalabilityCell, UslFit}
 pub use throughput::{CurvePoint, Knee, KneeLimit, ThroughputSummary};
 
 use crate::scenario::{PhaseKind, Scenario};
+use crate::topology::Topology;
 
 /// Version of the schema of [`RunResults`]. Files of a later version are refused.
 pub const SCHEMA_VERSION: u32 = 3;
@@ -71,6 +72,9 @@ pub struct Manifest {
     pub machine: Machine,
     /// Where clients are, and so which hops latency includes.
     pub client_placement: String,
+    /// Topologies of files of one's own, as they were, by what scenarios call them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub topologies: BTreeMap<String, Topology>,
 }
 
 /// A machine, as far as it decides what wall-clock numbers mean.

@@ -28,6 +28,7 @@ use crate::results::{Manifest, Outcome, RunResults, SCHEMA_VERSION, ScenarioResu
 use crate::run::Pair;
 use crate::store::{Recorded, RunFolder, SaveReport, Store, StoreError, check_name};
 use crate::table::{ranking_table, scenario_table};
+use crate::topology;
 
 /// Why a run did not start.
 #[derive(Debug, Error)]
@@ -124,6 +125,7 @@ impl Session {
                 command: command_line(),
                 machine,
                 client_placement: "with the leader: latency holds no hop between client and replica".into(),
+                topologies: BTreeMap::new(),
             },
             results: Vec::new(),
             analysis: None,
@@ -179,12 +181,25 @@ impl Session {
             Outcome::Failed { reason } => self.failed(id, reason),
             Outcome::Completed | Outcome::Interrupted => {}
         }
+        self.keep_topologies(pair);
         self.results.results.push(result.clone());
         self.descriptors.insert(pair.name.clone(), pair.protocol.descriptor());
         self.write(id, &folder);
         self.remember(id, &result);
         if let Err(error) = hooks::after(pair, &folder.path, &folder.results_path(), &result) {
             self.failed(id, &error.to_string());
+        }
+    }
+
+    /// Keeps the topologies of files of one's own: such a file may change, or stay on this machine.
+    fn keep_topologies(&mut self, pair: &Pair) {
+        for name in pair.scenario.measure.topologies() {
+            // One that can't be read has failed its pair already.
+            if topology::built_in(name).is_err()
+                && let Ok(read) = topology::resolve(name)
+            {
+                self.results.manifest.topologies.insert(name.into(), read);
+            }
         }
     }
 

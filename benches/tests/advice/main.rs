@@ -42,6 +42,7 @@ fn advice_on(results: Vec<ScenarioResult>) -> Advice {
             command: Vec::new(),
             machine: consensus_bench::machine::describe(),
             client_placement: String::new(),
+            topologies: BTreeMap::new(),
         },
         results,
         analysis: None,

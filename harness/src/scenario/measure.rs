@@ -56,6 +56,15 @@ impl Measure {
         !matches!(self, Measure::Scalability(_) | Measure::FaultTolerance(_)) && !self.is_virtual()
     }
 
+    /// The topologies that it runs over, as the scenario calls them.
+    pub fn topologies(&self) -> Vec<&str> {
+        match self {
+            Measure::Exact(plan) => plan.topologies.iter().map(String::as_str).collect(),
+            Measure::VirtualFaultTolerance(plan) => vec![&plan.topology],
+            _ => Vec::new(),
+        }
+    }
+
     /// Whether it runs in virtual time, over links of a topology.
     pub fn is_virtual(&self) -> bool {
         matches!(self, Measure::Exact(_) | Measure::VirtualFaultTolerance(_))

@@ -3,7 +3,6 @@
 use super::chart::{Axis, Card, ChartData, Form, Point, Scale, Series, Style};
 use super::{card as card_of, ids, view};
 use crate::report::material::Material;
-use crate::scenario::Measure;
 use crate::topology::{self, Topology};
 
 const ABOUT: &str = "One-way delays between places; two places are as far apart as a message takes, as well as a \
@@ -11,24 +10,20 @@ const ABOUT: &str = "One-way delays between places; two places are as far apart 
 
 /// The card of all topologies with more than one place.
 pub(super) fn card(material: &Material) -> Option<Card> {
-    let mut names: Vec<&str> = Vec::new();
-    for result in material.results() {
-        let used: Vec<&str> = match &result.scenario.measure {
-            Measure::Exact(plan) => plan.topologies.iter().map(String::as_str).collect(),
-            Measure::VirtualFaultTolerance(plan) => vec![&plan.topology],
-            _ => Vec::new(),
-        };
+    let mut known: Vec<Topology> = Vec::new();
+    for run in &material.runs {
+        let used = run.results.iter().flat_map(|result| result.scenario.measure.topologies());
         for name in used {
-            if !names.contains(&name) {
-                names.push(name);
-            }
+            let own = run.manifest.topologies.get(name).cloned();
+            known.extend(own.or_else(|| topology::built_in(name).ok()));
         }
     }
-    // A topology of one's own may have changed since, or be on another machine: only what is built in is
-    // sure.
-    let known = names.into_iter().filter_map(|name| topology::built_in(name).ok());
-    let placed = known.filter(|topology| topology.regions.len() > 1);
-    let views = placed.map(|topology| view(topology.name.clone(), "delays", chart(&topology))).collect();
+    let mut views = Vec::new();
+    for (index, topology) in known.iter().enumerate() {
+        if topology.regions.len() > 1 && !known[..index].contains(topology) {
+            views.push(view(topology.name.clone(), "delays", chart(topology)));
+        }
+    }
     card_of(ids::TOPOLOGY, "Where are the replicas?", ABOUT, views)
 }
 
@@ -50,4 +45,28 @@ fn chart(topology: &Topology) -> ChartData {
         chart.notes.push(topology.about.clone());
     }
     chart
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::samples;
+    use crate::scenario::{ExactPlan, Measure};
+
+    #[test]
+    fn a_topology_of_a_file_is_drawn_as_it_was_and_each_once() {
+        let mut run = samples::run();
+        let own = Topology { name: "ours".into(), ..topology::built_in("wan3").unwrap() };
+        run.manifest.topologies.insert("ours.toml".into(), own);
+        for result in &mut run.results {
+            let topologies = vec!["lan".into(), "ours.toml".into(), "wan5".into(), "gone.toml".into()];
+            result.scenario.measure = Measure::Exact(ExactPlan { topologies, ..ExactPlan::default() });
+        }
+        let card = card(&Material::of_runs("a", vec![run.clone(), run])).unwrap();
+        let titles: Vec<&str> = card.views.iter().map(|view| view.chart.title.as_str()).collect();
+        assert_eq!(
+            titles,
+            ["ours: one-way delays between 3 places", "wan5: one-way delays between 5 places"]
+        );
+    }
 }
