@@ -10,7 +10,7 @@ use consensus_bench::results::Better;
 use consensus_bench::run::Limits;
 use consensus_bench::scenario::{CostsConfig, ExactPlan, Measure, Scenario, StorageConfig};
 use consensus_bench::trial::{Goal, LoadKind, NOMINAL, SettingValues, Trial};
-use consensus_bench::tune::{LiveOptions, Space, TuneOptions, live, search, tune};
+use consensus_bench::tune::{Finalist, LiveOptions, Space, TuneOptions, live, search, tune};
 
 const SEEDS: std::ops::Range<u64> = 1..5;
 
@@ -146,7 +146,7 @@ fn a_fifth_of_the_grids_runs_finds_nearly_the_grids_best() {
             let allowed = space.size() / 5;
             let found = search(&trial, &case.options(seed, allowed), None, &[], |_| {}).unwrap();
             assert!(found.blocks <= allowed, "{}: {} of {allowed} blocks", case.protocol, found.blocks);
-            let settings = found.finalists.first().cloned().unwrap_or_default();
+            let settings = found.finalists.first().map(|best| best.settings.clone()).unwrap_or_default();
             worst = worst.min(share(value(&trial, &settings, SEEDS.start).unwrap()));
             most = most.max(found.blocks);
         }
@@ -183,6 +183,28 @@ fn a_tuning_in_virtual_time_is_proven_small_and_the_same_again() {
     let later = search(&trial, &case.options(8, 4), None, &known, |_| {}).unwrap();
     assert!(later.known == known.len() && later.blocks <= 4, "{later:?}");
     assert!(!later.finalists.is_empty());
+}
+
+#[test]
+fn a_change_that_does_nothing_is_dropped_side_by_side_whatever_the_search_saw_in_it() {
+    let case = Case { tunables: &["linger_us", "max_inflight_messages"], ..CASES[3] };
+    let trial = case.trial();
+    // An earlier tuning swears by both, and there is budget for the default alone.
+    let both: SettingValues =
+        [("linger_us".to_string(), 256.0), ("max_inflight_messages".to_string(), 512.0)].into();
+    let mut sample = trial.block(&both, Duration::ZERO, 1).unwrap();
+    sample.cpu_ns_per_commit = sample.cpu_ns_per_commit.map(|cpu| cpu / 4.0);
+    let tuning = tune(&trial, &case.options(1, 1), None, &[(both, Some(sample))], |_| {}).unwrap();
+    let named = |found: &Finalist| -> Vec<String> {
+        found.changes.iter().map(|change| change.name.clone()).collect()
+    };
+    assert_eq!(named(&tuning.finalists[0]), ["linger_us", "max_inflight_messages"], "{tuning}");
+    assert_eq!(tuning.dropped, ["max_inflight_messages"], "{tuning}");
+    let best = tuning.best.as_ref().unwrap();
+    assert_eq!((named(best), best.expected), (vec!["linger_us".to_string()], None), "{tuning}");
+    // What was promised stands beside what it was.
+    let effect = tuning.finalists[0].effect.as_ref().unwrap();
+    assert!(tuning.finalists[0].expected.unwrap() < 0.5 * effect.ratio, "{tuning}");
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! The tuner: finds settings that serve a goal better than those that are set, and proves it.
 //!
-//! It searches in virtual time where the protocol can be simulated, because there a trial is exact and takes
-//! milliseconds; drops from the best settings what does not matter; and then runs the few that are left side by
-//! side with what is set now, in the scenario's own clock. A change is kept only when its interval excludes no
-//! change, measured on blocks that had no part in choosing it.
+//! It proposes by the performance model of settings, the simulator with this machine's costs
+//! ([`by_simulation`](crate::model::by_simulation) is the same for predictions), because there a trial is exact and
+//! takes milliseconds; drops from the best settings what does not matter; and then runs the few that are left side
+//! by side with what is set now, in the scenario's own clock. A change is kept only when its interval excludes no
+//! change: each of the best settings by itself, and all together on blocks that had no part in choosing them.
 
 mod aimd;
 mod conditions;
@@ -28,7 +29,7 @@ use crate::trial::{Goal, LoadKind, P99Target, Sample, SettingValues, Trial, Tria
 
 pub use conditions::conditions;
 pub use live::{LiveOptions, LiveRun, live};
-pub use search::Searched;
+pub use search::{Proposal, Searched};
 pub use space::{Dimension, Space, SpaceError};
 
 use confirm::confirm;
@@ -113,6 +114,10 @@ pub struct Changed {
 pub struct Finalist {
     /// What it changes.
     pub changes: Vec<Changed>,
+    /// What the search expected of the goal's metric, as a multiple of what it is now; none where it could not
+    /// say, or tried other settings.
+    #[serde(default)]
+    pub expected: Option<f64>,
     /// What became of it.
     #[serde(flatten)]
     pub verdict: Verdict,

@@ -44,6 +44,16 @@ pub(super) struct SearchBudget {
     pub(super) per_trial: usize,
 }
 
+/// Settings that the search proposes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Proposal {
+    /// Changes to what is set now.
+    pub settings: SettingValues,
+    /// The goal's metric as a multiple of what it is now, by the clock of the search; none when only one of the
+    /// two meets the target.
+    pub expected: Option<f64>,
+}
+
 /// What the search found.
 #[derive(Clone, Debug, Default)]
 pub struct Searched {
@@ -60,7 +70,7 @@ pub struct Searched {
     /// Tunables that the best settings changed without need.
     pub dropped: Vec<String>,
     /// The best few settings that promise something, the best first.
-    pub finalists: Vec<SettingValues>,
+    pub finalists: Vec<Proposal>,
 }
 
 pub(super) struct Search<'a> {
@@ -147,8 +157,15 @@ impl<'a> Search<'a> {
             }
         }
         let finalists = self.finalists(tried)?;
-        self.found.finalists = finalists.iter().map(|point| self.space.settings(point)).collect();
+        self.found.finalists = finalists.iter().map(|point| self.proposal(point)).collect();
         Ok(self.found)
+    }
+
+    fn proposal(&self, point: &Point) -> Proposal {
+        let (base, loss) = (self.losses[&self.space.base()], self.losses[point]);
+        let gain = if self.own.goal.better() == Better::Higher { base - loss } else { loss - base };
+        let expected = (gain.abs() < PENALTY / 2.0).then(|| gain.exp());
+        Proposal { settings: self.space.settings(point), expected }
     }
 
     /// Moves each tunable by itself, and gives what to try next: all moves that helped together, and each of them

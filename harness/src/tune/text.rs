@@ -56,9 +56,10 @@ fn in_words(finalist: &Finalist) -> String {
             effect.metric, effect.ratio, effect.lower, effect.upper, effect.basis
         )
     });
+    let expected = finalist.expected.map_or_else(String::new, |ratio| format!(" (expected × {ratio:.3})"));
     let refused = match &finalist.verdict {
         Verdict::Refused { reason } => format!(" (refused: {reason})"),
         _ => String::new(),
     };
-    format!("{}{effect}{refused}", changes.join(", "))
+    format!("{}{effect}{expected}{refused}", changes.join(", "))
 }
