@@ -6,6 +6,8 @@
 mod cases;
 mod planted;
 
+use std::collections::BTreeMap;
+
 use cases::{Case, Number, Proof};
 use consensus_bench::advice::{Background, advise, verify};
 use consensus_bench::progress::Progress;
