@@ -172,6 +172,23 @@ fn what_can_not_be_judged_is_told_on_one_line_with_its_exit_code() {
 }
 
 #[test]
+fn targets_are_held_by_those_of_the_policys_protocols_that_were_asked_for() {
+    let repository = Repository::new();
+    let policy = "[targets]\nscenarios = [\"low_load\"]\nprotocols = [\"raft-rs\", \"openraft\"]\n\
+                  [[rule]]\ntier = \"targets\"\nmetric = \"success_ratio\"\nat_least = 0.1\n";
+    repository.write("targets.toml", policy);
+    let (code, told) = repository.gate("--tier targets --policy targets.toml --format json");
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("low_load/raft-rs") && !told.contains("low_load/openraft"), "{told}");
+    repository.write("targets.toml", &policy.replace("\"raft-rs\", ", ""));
+    let (code, told) = repository.gate("--tier targets --policy targets.toml");
+    assert!(code == Some(0) && told.contains("none of openraft was asked for"), "{told}");
+    repository.write("targets.toml", &policy.replace("openraft", "zab"));
+    let (code, told) = repository.gate("--tier safety,targets --policy targets.toml");
+    assert!(code == Some(2) && told.contains("targets.toml: [targets]: no protocol `zab`"), "{told}");
+}
+
+#[test]
 fn a_base_that_does_not_build_is_no_pass_and_leaves_no_worktree() {
     let repository = Repository::new();
     let (code, told) = repository.gate("--tier paired --base HEAD");

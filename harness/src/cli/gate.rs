@@ -112,7 +112,6 @@ impl GateCommandError {
 
 impl Gate {
     pub(super) fn run(&self, suite: &Suite) -> Result<u8, GateCommandError> {
-        let suite = suite.select(&self.judging.protocol)?;
         let store = Store::from_environment(&machine::describe().fingerprint);
         let (policy, policy_path) = workspace_policy(&store, self.judging.policy.as_deref())?;
         let tiers = if self.tier.is_empty() { Tier::ALL.to_vec() } else { self.tier.clone() };
@@ -125,7 +124,7 @@ impl Gate {
             policy_path,
             reproduce: command(),
         };
-        self.judging.report(|progress| run_gate(&suite, &store, &options, progress))
+        self.judging.report(|progress| run_gate(suite, &store, &options, progress))
     }
 }
 

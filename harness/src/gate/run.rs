@@ -68,6 +68,14 @@ pub enum GateError {
     /// A protocol or scenario can't be had.
     #[error(transparent)]
     Suite(#[from] SuiteError),
+    /// The policy names a protocol that is not there.
+    #[error("{}: [targets]: {source}", path.display())]
+    PolicyProtocol {
+        /// The policy.
+        path: PathBuf,
+        /// Which protocol.
+        source: SuiteError,
+    },
     /// A scenario of the policy can't be had.
     #[error(transparent)]
     Scenario(#[from] ScenarioError),
@@ -106,7 +114,10 @@ impl GateError {
     /// The exit code: what was asked wrongly, what there is nothing to compare with, or what failed.
     pub fn exit_code(&self) -> u8 {
         match self {
-            GateError::Policy(_) | GateError::Suite(_) | GateError::Scenario(_) => EXIT_USAGE,
+            GateError::Policy(_)
+            | GateError::Suite(_)
+            | GateError::PolicyProtocol { .. }
+            | GateError::Scenario(_) => EXIT_USAGE,
             GateError::Source(SourceError::NoCommit { .. } | SourceError::Dirty { .. }) => EXIT_USAGE,
             GateError::Source(SourceError::Build { name, .. }) if name.starts_with(BASE) => EXIT_BASELINE,
             GateError::Store(error) => exit_code_of(error),
@@ -126,13 +137,21 @@ pub fn head_target(store: &Store) -> PathBuf {
     store.home.join(FOLDER).join(format!("{HEAD}-target"))
 }
 
-/// Runs the tiers and says what follows. `progress` hears what runs.
+/// Runs the tiers on a suite's protocols, or on those that were asked for, and says what follows. `progress` hears
+/// what runs.
 pub fn run_gate(
     suite: &Suite,
     store: &Store,
     options: &GateOptions,
     progress: impl Fn(&str) + Sync,
 ) -> Result<GateReport, GateError> {
+    // Before hours of other tiers, and before protocols that were not asked for are left out.
+    if options.tiers.contains(&Tier::Targets) && options.policy.runs(Tier::Targets) {
+        suite
+            .select(&options.policy.targets.protocols)
+            .map_err(|source| GateError::PolicyProtocol { path: options.policy_path.clone(), source })?;
+    }
+    let suite = &suite.select(&options.protocols)?;
     let mut gate = Gate { suite, store, options, base: None, trees: None, built: None, notes: Vec::new() };
     if let Some(name) = &options.base {
         let repository = Repository::here()?;
@@ -405,7 +424,13 @@ impl Gate<'_> {
         let all = scenario::profile("quick")?;
         let named = |name: &String| scenario::find(&all, name).cloned();
         let scenarios = policy.targets.scenarios.iter().map(named).collect::<Result<Vec<_>, _>>()?;
-        let suite = self.suite.select(&policy.targets.protocols)?;
+        let named = &policy.targets.protocols;
+        let protocols: Vec<String> = named.iter().filter(|name| self.asks_for(name)).cloned().collect();
+        if protocols.is_empty() && !named.is_empty() {
+            let note = format!("none of {} was asked for", named.join(", "));
+            return Ok(TierReport { notes: vec![note], ..ran(Tier::Targets) });
+        }
+        let suite = self.suite.select(&protocols)?;
         let folder = tempfile::tempdir().map_err(|source| io("folder for logs", source))?;
         let mut results = Vec::new();
         for pair in suite.pairs(&scenarios, Limits::default())? {

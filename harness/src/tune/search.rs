@@ -5,6 +5,8 @@
 //! Optimization*, 2011); moves that help are repeated, as in pattern search (Hooke and Jeeves, 1961), which finds
 //! the last few per cent of a slope that an estimator of densities is blind to.
 
+mod proposal;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Instant;
 
@@ -15,6 +17,8 @@ use optimizer::{Direction, Study};
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+
+pub use proposal::Proposal;
 
 use super::space::{Point, Space};
 use super::{Tried, TuneError, TuneOptions};
@@ -27,9 +31,6 @@ use crate::trial::{Sample, SettingValues, Trial, TrialError};
 const KEPT_PER_DIMENSION: usize = 1;
 /// Settings that may matter less than this, as a share, don't: in virtual and in real time.
 const NO_MATTER: (f64, f64) = (0.005, 0.03);
-/// A finalist has to promise this much, as a share.
-const WORTH_A_PROOF: f64 = 0.01;
-const MOST_FINALISTS: usize = 3;
 /// What missing the target costs, in units of the logarithm of the goal's metric: more than any metric differs.
 const PENALTY: f64 = 1e3;
 /// The sampler's proposals that were tried before, until something else is tried.
@@ -42,16 +43,6 @@ pub(super) struct SearchBudget {
     pub(super) until: Instant,
     /// Blocks of one trial.
     pub(super) per_trial: usize,
-}
-
-/// Settings that the search proposes.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Proposal {
-    /// Changes to what is set now.
-    pub settings: SettingValues,
-    /// The goal's metric as a multiple of what it is now, by the clock of the search; none when only one of the
-    /// two meets the target.
-    pub expected: Option<f64>,
 }
 
 /// What the search found.
@@ -156,16 +147,8 @@ impl<'a> Search<'a> {
                 queue.extend(self.further(&from, &point));
             }
         }
-        let finalists = self.finalists(tried)?;
-        self.found.finalists = finalists.iter().map(|point| self.proposal(point)).collect();
+        self.found.finalists = self.finalists(tried)?;
         Ok(self.found)
-    }
-
-    fn proposal(&self, point: &Point) -> Proposal {
-        let (base, loss) = (self.losses[&self.space.base()], self.losses[point]);
-        let gain = if self.own.goal.better() == Better::Higher { base - loss } else { loss - base };
-        let expected = (gain.abs() < PENALTY / 2.0).then(|| gain.exp());
-        Proposal { settings: self.space.settings(point), expected }
     }
 
     /// Moves each tunable by itself, and gives what to try next: all moves that helped together, and each of them
@@ -417,64 +400,5 @@ impl<'a> Search<'a> {
             })
             .collect();
         (!self.losses.contains_key(&point)).then_some(point)
-    }
-
-    /// The best few that promise something, each without what does not matter.
-    fn finalists(&mut self, tried: &mut dyn FnMut(&Tried)) -> Result<Vec<Point>, TuneError> {
-        let base = self.losses[&self.space.base()];
-        let mut ranked: Vec<(f64, Point)> =
-            self.losses.iter().map(|(point, &loss)| (loss, point.clone())).collect();
-        ranked.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let mut finalists: Vec<Point> = Vec::new();
-        for (loss, point) in ranked {
-            if loss > base - WORTH_A_PROOF || finalists.len() == MOST_FINALISTS {
-                break;
-            }
-            let needed = self.needed(point.clone(), loss, tried)?;
-            if finalists.is_empty() {
-                let differs = |place: &usize| point[*place] != needed[*place];
-                let names = self.space.dimensions().iter().map(|one| one.tunable.name.to_string());
-                let names: Vec<String> = names.collect();
-                self.found.dropped =
-                    (0..point.len()).filter(differs).map(|place| names[place].clone()).collect();
-            }
-            if needed != self.space.base() && !finalists.contains(&needed) {
-                finalists.push(needed);
-            }
-        }
-        Ok(finalists)
-    }
-
-    /// The point without the changes that make no difference, the least first.
-    fn needed(
-        &mut self,
-        mut point: Point,
-        mut loss: f64,
-        tried: &mut dyn FnMut(&Tried),
-    ) -> Result<Point, TuneError> {
-        let base = self.space.base();
-        // Against the best, and not step by step, or a little each time adds up.
-        let bound = loss + self.matters();
-        loop {
-            let mut least: Option<(f64, Point)> = None;
-            for place in (0..point.len()).filter(|&place| point[place] != base[place]) {
-                let mut without = point.clone();
-                without[place] = base[place];
-                let known = self.losses.contains_key(&without);
-                if !known && !self.has_budget(0) {
-                    continue;
-                }
-                let loss = self.evaluate(&without, tried)?;
-                if loss <= bound && least.as_ref().is_none_or(|(best, _)| loss < *best) {
-                    least = Some((loss, without));
-                }
-            }
-            match least {
-                Some((without_loss, without)) => (loss, point) = (without_loss, without),
-                None => break,
-            }
-        }
-        debug_assert!(loss <= bound);
-        Ok(point)
     }
 }
