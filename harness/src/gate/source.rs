@@ -1,14 +1,16 @@
 //! Commits as folders and programs: worktrees of git that go when they are done with, and builds of them that
 //! differ in nothing but their source.
 
+mod times;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use thiserror::Error;
 
 /// Every function of both builds starts at a multiple of 64 bytes: otherwise code that a change did not touch
-/// moves, and runs up to a quarter faster or slower.
-const SAME_LAYOUT: &str = "-C llvm-args=-align-all-functions=6";
+/// moves, and runs up to a quarter faster or slower. All builds of a side have it, so that they share what they can.
+pub(super) const SAME_LAYOUT: &str = "-C llvm-args=-align-all-functions=6";
 /// Lines of a failed build that are repeated.
 const SHOWN_LINES: usize = 12;
 
@@ -102,12 +104,15 @@ impl Repository {
         Some(shown.stdout)
     }
 
-    /// The commit in a folder of its own, which goes with the value. What an earlier run left there goes first.
+    /// The commit in a folder of its own, which goes with the value. What an earlier run left there goes first. Files
+    /// that are what they were in the last worktree of this folder have the time they had there.
     pub fn worktree(&self, commit: &str, folder: &Path) -> Result<Worktree, SourceError> {
         let tree = Worktree { root: self.root.clone(), folder: folder.into() };
         tree.remove();
         let path = folder.to_string_lossy();
         git(&self.root, &["worktree", "add", "--detach", "--force", &path, commit])?;
+        let listed = git(folder, &["ls-tree", "-r", "-z", "HEAD"])?;
+        times::keep(folder, &String::from_utf8_lossy(&listed.stdout));
         Ok(tree)
     }
 }
@@ -246,6 +251,27 @@ mod tests {
         assert!(!path.exists());
         let known = text(&git(&repository.root, &["worktree", "list"]).unwrap());
         assert_eq!(known.lines().count(), 1, "{known}");
+    }
+
+    #[test]
+    fn what_did_not_change_keeps_its_time_and_what_did_gets_a_new_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let repository = repository(folder.path());
+        commit(&repository, "same", "1");
+        let first = commit(&repository, "other", "1");
+        let second = commit(&repository, "other", "2");
+        let elsewhere = tempfile::tempdir().unwrap();
+        let path = elsewhere.path().join("base");
+        let times = |commit: &str| {
+            let tree = repository.worktree(commit, &path).unwrap();
+            ["same", "other"].map(|file| tree.folder.join(file).metadata().unwrap().modified().unwrap())
+        };
+        let begin = times(&first);
+        let changed = times(&second);
+        assert!(changed[0] == begin[0] && changed[1] > begin[1], "{begin:?} {changed:?}");
+        assert_eq!(times(&second), changed);
+        // What it was before the last time is newer than all that was built since.
+        assert!(times(&first)[1] > changed[1]);
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub use summary::{Counted, Per};
 
 use super::policy::Policy;
 use super::report::{Finding, Tier, TierStatus};
+use super::source::SAME_LAYOUT;
 use super::values::{Known, Reference, judge_values};
 use crate::compare::ExactValues;
 use crate::results::Better;
@@ -132,8 +133,8 @@ fn run(source: &Path, target: &Path, what: &[&str], then: &[&str]) -> Result<Str
             command.env_remove(&name);
         }
     }
-    // Set and empty it also hides what a user's own configuration of cargo says, such as another target CPU.
-    command.env("RUSTFLAGS", "").env_remove("CARGO_ENCODED_RUSTFLAGS");
+    // Being set it also hides what a user's own configuration of cargo says, such as another target CPU.
+    command.env("RUSTFLAGS", SAME_LAYOUT).env_remove("CARGO_ENCODED_RUSTFLAGS");
     command.env("CARGO_TARGET_DIR", &target).env("GUNGRAUN_HOME", target.join("gungraun"));
     let output = command.stdin(Stdio::null()).output().map_err(not_started)?;
     if output.status.success() {
