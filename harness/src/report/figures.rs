@@ -58,6 +58,7 @@ pub(super) fn all(cards: &[Card], looks: &Looks) -> Option<Markup> {
 
 /// Cards of two sides, side by side.
 pub(super) fn beside(a: &[Card], b: &[Card], looks: &Looks) -> Option<Markup> {
+    let (a, b) = (&on_axes_of(a, b), &on_axes_of(b, a));
     let only_b = b.iter().filter(|card| a.iter().all(|one| one.id != card.id));
     let ids: Vec<&str> = a.iter().chain(only_b).map(|card| card.id.as_str()).collect();
     (!ids.is_empty()).then(|| {
@@ -65,6 +66,25 @@ pub(super) fn beside(a: &[Card], b: &[Card], looks: &Looks) -> Option<Markup> {
             div.cards { @for id in ids { (figure_of_side(a, "A", id, looks)) (figure_of_side(b, "B", id, looks)) } }
         }
     })
+}
+
+/// The cards with axes that hold the values of the same views of others too.
+fn on_axes_of(cards: &[Card], others: &[Card]) -> Vec<Card> {
+    let like = |card: &Card, view: &View| -> Option<&View> {
+        let other = others.iter().find(|other| other.id == card.id)?;
+        let same = |one: &&View| {
+            (&one.subject, &one.metric, &one.scale) == (&view.subject, &view.metric, &view.scale)
+        };
+        other.views.iter().find(same)
+    };
+    let together = |card: &Card| {
+        let views = card.views.iter().map(|view| match like(card, view) {
+            Some(other) => View { chart: view.chart.beside(&other.chart), ..view.clone() },
+            None => view.clone(),
+        });
+        Card { views: views.collect(), ..card.clone() }
+    };
+    cards.iter().map(together).collect()
 }
 
 fn figure_of_side(cards: &[Card], side: &str, id: &str, looks: &Looks) -> Markup {

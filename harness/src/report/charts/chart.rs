@@ -49,8 +49,20 @@ pub struct ChartData {
     /// all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub y_at_most: Option<f64>,
+    /// Values that its axes hold besides, because it stands beside a chart that has them.
+    #[serde(skip)]
+    pub beside: Held,
     /// What a reader must know.
     pub notes: Vec<String>,
+}
+
+/// Values that the axes of a chart hold.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Held {
+    /// To the right.
+    pub x: Vec<f64>,
+    /// Upwards.
+    pub y: Vec<f64>,
 }
 
 /// How points become marks.
@@ -223,8 +235,46 @@ impl ChartData {
             bands: Vec::new(),
             references: Vec::new(),
             y_at_most: None,
+            beside: Held::default(),
             notes,
         }
+    }
+
+    /// The values that its axes have to hold.
+    pub fn held(&self) -> Held {
+        let points = || self.series.iter().flat_map(|series| &series.points);
+        let of = |of_x: bool| self.references.iter().filter(move |one| one.of_x == of_x).map(|one| one.at);
+        let mut held = self.beside.clone();
+        held.x.extend(of(true).chain(self.bands.iter().flat_map(|band| [band.from, band.to])));
+        held.y.extend(of(false));
+        match self.form {
+            Form::Lines => {
+                held.x.extend(points().map(|point| point.x));
+                held.y.extend(points().flat_map(|point| [Some(point.y), point.lower, point.upper]).flatten());
+            }
+            Form::Dots => {
+                held.x.extend(points().flat_map(|point| [Some(point.x), point.lower, point.upper]).flatten());
+            }
+            Form::Stacks => {
+                let mut sums = vec![0.0; self.y.categories.len()];
+                for point in points() {
+                    if let Some(sum) = sums.get_mut(point.y as usize) {
+                        *sum += point.x;
+                    }
+                }
+                held.x.extend(sums);
+            }
+            Form::Map => {}
+        }
+        let most = self.y_at_most.unwrap_or(f64::INFINITY);
+        held.y.iter_mut().for_each(|value| *value = value.min(most));
+        held
+    }
+
+    /// The same chart with axes that hold another one's values too, so that both can be compared by eye.
+    pub fn beside(&self, other: &ChartData) -> ChartData {
+        let y_at_most = self.y_at_most.zip(other.y_at_most).map(|(own, others)| own.max(others));
+        ChartData { beside: other.held(), y_at_most: y_at_most.or(self.y_at_most), ..self.clone() }
     }
 
     /// Leaves at most so many points in each series, and says so.
@@ -253,6 +303,7 @@ impl ChartData {
             bands: self.bands.clone(),
             references: self.references.clone(),
             y_at_most: self.y_at_most,
+            beside: self.beside.clone(),
             notes: [again.notes, self.notes.clone()].concat(),
             ..again
         }

@@ -28,7 +28,7 @@ pub(super) fn draw(chart: &ChartData, looks: &Looks) -> Markup {
     let height = TOP + names.len() as f64 * (within + GAP) + BOTTOM;
     let longest = names.iter().map(|name| name.chars().count()).max().unwrap_or(0) as f64;
     let left = (longest * CHARACTER + 14.0).clamp(60.0, 210.0);
-    let x = Ruler::lay(&chart.x, ends(chart), left, WIDTH - RIGHT);
+    let x = Ruler::lay(&chart.x, chart.held().x, left, WIDTH - RIGHT);
     let top_of = |row: usize| TOP + row as f64 * (within + GAP) + GAP / 2.0;
     picture(
         chart,
@@ -50,24 +50,6 @@ pub(super) fn draw(chart: &ChartData, looks: &Looks) -> Markup {
             }
         },
     )
-}
-
-/// Values that the axis must hold.
-fn ends(chart: &ChartData) -> Vec<f64> {
-    let mut values: Vec<f64> = chart.references.iter().filter(|one| one.of_x).map(|one| one.at).collect();
-    if chart.form == Form::Stacks {
-        let mut sums = vec![0.0; chart.y.categories.len()];
-        for point in chart.series.iter().flat_map(|series| &series.points) {
-            if let Some(sum) = sums.get_mut(point.y as usize) {
-                *sum += point.x;
-            }
-        }
-        values.extend(sums);
-    } else {
-        let points = chart.series.iter().flat_map(|series| &series.points);
-        values.extend(points.flat_map(|point| [Some(point.x), point.lower, point.upper]).flatten());
-    }
-    values
 }
 
 fn frame(

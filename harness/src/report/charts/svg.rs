@@ -79,13 +79,8 @@ pub(super) fn title_of(series: &Series, point: &Point, chart: &ChartData) -> Str
 
 fn lines(chart: &ChartData, looks: &Looks) -> Markup {
     let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
-    let points = || chart.series.iter().flat_map(|series| &series.points);
-    let of = |of_x: bool| chart.references.iter().filter(move |one| one.of_x == of_x).map(|one| one.at);
-    let ends = chart.bands.iter().flat_map(|band| [band.from, band.to]);
-    let x = Ruler::lay(&chart.x, points().map(|point| point.x).chain(of(true)).chain(ends), LEFT, right);
-    let intervals = points().flat_map(|point| [Some(point.y), point.lower, point.upper]).flatten();
-    let most = chart.y_at_most.unwrap_or(f64::INFINITY);
-    let y = Ruler::lay(&chart.y, intervals.chain(of(false)).map(|value| value.min(most)), bottom, TOP);
+    let held = chart.held();
+    let (x, y) = (Ruler::lay(&chart.x, held.x, LEFT, right), Ruler::lay(&chart.y, held.y, bottom, TOP));
     let most_marks = (MARKS / chart.series.len().max(1)).clamp(8, 40);
     picture(
         chart,

@@ -140,3 +140,29 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn charts_that_stand_beside_each_other_have_the_same_axes() {
+    let point = |x: f64, y: f64| Point { lower: Some(y / 2.0), upper: Some(y * 2.0), ..Point::at(x, y) };
+    let chart = |form: Form, most: f64| {
+        let axis = |label: &str| Axis::of(label, "ns", Scale::Log);
+        let y = if form == Form::Lines { axis("y") } else { Axis::named("y", vec!["one".into()]) };
+        let points = match form {
+            Form::Lines => vec![point(1.0, 10.0), point(most, most)],
+            _ => vec![Point::at(most, 0.0)],
+        };
+        let series = Series { name: "a".into(), protocol: None, style: Style::Marks, points };
+        ChartData::new("t".into(), form, axis("x"), y, vec![series])
+    };
+    let looks = Looks::of(["a"].into_iter());
+    for form in [Form::Lines, Form::Dots, Form::Stacks] {
+        let (small, large) = (chart(form, 100.0), chart(form, 9e6));
+        let ticks = |chart: &ChartData| -> Vec<String> {
+            let tick = regex::Regex::new("<text class=\"tick\"[^>]*>[^<]*").unwrap();
+            let picture = draw(chart, &looks).into_string();
+            tick.find_iter(&picture).map(|found| found.as_str().to_string()).collect()
+        };
+        assert_ne!(ticks(&small), ticks(&large), "{form:?}");
+        assert_eq!(ticks(&small.beside(&large)), ticks(&large.beside(&small)), "{form:?}");
+    }
+}
