@@ -32,21 +32,23 @@ pub(super) fn summary(comparison: &Comparison) -> Markup {
         metrics().filter(|one| one.verdict == verdict && (one.class == Class::Exact) == exact).count()
     };
     html! {
-        table.facts-table {
-            thead {
-                tr {
-                    th scope="col" { "metrics" }
-                    @for word in ["better", "worse", "otherwise different", "no difference"] {
-                        th scope="col" { (word) }
+        div.scroll tabindex="0" role="region" aria-label="Metrics by verdict" {
+            table.facts-table {
+                thead {
+                    tr {
+                        th scope="col" { "metrics" }
+                        @for word in ["better", "worse", "otherwise different", "no difference"] {
+                            th scope="col" { (word) }
+                        }
                     }
                 }
-            }
-            tbody {
-                @for (name, exact) in [("exact", true), ("measured", false)] {
-                    tr {
-                        th scope="row" { (name) }
-                        @for verdict in [Verdict::Better, Verdict::Worse, Verdict::Differs, Verdict::Same] {
-                            td { (count(verdict, exact)) }
+                tbody {
+                    @for (name, exact) in [("exact", true), ("measured", false)] {
+                        tr {
+                            th scope="row" { (name) }
+                            @for verdict in [Verdict::Better, Verdict::Worse, Verdict::Differs, Verdict::Same] {
+                                td { (count(verdict, exact)) }
+                            }
                         }
                     }
                 }

@@ -104,7 +104,7 @@ fn differing(one: &ProfileDifference, embedded: bool) -> Markup {
                 table {
                     thead {
                         tr {
-                            @for head in ["CPU time", "A", "B", "change, 95 % interval", ""] { th scope="col" { (head) } }
+                            @for head in ["CPU time", "A", "B", "change, 95 % interval", "verdict"] { th scope="col" { (head) } }
                         }
                     }
                     tbody {

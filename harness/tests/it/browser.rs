@@ -4,10 +4,12 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use consensus_bench::compare::compare;
 use consensus_bench::files::read_results;
+use consensus_bench::profile::{Frame, PROFILE_FOLDER, ProfileFiles, Profiled, Samples, Stack, attribute};
 use consensus_bench::report::material::Material;
-use consensus_bench::report::page::page;
-use consensus_bench::store::Store;
+use consensus_bench::report::page::{compare_page, page};
+use consensus_bench::store::{Recorded, Store};
 
 /// Names that Chromium has, by system.
 const CHROMIUM: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
@@ -37,25 +39,46 @@ fn check(page: &str, [chromium, check]: [&Path; 2]) -> Output {
     Command::new("node").arg(check.join("check.mjs")).arg(chromium).arg(&path).output().unwrap()
 }
 
+/// The stored run with a profile of raft-rs, of which so many samples saw hashing.
+fn profiled_run(home: &Path, hashing: u64) -> Material {
+    let run = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/report-run");
+    let stack = |function: &str, samples| Stack {
+        thread: "cluster".into(),
+        frames: vec![Frame { function: function.into(), file: String::new() }],
+        samples,
+    };
+    let stacks = vec![stack("raft::raft::step", 400), stack("blake3::hash", hashing)];
+    let samples = Samples { stacks, cpu_s: Some(1.0), wall_s: 1.0, ..Samples::default() };
+    let profiled = Profiled { scenario: "stress".into(), protocol: "raft-rs".into(), ..Profiled::default() };
+    let folder = home.join("20261121T120000.000Z-profile").join(PROFILE_FOLDER);
+    ProfileFiles::write(&folder, &samples, &attribute(&samples, profiled, None)).unwrap();
+    let store = Store { home: home.into(), committed: None, fingerprint: String::new() };
+    Material::of_run(&store, read_results(&run.join("results.json")).unwrap(), &run)
+}
+
 #[test]
 fn the_page_works_in_a_browser_and_a_spoiled_one_is_found_out() {
     let (chromium, folder) = match needed() {
         Ok(found) => found,
         Err(why) => return println!("the page was not opened in a browser: {why}"),
     };
-    let run = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/report-run");
-    let store = Store { home: run.join("nowhere"), committed: None, fingerprint: String::new() };
-    let results = read_results(&run.join("results.json")).unwrap();
-    let good = page(&Material::of_run(&store, results, &run));
+    let (home, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (a, b) = (profiled_run(home.path(), 100), profiled_run(other.path(), 300));
+    let recorded = |side: &Material| Recorded { name: side.name.clone(), runs: side.runs.clone() };
+    let good = page(&a);
+    let compared = compare_page(&a, &b, &compare(&recorded(&a), &recorded(&b)));
     let check = |page: &str| check(page, [&chromium, &folder]);
 
-    let ran = check(&good);
-    assert!(
-        ran.status.success(),
-        "{}{}",
-        String::from_utf8_lossy(&ran.stdout),
-        String::from_utf8_lossy(&ran.stderr)
-    );
+    for page in [&good, &compared] {
+        assert!(page.contains("<iframe"), "a flame graph is looked at too");
+        let ran = check(page);
+        assert!(
+            ran.status.success(),
+            "{}{}",
+            String::from_utf8_lossy(&ran.stdout),
+            String::from_utf8_lossy(&ran.stderr)
+        );
+    }
 
     let muted = good.replace("--muted: #565d66", "--muted: #cccccc");
     let beyond = muted.replacen("class=\"m\" href=\"#m0\" x=\"", "class=\"m\" href=\"#m0\" x=\"9", 40);
