@@ -151,16 +151,13 @@ mod tests {
         const ALONE: &str = "CONSENSUS_BENCH_TEST_ALONE";
         const NAME: &str =
             "profile::sampling::tests::a_busy_function_is_found_with_its_file_its_thread_and_its_cpu_time";
-        if std::env::var_os(ALONE).is_some() {
-            return find_a_busy_function();
+        if std::env::var_os(ALONE).is_none() {
+            let mut alone = Command::new(std::env::current_exe().unwrap());
+            let output = alone.args(["--exact", NAME]).env(ALONE, "1").output().unwrap();
+            let told = String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success() && told.contains("1 passed"), "{told}");
+            return;
         }
-        let mut alone = Command::new(std::env::current_exe().unwrap());
-        let output = alone.args(["--exact", NAME]).env(ALONE, "1").output().unwrap();
-        let told = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && told.contains("1 passed"), "{told}");
-    }
-
-    fn find_a_busy_function() {
         let sampling = Sampling::start().unwrap();
         assert!(Sampling::start().is_err(), "two samplings at once");
         let busy = std::thread::Builder::new().name("busy".into());

@@ -154,11 +154,11 @@ fn charts_that_stand_beside_each_other_have_the_same_axes() {
         let series = Series { name: "a".into(), protocol: None, style: Style::Marks, points };
         ChartData::new("t".into(), form, axis("x"), y, vec![series])
     };
-    let looks = Looks::of(["a"].into_iter());
+    let looks = Looks::of(["a"]);
+    let tick = regex::Regex::new("<text class=\"tick\"[^>]*>[^<]*").unwrap();
     for form in [Form::Lines, Form::Dots, Form::Stacks] {
         let (small, large) = (chart(form, 100.0), chart(form, 9e6));
         let ticks = |chart: &ChartData| -> Vec<String> {
-            let tick = regex::Regex::new("<text class=\"tick\"[^>]*>[^<]*").unwrap();
             let picture = draw(chart, &looks).into_string();
             tick.find_iter(&picture).map(|found| found.as_str().to_string()).collect()
         };
