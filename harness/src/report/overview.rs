@@ -209,7 +209,7 @@ fn advice_answer(material: &Material) -> Markup {
                         @for one in advice.recommendations.iter().take(ADVICE_SHOWN) {
                             li {
                                 strong { (super::advice::action(&one.change)) }
-                                " (" (one.protocol) "): " (one.reason)
+                                " (" (one.protocol) ", " (one.scenario) "): " (one.reason)
                             }
                         }
                     }
