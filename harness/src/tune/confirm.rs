@@ -43,6 +43,10 @@ pub(super) fn confirm(
     }
     let (proposal, idle) = proof.without_idle(proposal)?;
     tuning.dropped.extend(idle);
+    // What the search dropped from one of the best settings may stand in another.
+    tuning.dropped.retain(|name| !proposal.settings.contains_key(name));
+    tuning.dropped.sort();
+    tuning.dropped.dedup();
     // Blocks that had no part in the choice.
     let found = proof.compare(&SettingValues::new(), &proposal.settings, proof.rounds_left(), 1_000)?;
     tuning.disturbed =
