@@ -169,6 +169,7 @@ impl Session {
             self.stopped = true;
             return self.failed(id, &format!("{error}\nnothing more runs"));
         }
+        self.keep_topologies(pair);
         let progress = Progress::default();
         let line = Line::show(id, &progress, self.options.verbosity);
         let result = pair.run(&folder.path, &progress);
@@ -181,7 +182,6 @@ impl Session {
             Outcome::Failed { reason } => self.failed(id, reason),
             Outcome::Completed | Outcome::Interrupted => {}
         }
-        self.keep_topologies(pair);
         self.results.results.push(result.clone());
         self.descriptors.insert(pair.name.clone(), pair.protocol.descriptor());
         self.write(id, &folder);
@@ -194,7 +194,7 @@ impl Session {
     /// Keeps the topologies of files of one's own: such a file may change, or stay on this machine.
     fn keep_topologies(&mut self, pair: &Pair) {
         for name in pair.scenario.measure.topologies() {
-            // One that can't be read has failed its pair already.
+            // One that can't be read fails its pair, which says so.
             if topology::built_in(name).is_err()
                 && let Ok(read) = topology::resolve(name)
             {
@@ -284,10 +284,11 @@ impl Session {
             return self.failed("report", &error.to_string());
         }
         match self.report_on_call(folder) {
-            Ok(None) => self.summarise(&material, &path),
-            Ok(Some((all, path))) => self.summarise(&all, &path),
+            Ok(Some((all, path))) => return self.summarise(&all, &path),
+            Ok(None) => {}
             Err(error) => self.failed("report on all targets", &error.to_string()),
         }
+        self.summarise(&material, &path);
     }
 
     /// Writes the page of all targets of this `cargo bench` so far; none while there is but one.

@@ -62,15 +62,12 @@ fn is_of(profile: &Attribution, run: &RunResults, result: &ScenarioResult) -> bo
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::{Frame, Profiled, Samples, Stack, attribute};
+    use super::super::Profiled;
     use super::*;
     use crate::report::samples;
 
     /// A profile of raft-rs at a commit, in a folder of a run called so.
     fn profile(store: &Store, id: &str, commit: &str, settings: &[(&str, f64)]) {
-        let frame = Frame { function: "raft::step".into(), file: String::new() };
-        let stack = Stack { thread: "cluster".into(), frames: vec![frame], samples: 300 };
-        let samples = Samples { stacks: vec![stack], cpu_s: Some(1.0), wall_s: 1.0, ..Samples::default() };
         let settings: BTreeMap<String, f64> =
             settings.iter().map(|(name, value)| (name.to_string(), *value)).collect();
         let profiled = Profiled {
@@ -80,8 +77,7 @@ mod tests {
             commit: Some(commit.into()),
             ..Profiled::default()
         };
-        let folder = store.home.join(id).join(PROFILE_FOLDER);
-        ProfileFiles::write(&folder, &samples, &attribute(&samples, profiled, None)).unwrap();
+        samples::profile_of(profiled, &store.home.join(id).join(PROFILE_FOLDER), 0);
     }
 
     #[test]

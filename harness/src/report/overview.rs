@@ -203,7 +203,15 @@ fn advice_answer(material: &Material) -> Markup {
             h3 { "What to change?" }
             @match advice {
                 None => { p.muted { "No one has looked yet: " code { "consensus-bench recommend" } " does." } }
-                Some(advice) if advice.recommendations.is_empty() => { p { "Nothing that the rules know of." } }
+                Some(advice) if advice.recommendations.is_empty() => {
+                    p { "Nothing that the rules know of." }
+                    @if !advice.withheld.is_empty() {
+                        p.note {
+                            (advice.withheld.len()) " of the results can't be relied on, and get no advice: "
+                            a href="#advice" { "why" }
+                        }
+                    }
+                }
                 Some(advice) => {
                     ol.brief {
                         @for one in advice.recommendations.iter().take(ADVICE_SHOWN) {

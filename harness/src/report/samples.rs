@@ -24,8 +24,14 @@ pub fn material() -> Material {
     Material::of_run(&store, run(), &folder())
 }
 
-/// A profile of raft-rs in a folder: 400 samples of the protocol, and some of hashing.
+/// A profile of raft-rs under the load `stress`.
 pub fn profile(folder: &Path, hashing: u64) -> RunProfile {
+    let profiled = Profiled { scenario: "stress".into(), protocol: "raft-rs".into(), ..Profiled::default() };
+    profile_of(profiled, folder, hashing)
+}
+
+/// A profile in a folder: 400 samples of the protocol, and some of hashing.
+pub fn profile_of(profiled: Profiled, folder: &Path, hashing: u64) -> RunProfile {
     let stack = |function: &str, samples| Stack {
         thread: "cluster".into(),
         frames: vec![Frame { function: function.into(), file: String::new() }],
@@ -33,7 +39,6 @@ pub fn profile(folder: &Path, hashing: u64) -> RunProfile {
     };
     let stacks = vec![stack("raft::raft::step", 400), stack("blake3::hash", hashing)];
     let samples = Samples { stacks, cpu_s: Some(1.0), wall_s: 1.0, ..Samples::default() };
-    let profiled = Profiled { scenario: "stress".into(), protocol: "raft-rs".into(), ..Profiled::default() };
     let attribution = attribute(&samples, profiled, None);
     let files = ProfileFiles::write(folder, &samples, &attribution).unwrap();
     let svg = std::fs::read_to_string(files.flame_graph()).unwrap();
