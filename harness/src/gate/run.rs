@@ -427,8 +427,8 @@ impl Gate<'_> {
         let named = &policy.targets.protocols;
         let protocols: Vec<String> = named.iter().filter(|name| self.asks_for(name)).cloned().collect();
         if protocols.is_empty() && !named.is_empty() {
-            let note = format!("none of {} was asked for", named.join(", "));
-            return Ok(TierReport { notes: vec![note], ..ran(Tier::Targets) });
+            let reason = format!("none of {} was asked for", named.join(", "));
+            return Ok(not_run(Tier::Targets, reason, false));
         }
         let suite = self.suite.select(&protocols)?;
         let folder = tempfile::tempdir().map_err(|source| io("folder for logs", source))?;

@@ -155,9 +155,10 @@ impl ProfileFiles {
         let weighed = |files: &ProfileFiles| -> Result<Folded, ProfileError> {
             Ok(files.folded()?.scaled(scale(&files.attribution()?, measured)))
         };
-        let (from, to) = (before.folder.display(), self.folder.display());
+        let (from, to) = (before.attribution()?.name(), self.attribution()?.name());
+        let title = if from == to { to } else { format!("from {from} to {to}") };
         let labels = Labels {
-            title: &format!("from {from} to {to}"),
+            title: &title,
             subtitle: "as wide as in the second; red grew, blue shrank",
             unit: match measured {
                 Measured::NsPerCommit => "ns per 1,000 commits",
