@@ -111,7 +111,7 @@ fn commit_counts(suite: &Suite, store: &Store, protocols: &[String]) -> Result<u
         return Err(CliError::NotToCommit { row: row_of(broken), reason });
     }
     let others = if protocols.is_empty() { ExactValues::default() } else { store.exact_baseline()? };
-    let path = store.write_exact_baseline(&others.with(counted.values()))?;
+    let path = store.write_exact_baseline(&others.with(counted.values().without_zeros()))?;
     counted.not_simulated().iter().for_each(|why| say!("not counted: {why}"));
     say!("{}", path.display());
     Ok(EXIT_OK)

@@ -103,8 +103,15 @@ impl CalibrateGate {
         }
         let protocols = self.protocols(suite)?;
         let path = store.machine_file(NOISE_FILE);
-        // What was measured of other protocols stays.
+        // What was measured of other protocols stays, if the gate still judges that way.
         let known = Noise::read(&path, &machine.fingerprint)?;
+        if known.as_ref().is_some_and(|noise| !noise.is_of(&policy.paired)) {
+            eprintln!(
+                "{}: measured with other blocks, pairs or significance: it is replaced",
+                path.display()
+            );
+        }
+        let known = known.filter(|noise| noise.is_of(&policy.paired));
         let mut noise = Noise {
             schema_version: NOISE_SCHEMA_VERSION,
             fingerprint: machine.fingerprint,
@@ -112,7 +119,7 @@ impl CalibrateGate {
             block_ms: policy.paired.block_ms,
             screen_pairs: policy.paired.screen_pairs,
             confirm_pairs: policy.paired.confirm_pairs,
-            tolerance: policy.paired.tolerance,
+            significance: policy.paired.significance,
             benches: known.map(|noise| noise.benches).unwrap_or_default(),
         };
         if let Some(folder) = path.parent() {
@@ -238,7 +245,9 @@ fn table(noise: &Noise, protocols: &[String]) -> String {
                 found.false_alarms.to_string(),
                 quantity::change(found.detectable),
                 effects.join(", "),
-                if found.may_block() { "yes" } else { "no" }.into(),
+                found
+                    .reason_not_to_block(found.tolerance)
+                    .map_or_else(|| "yes".into(), |reason| format!("no: {reason}")),
             ]);
         }
     }

@@ -117,6 +117,7 @@ impl Gate {
         let tiers = if self.tier.is_empty() { Tier::ALL.to_vec() } else { self.tier.clone() };
         let options = GateOptions {
             tiers,
+            tiers_named: !self.tier.is_empty(),
             protocols: self.judging.protocol.clone(),
             base: self.base.clone(),
             counts_of_base: self.counts_of_base,
@@ -135,6 +136,7 @@ impl PairPrograms {
         let (policy, policy_path) = workspace_policy(&store, self.judging.policy.as_deref())?;
         let options = GateOptions {
             tiers: vec![Tier::Paired],
+            tiers_named: true,
             protocols: self.judging.protocol.clone(),
             base: None,
             counts_of_base: false,

@@ -43,16 +43,19 @@ impl From<BTreeMap<String, BTreeMap<String, f64>>> for ExactValues {
 }
 
 impl ExactValues {
-    /// The exact metrics of all rows that have some. What is zero is left out, and so are ratios to floors,
-    /// which follow from the rest: the file is read by people.
+    /// The exact metrics of all rows that have some, as files have them: see [`ExactValues::without_zeros`].
     pub fn of<'a>(results: impl IntoIterator<Item = &'a ScenarioResult>) -> Self {
+        ExactValues::with_zeros(results).without_zeros()
+    }
+
+    /// The same with what is zero: a count that rises from nothing is worse, and not new. Ratios to floors are left
+    /// out, because they follow from the rest.
+    pub fn with_zeros<'a>(results: impl IntoIterator<Item = &'a ScenarioResult>) -> Self {
         let mut rows: BTreeMap<String, BTreeMap<String, f64>> = BTreeMap::new();
         for result in results {
             let told = |name: &str| !name.ends_with("_over_floor");
-            let exact = result
-                .metrics
-                .iter()
-                .filter(|metric| metric.class == Class::Exact && metric.value != 0.0 && told(&metric.name));
+            let exact =
+                result.metrics.iter().filter(|metric| metric.class == Class::Exact && told(&metric.name));
             let values: BTreeMap<String, f64> =
                 exact.map(|metric| (metric.name.clone(), metric.value)).collect();
             if !values.is_empty() {
@@ -60,6 +63,13 @@ impl ExactValues {
             }
         }
         ExactValues::from(rows)
+    }
+
+    /// These, without what is zero: their file is read by people.
+    pub fn without_zeros(mut self) -> Self {
+        self.rows.values_mut().for_each(|row| row.retain(|_, value| *value != 0.0));
+        self.rows.retain(|_, row| !row.is_empty());
+        self
     }
 
     /// Reads a file of them.
@@ -285,6 +295,22 @@ mod tests {
             (name.to_string(), metrics.iter().map(|(name, value)| (name.to_string(), *value)).collect())
         };
         ExactValues::from(rows.iter().map(row).collect::<BTreeMap<_, _>>())
+    }
+
+    #[test]
+    fn files_leave_zeros_out_and_counts_on_the_spot_keep_them() {
+        let run: RunResults = files::parse_results(Path::new("sample"), files::SAMPLE).unwrap();
+        let mut result = run.results[0].clone();
+        result.metrics.truncate(2);
+        for (metric, value) in result.metrics.iter_mut().zip([0.0, 3.0]) {
+            metric.class = Class::Exact;
+            metric.value = value;
+        }
+        let (all, written) = (ExactValues::with_zeros([&result]), ExactValues::of([&result]));
+        let [zero, three] = [&result.metrics[0].name, &result.metrics[1].name];
+        let row = row_of(&result);
+        assert_eq!((all.get(&row, zero), written.get(&row, zero)), (Some(0.0), None));
+        assert_eq!((all.get(&row, three), written.get(&row, three)), (Some(3.0), Some(3.0)));
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub struct Finding {
 pub struct SweepReport {
     /// What schedules were drawn from; its seed is the first one.
     pub plan: Plan,
-    /// Seeds that were run.
+    /// Seeds that were run: fewer than were asked for after Ctrl-C.
     pub seeds: u64,
     /// Wall-clock time, without that of shrinking.
     pub elapsed_s: f64,
@@ -58,6 +58,7 @@ pub struct SweepReport {
 /// What threads add up.
 #[derive(Default)]
 struct Tally {
+    seeds: u64,
     events: u64,
     acknowledged: u64,
     findings: Vec<Finding>,
@@ -78,7 +79,7 @@ pub fn sweep(
     let work = || {
         loop {
             let index = next.fetch_add(1, Relaxed);
-            if index >= sweep.seeds {
+            if index >= sweep.seeds || crate::interrupt::requested() {
                 return;
             }
             let seed = sweep.plan.seed.wrapping_add(index);
@@ -86,6 +87,7 @@ pub fn sweep(
             let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
             match ran {
                 Ok(outcome) => {
+                    tally.seeds += 1;
                     tally.events += outcome.events;
                     tally.acknowledged += outcome.acknowledged;
                     if !outcome.violations.is_empty() {
@@ -110,7 +112,7 @@ pub fn sweep(
         (1..threads).for_each(|_| drop(scope.spawn(work)));
         work();
     });
-    let Tally { events, acknowledged, mut findings, error } =
+    let Tally { seeds, events, acknowledged, mut findings, error } =
         tally.into_inner().unwrap_or_else(PoisonError::into_inner);
     if let Some((_, error)) = error {
         return Err(error);
@@ -119,7 +121,7 @@ pub fn sweep(
     findings.sort_by_key(|finding| finding.seed);
     shrink_first_of_each(protocol, settings, sweep, &mut findings)?;
     let events_per_s = if elapsed_s > 0.0 { events as f64 / elapsed_s } else { 0.0 };
-    let (plan, seeds) = (sweep.plan, sweep.seeds);
+    let plan = sweep.plan;
     Ok(SweepReport { plan, seeds, elapsed_s, events, events_per_s, acknowledged, findings })
 }
 

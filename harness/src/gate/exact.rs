@@ -72,9 +72,9 @@ fn next_pair<'a>(pairs: &'a [Pair], next: &AtomicUsize) -> Option<(usize, &'a Pa
 }
 
 impl Counted {
-    /// The values of all rows that are complete and safe.
+    /// The values of all rows that are complete and safe, zeros among them.
     pub fn values(&self) -> ExactValues {
-        ExactValues::of(self.results.iter().filter(|result| reason_not_to_compare(result).is_none()))
+        ExactValues::with_zeros(self.results.iter().filter(|result| reason_not_to_compare(result).is_none()))
     }
 
     /// Rows that broke a promise, and those that did not come to their end; virtual time does not fail by chance.
@@ -85,7 +85,8 @@ impl Counted {
         };
         let of = |result: &ScenarioResult| match &result.outcome {
             Outcome::Unsafe => {
-                Some(finding(result, FindingVerdict::Unsafe, result.safety.violations.join("; ")))
+                let found = finding(result, FindingVerdict::Unsafe, result.safety.violations.join("; "));
+                Some(Finding { effect: policy.safety.effect, ..found })
             }
             Outcome::Failed { reason } => {
                 Some(finding(result, FindingVerdict::Missing, format!("it failed: {reason}")))
@@ -127,7 +128,9 @@ pub fn judge_counts(
     let known = |row: &str, metric: &str| counted.known(row, metric);
     let mut findings = counted.broken(policy);
     let broken: Vec<String> = findings.iter().map(|finding| finding.row.clone()).collect();
-    let (judged, found) = judge_values(Tier::Exact, reference, &counted.values(), source, known, policy);
+    // The committed file leaves zeros out.
+    let now = if committed { counted.values().without_zeros() } else { counted.values() };
+    let (judged, found) = judge_values(Tier::Exact, reference, &now, source, known, policy);
     findings.extend(found.into_iter().filter(|finding| !broken.contains(&finding.row)));
     if let Some(before) = base_committed {
         let (_, declared) = judge_values(Tier::Exact, before, reference, Reference::Base, known, policy);

@@ -10,6 +10,7 @@
 //! | 2 paired | `paired` | CPU and wall-clock time of base and head, interleaved |
 //! | 3 targets | `targets` | thresholds of real runs |
 
+mod error;
 mod exact;
 pub mod instructions;
 pub mod output;
@@ -20,11 +21,13 @@ mod run;
 mod safety;
 pub mod source;
 mod targets;
+mod tiers;
 mod values;
 
+pub use error::GateError;
 pub use exact::{Counted, count, judge_counts, scenarios_of};
 pub use paired::{CLIENTS, Contest, PAIRED_METRICS, judge_contest, row};
-pub use run::{GateError, GateOptions, Programs, head_target, run_gate, run_pair};
+pub use run::{GateOptions, Programs, head_target, run_gate, run_pair};
 pub use safety::judge_safety;
 pub use targets::judge_targets;
 pub use values::{Known, Reference, judge_values};

@@ -35,6 +35,9 @@ pub struct Policy {
     /// For single metrics; of several that fit, the last one says what it says.
     #[serde(rename = "rule")]
     pub rules: Vec<Rule>,
+    /// Whether the rules are the file's own: those that ship may name what another workspace does not run.
+    #[serde(skip)]
+    own_rules: bool,
 }
 
 /// What is built of a commit.
@@ -230,6 +233,7 @@ impl Policy {
         let not_understood = |reason| PolicyError::NotUnderstood { path: path.into(), reason };
         let table = |text: &str| text.parse().map_err(|error| not_understood(one_line(&error, text)));
         let own: Table = table(text)?;
+        let own_rules = own.contains_key("rule");
         let mut whole: Table = table(SHIPPED)?;
         for (key, value) in own {
             match (whole.get_mut(&key), value) {
@@ -239,10 +243,11 @@ impl Policy {
                 }
             }
         }
-        let policy: Policy = whole.try_into().map_err(|error: toml::de::Error| {
+        let read: Policy = whole.try_into().map_err(|error: toml::de::Error| {
             // Without a place in the text, which is not whole; it names the key instead.
             not_understood(printable(&error.to_string()).split_whitespace().collect::<Vec<_>>().join(" "))
         })?;
+        let policy = Policy { own_rules, ..read };
         policy.check(path)?;
         Ok(policy)
     }
@@ -275,14 +280,13 @@ impl Policy {
 
     /// What the policy says about a metric of a row in a tier.
     pub fn ruling(&self, tier: Tier, row: &str, metric: &str) -> Ruling {
-        let (effect, tolerance) = match tier {
-            Tier::Safety => (self.safety.effect, 0.0),
-            Tier::Exact => (self.exact.effect, self.exact.tolerance),
-            Tier::Instructions => (self.instructions.effect, self.instructions.tolerance),
-            Tier::Paired => (self.paired.effect, self.paired.tolerance),
-            Tier::Targets => (self.targets.effect, 0.0),
+        let tolerance = match tier {
+            Tier::Safety | Tier::Targets => 0.0,
+            Tier::Exact => self.exact.tolerance,
+            Tier::Instructions => self.instructions.tolerance,
+            Tier::Paired => self.paired.tolerance,
         };
-        let mut ruling = Ruling { effect, tolerance, ..Ruling::default() };
+        let mut ruling = Ruling { effect: self.section_effect(tier), tolerance, ..Ruling::default() };
         for rule in self.rules.iter().filter(|rule| rule.fits(tier, row, metric)) {
             ruling.effect = rule.effect.unwrap_or(ruling.effect);
             ruling.tolerance = rule.tolerance.unwrap_or(ruling.tolerance);
@@ -301,20 +305,64 @@ impl Policy {
         tier: Tier,
         known: impl Iterator<Item = (&'a str, &'a str)> + Clone,
     ) -> Result<(), PolicyError> {
-        for (index, rule) in self.rules.iter().enumerate().filter(|(_, rule)| rule.tier == Some(tier)) {
+        for (number, rule) in self.numbered().filter(|(_, rule)| rule.tier == Some(tier)) {
             if known.clone().any(|(row, metric)| rule.fits(tier, row, metric)) {
                 continue;
             }
             let Rule { scenario, protocol, metric, .. } = rule;
             let reason = format!("nothing in tier {tier} is called `{metric}` of {scenario}/{protocol}");
-            return Err(PolicyError::Rule { path: path.into(), number: index + 1, reason });
+            return Err(PolicyError::Rule { path: path.into(), number, reason });
         }
         Ok(())
     }
 
-    /// Whether a tier is to run at all.
+    /// Refuses rules for protocols that there are not.
+    pub fn check_protocols(&self, path: &Path, names: &[&str]) -> Result<(), PolicyError> {
+        for (number, rule) in self.numbered() {
+            if !names.iter().any(|name| is_like(&rule.protocol, name)) {
+                let reason =
+                    format!("no protocol is called `{}`; there are: {}", rule.protocol, names.join(", "));
+                return Err(PolicyError::Rule { path: path.into(), number, reason });
+            }
+        }
+        Ok(())
+    }
+
+    /// The numbers of those rules for all tiers that fit nothing of what is known.
+    pub fn rules_without_effect(&self, known: &[(Tier, &str, &str)]) -> Vec<usize> {
+        let fits = |rule: &Rule| known.iter().any(|(tier, row, metric)| rule.fits(*tier, row, metric));
+        let without = self.numbered().filter(|(_, rule)| rule.tier.is_none() && !fits(rule));
+        without.map(|(number, _)| number).collect()
+    }
+
+    /// The file's own rules, counted from 1.
+    fn numbered(&self) -> impl Iterator<Item = (usize, &Rule)> {
+        self.rules.iter().enumerate().filter(|_| self.own_rules).map(|(index, rule)| (index + 1, rule))
+    }
+
+    /// Whether a tier is to run at all: its section says so, or a rule for some of it.
     pub fn runs(&self, tier: Tier) -> bool {
-        self.ruling(tier, "", "").effect != Effect::Ignore
+        let for_tier = |rule: &&Rule| rule.tier.is_none_or(|own| own == tier);
+        let of_rules = self.rules.iter().filter(for_tier).filter_map(|rule| rule.effect);
+        self.section_effect(tier) != Effect::Ignore
+            || of_rules.into_iter().any(|effect| effect != Effect::Ignore)
+    }
+
+    fn section_effect(&self, tier: Tier) -> Effect {
+        match tier {
+            Tier::Safety => self.safety.effect,
+            Tier::Exact => self.exact.effect,
+            Tier::Instructions => self.instructions.effect,
+            Tier::Paired => self.paired.effect,
+            Tier::Targets => self.targets.effect,
+        }
+    }
+}
+
+impl Ruling {
+    /// Whether there is a threshold.
+    pub fn is_target(&self) -> bool {
+        self.at_most.is_some() || self.at_least.is_some()
     }
 }
 
@@ -438,6 +486,46 @@ mod tests {
             "policy ci/policy.toml: rule 1: nothing in tier exact is called `mesages*` of */*"
         );
         policy.check_names(path, Tier::Paired, known.iter().copied()).unwrap();
+    }
+
+    #[test]
+    fn a_rule_for_a_protocol_that_there_is_not_is_refused_in_every_tier() {
+        let policy = parse("[[rule]]\nmetric = \"*\"\nprotocol = \"pbftt*\"\neffect = \"warn\"").unwrap();
+        let error = policy.check_protocols(Path::new("ci/policy.toml"), &["pbft", "raft-rs"]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "policy ci/policy.toml: rule 1: no protocol is called `pbftt*`; there are: pbft, raft-rs"
+        );
+        policy.check_protocols(Path::new("ci/policy.toml"), &["pbftt-signed"]).unwrap();
+    }
+
+    #[test]
+    fn rules_that_ship_may_name_what_another_workspace_does_not_run() {
+        let inherited = parse("[targets]\nscenarios = [\"high_load\"]").unwrap();
+        assert!(inherited.rules.iter().any(|rule| rule.scenario == "resources"));
+        let known = [("high_load/mine", "response_ns_p99")];
+        inherited.check_names(Path::new("p"), Tier::Targets, known.into_iter()).unwrap();
+        inherited.check_protocols(Path::new("p"), &["mine"]).unwrap();
+    }
+
+    #[test]
+    fn a_slip_in_a_rule_for_all_tiers_fits_nothing() {
+        let policy = parse(
+            "[[rule]]\nmetric = \"mesages*\"\neffect = \"warn\"\n[[rule]]\nmetric = \"messages*\"\neffect = \"warn\"",
+        )
+        .unwrap();
+        assert_eq!(policy.rules_without_effect(&[(Tier::Exact, "cost/a", "messages_per_commit")]), [1]);
+    }
+
+    #[test]
+    fn a_tier_that_is_ignored_but_for_some_of_it_runs() {
+        let ignored = "[exact]\neffect = \"ignore\"\n";
+        assert!(!parse(ignored).unwrap().runs(Tier::Exact));
+        let some = "[[rule]]\ntier = \"exact\"\nmetric = \"*_messages_per_commit\"\neffect = \"block\"";
+        let policy = parse(&format!("{ignored}{some}")).unwrap();
+        assert!(policy.runs(Tier::Exact));
+        assert_eq!(policy.ruling(Tier::Exact, "cost/a", "lan_bytes_per_commit").effect, Effect::Ignore);
+        assert_eq!(policy.ruling(Tier::Exact, "cost/a", "lan_messages_per_commit").effect, Effect::Block);
     }
 
     proptest! {

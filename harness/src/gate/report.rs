@@ -130,6 +130,8 @@ pub enum TierStatus {
     Failed {
         /// Why.
         reason: String,
+        /// Whether what is to be compared with is missing or unusable.
+        of_baseline: bool,
     },
 }
 
@@ -290,6 +292,7 @@ impl GateVerdict {
     pub fn of(tiers: &[TierReport]) -> GateVerdict {
         let of_tiers = tiers.iter().map(|tier| match &tier.status {
             TierStatus::Ran | TierStatus::NotRun { forbidden: false, .. } => GateVerdict::Pass,
+            TierStatus::Failed { of_baseline: true, .. } => GateVerdict::BaselineMissing,
             TierStatus::NotRun { .. } | TierStatus::Failed { .. } => GateVerdict::ToolFailure,
         });
         let findings = tiers.iter().flat_map(|tier| &tier.findings);
@@ -388,8 +391,14 @@ mod tests {
             |forbidden| tier(TierStatus::NotRun { reason: "no valgrind".into(), forbidden }, vec![]);
         assert_eq!(GateVerdict::of(&[not_run(false)]), GateVerdict::Pass);
         assert_eq!(GateVerdict::of(&[not_run(true)]), GateVerdict::ToolFailure);
-        let failed = tier(TierStatus::Failed { reason: "it broke".into() }, vec![]);
-        assert_eq!(GateVerdict::of(&[failed]), GateVerdict::ToolFailure);
+        let failed = |of_baseline, findings| {
+            tier(TierStatus::Failed { reason: "it broke".into(), of_baseline }, findings)
+        };
+        assert_eq!(GateVerdict::of(&[failed(false, vec![])]), GateVerdict::ToolFailure);
+        assert_eq!(GateVerdict::of(&[failed(true, vec![])]), GateVerdict::BaselineMissing);
+        // What another tier found is the more certain news.
+        let unsafe_tier = tier(TierStatus::Ran, vec![finding(FindingVerdict::Unsafe, Effect::Block)]);
+        assert_eq!(GateVerdict::of(&[unsafe_tier, failed(true, vec![])]), GateVerdict::Unsafe);
     }
 
     #[test]

@@ -87,6 +87,13 @@ impl Repository {
         })
     }
 
+    /// Where a commit left the history of another: their last common ancestor. The other itself, when the commit is
+    /// part of its history or has nothing in common with it.
+    pub fn left_at(&self, other: &str, commit: &str) -> String {
+        let found = git(&self.root, &["merge-base", other, commit]).map(|output| text(&output));
+        found.ok().filter(|ancestor| ancestor != commit).unwrap_or_else(|| other.into())
+    }
+
     /// Refuses a working tree with changes.
     pub fn check_clean(&self) -> Result<(), SourceError> {
         let status = text(&git(&self.root, &["status", "--porcelain"])?);
@@ -251,6 +258,23 @@ mod tests {
         assert!(!path.exists());
         let known = text(&git(&repository.root, &["worktree", "list"]).unwrap());
         assert_eq!(known.lines().count(), 1, "{known}");
+    }
+
+    #[test]
+    fn a_change_is_held_against_the_commit_that_it_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let repository = repository(folder.path());
+        let left = commit(&repository, "a", "1");
+        let tip = commit(&repository, "a", "2");
+        git(&repository.root, &["checkout", "--quiet", "-b", "change", &left]).unwrap();
+        let change = commit(&repository, "b", "1");
+        assert_eq!(repository.left_at(&tip, &change), left);
+        // A base that the change has in its history is where it left, and so is one that came out of the change.
+        assert_eq!(repository.left_at(&left, &change), left);
+        assert_eq!(repository.left_at(&change, &left), change);
+        git(&repository.root, &["checkout", "--quiet", "--orphan", "other"]).unwrap();
+        let other = commit(&repository, "c", "1");
+        assert_eq!(repository.left_at(&other, &change), other);
     }
 
     #[test]

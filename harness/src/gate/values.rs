@@ -197,6 +197,18 @@ mod tests {
     }
 
     #[test]
+    fn beside_the_base_a_count_may_leave_nothing_and_come_back_to_it() {
+        let side = |lost: f64, mended: f64| values(&[("faults/a", &[("lost", lost), ("mended", mended)])]);
+        let known = |_: &str, _: &str| Some(Known { unit: "1".into(), better: Better::Lower });
+        let policy = Policy::shipped().unwrap();
+        let (_, found) =
+            judge_values(Tier::Exact, &side(0.0, 3.0), &side(2.0, 0.0), Reference::Base, known, &policy);
+        let verdicts: Vec<_> =
+            found.iter().map(|finding| (finding.metric.as_str(), finding.verdict)).collect();
+        assert_eq!(verdicts, [("lost", FindingVerdict::Regressed), ("mended", FindingVerdict::Improved)]);
+    }
+
+    #[test]
     fn what_the_policy_puts_up_with_or_ignores_is_not_told() {
         let policy = "[exact]\ntolerance = 0.25\n[[rule]]\nmetric = \"less\"\neffect = \"ignore\"";
         let told = verdicts(Reference::Base, policy);

@@ -14,10 +14,12 @@ use crate::gate::policy::PairedPolicy;
 /// Its name, in the folder of a machine's baselines.
 pub const NOISE_FILE: &str = "noise.json";
 /// Version of the schema of [`Noise`].
-pub const NOISE_SCHEMA_VERSION: u32 = 1;
+pub const NOISE_SCHEMA_VERSION: u32 = 2;
 const DOCUMENT: Document = Document { what: "noise of a machine", version: NOISE_SCHEMA_VERSION };
 /// With fewer windows, none of which alarmed, too little is known to block on.
 const FEWEST_WINDOWS: usize = 300;
+/// With fewer rounds the windows are all but the same one.
+const FEWEST_ROUNDS: usize = 200;
 
 /// The noise of one machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -34,8 +36,8 @@ pub struct Noise {
     pub screen_pairs: usize,
     /// Pairs of its second.
     pub confirm_pairs: usize,
-    /// Relative change that is put up with.
-    pub tolerance: f64,
+    /// The chance that was allowed to a false alarm of one window.
+    pub significance: f64,
     /// By row (`commit/raft-rs`) and metric.
     pub benches: BTreeMap<String, BTreeMap<String, BenchNoise>>,
 }
@@ -43,6 +45,8 @@ pub struct Noise {
 /// The noise of one metric of one benchmark.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BenchNoise {
+    /// Relative change that was put up with.
+    pub tolerance: f64,
     /// Rounds of processes that were recorded.
     pub rounds: usize,
     /// Windows that were drawn from them.
@@ -67,9 +71,19 @@ pub struct DetectedEffect {
 }
 
 impl BenchNoise {
-    /// Whether the benchmark may block: no window alarmed, of enough.
-    pub fn may_block(&self) -> bool {
-        self.windows >= FEWEST_WINDOWS && self.false_alarms == 0
+    /// Why the benchmark may not block under a tolerance; none when no window alarmed, of enough, under no wider one.
+    pub fn reason_not_to_block(&self, tolerance: f64) -> Option<String> {
+        let BenchNoise { rounds, windows, false_alarms, .. } = self;
+        if *false_alarms > 0 {
+            return Some(format!("{false_alarms} of {windows} windows of this machine's noise alarmed"));
+        }
+        if *windows < FEWEST_WINDOWS || *rounds < FEWEST_ROUNDS {
+            return Some(format!(
+                "its noise was measured in {windows} windows of {rounds} rounds, less than {FEWEST_WINDOWS} of {FEWEST_ROUNDS}"
+            ));
+        }
+        (self.tolerance > tolerance)
+            .then(|| format!("its noise was measured under a tolerance of {} %", 100.0 * self.tolerance))
     }
 }
 
@@ -120,7 +134,7 @@ impl Noise {
         self.block_ms == policy.block_ms
             && self.screen_pairs == policy.screen_pairs
             && self.confirm_pairs == policy.confirm_pairs
-            && self.tolerance <= policy.tolerance
+            && self.significance >= policy.significance
     }
 
     /// What is known about a metric of a row.
@@ -144,12 +158,13 @@ mod tests {
             block_ms: policy.block_ms,
             screen_pairs: policy.screen_pairs,
             confirm_pairs: policy.confirm_pairs,
-            tolerance: policy.tolerance,
+            significance: policy.significance,
             benches: BTreeMap::new(),
         };
         assert!(noise.is_of(&policy));
-        assert!(noise.is_of(&PairedPolicy { tolerance: 2.0 * policy.tolerance, ..policy.clone() }));
-        assert!(!noise.is_of(&PairedPolicy { tolerance: 0.5 * policy.tolerance, ..policy.clone() }));
+        // What did not alarm with a looser p does not with a stricter one.
+        assert!(noise.is_of(&PairedPolicy { significance: 0.5 * policy.significance, ..policy.clone() }));
+        assert!(!noise.is_of(&PairedPolicy { significance: 2.0 * policy.significance, ..policy.clone() }));
         assert!(!noise.is_of(&PairedPolicy { confirm_pairs: policy.confirm_pairs + 1, ..policy.clone() }));
         assert!(!noise.is_of(&PairedPolicy { block_ms: 2.0 * policy.block_ms, ..policy }));
     }

@@ -11,6 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use thiserror::Error;
 
 use super::block::{BLOCK_VERSION, Block, BlockSpec};
+use crate::exit::{EXIT_UNSAFE, EXIT_USAGE};
 
 /// Commits of the block that shows what one costs.
 const PILOT_COMMITS: u64 = 3_000;
@@ -54,6 +55,16 @@ pub enum PairError {
     /// The program failed.
     #[error("{arm}: {protocol}: {reason}")]
     Failed {
+        /// Which arm.
+        arm: String,
+        /// Of which protocol.
+        protocol: String,
+        /// What it printed last.
+        reason: String,
+    },
+    /// The run broke a promise, so it has no numbers.
+    #[error("{arm}: {protocol}: a broken promise: {reason}")]
+    Unsafe {
         /// Which arm.
         arm: String,
         /// Of which protocol.
@@ -129,12 +140,17 @@ fn run_block(arm: &Arm, spec: &BlockSpec) -> Result<Block, PairError> {
         let told = |line: &&str| !line.trim().is_empty() && !line.starts_with("note: ");
         text.lines().rev().find(told).unwrap_or("it printed nothing").to_string()
     };
+    if crate::interrupt::requested() {
+        return Err(PairError::Interrupted);
+    }
     if !output.status.success() {
         let reason = last_line(&output.stderr);
+        let (arm, protocol) = (arm.name.clone(), spec.protocol.clone());
         // What clap exits with when it does not know a subcommand.
         return Err(match output.status.code() {
-            Some(2) => PairError::NoBlock { arm: arm.name.clone(), reason },
-            _ => PairError::Failed { arm: arm.name.clone(), protocol: spec.protocol.clone(), reason },
+            Some(code) if code == i32::from(EXIT_USAGE) => PairError::NoBlock { arm, reason },
+            Some(code) if code == i32::from(EXIT_UNSAFE) => PairError::Unsafe { arm, protocol, reason },
+            _ => PairError::Failed { arm, protocol, reason },
         });
     }
     let no_block = |reason: String| PairError::NoBlock { arm: arm.name.clone(), reason };

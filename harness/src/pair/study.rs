@@ -73,6 +73,7 @@ pub fn study_of(study: &Study<'_>, plan: &StudyPlan) -> Option<BenchNoise> {
         })
     });
     Some(BenchNoise {
+        tolerance: plan.rules.tolerance,
         rounds: control.len(),
         windows: judged.len(),
         false_alarms: judged.iter().filter(|judged| alarm(judged)).count(),
@@ -145,9 +146,14 @@ mod tests {
             (noise.effects[0].measured - 0.1).abs() < 0.01 && noise.effects[0].detected > 0.95,
             "{noise:?}"
         );
-        assert!(!noise.may_block(), "forty windows are too few to know");
-        assert!(BenchNoise { windows: 300, ..noise.clone() }.may_block());
-        assert!(!BenchNoise { windows: 3_000, false_alarms: 1, ..noise }.may_block());
+        let reason = |noise: BenchNoise, tolerance| noise.reason_not_to_block(tolerance);
+        assert!(reason(noise.clone(), 0.05).unwrap().contains("40 windows of 120 rounds"));
+        let enough = BenchNoise { windows: 300, rounds: 200, ..noise };
+        assert_eq!(reason(enough.clone(), 0.05), None);
+        // One window drawn 300 times.
+        assert!(reason(BenchNoise { rounds: 34, ..enough.clone() }, 0.05).is_some());
+        assert!(reason(enough.clone(), 0.04).unwrap().contains("a tolerance of 5 %"));
+        assert!(reason(BenchNoise { windows: 3_000, false_alarms: 1, ..enough }, 0.05).is_some());
         assert_eq!(study_of(&Study { rounds: &rounds[..33], ..study.clone() }, &plan), None);
         assert_eq!(study_of(&Study { metric: "no_such", ..study }, &plan), None);
     }

@@ -17,6 +17,7 @@ use super::report::{Finding, Tier, TierStatus};
 use super::source::SAME_LAYOUT;
 use super::values::{Known, Reference, judge_values};
 use crate::compare::ExactValues;
+use crate::exit::EXIT_UNSAFE;
 use crate::results::Better;
 
 /// What is missing, and how to get it.
@@ -61,6 +62,12 @@ pub enum InstructionsError {
         /// Folder.
         source_folder: PathBuf,
         /// The first error that it told.
+        reason: String,
+    },
+    /// A workload broke a promise.
+    #[error("a broken promise: {reason}")]
+    Unsafe {
+        /// What it told.
         reason: String,
     },
     /// What was printed is not what was to be.
@@ -140,10 +147,14 @@ fn run(source: &Path, target: &Path, what: &[&str], then: &[&str]) -> Result<Str
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
+    let reason = first_error(&String::from_utf8_lossy(&output.stderr));
+    if output.status.code() == Some(i32::from(EXIT_UNSAFE)) {
+        return Err(InstructionsError::Unsafe { reason });
+    }
     Err(InstructionsError::Failed {
         command: format!("cargo {} --package {PACKAGE}", what.join(" ")),
         source_folder: source.into(),
-        reason: first_error(&String::from_utf8_lossy(&output.stderr)),
+        reason,
     })
 }
 

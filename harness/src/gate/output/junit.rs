@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn a_tier_that_broke_or_must_not_be_left_out_is_an_error() {
         let mut report = samples::pass();
-        report.tiers[0].status = TierStatus::Failed { reason: "it broke".into() };
+        report.tiers[0].status = TierStatus::Failed { reason: "it broke".into(), of_baseline: false };
         report.tiers[1].status = TierStatus::NotRun { reason: "no tool".into(), forbidden: true };
         let xml = junit(&report).unwrap();
         assert!(counts(&xml).iter().all(|(_, counts)| *counts == [0, 0, 0, 1]), "{xml}");

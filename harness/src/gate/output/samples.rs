@@ -204,7 +204,7 @@ fn any_tier() -> impl Strategy<Value = TierReport> {
     let status = prop_oneof![
         Just(TierStatus::Ran),
         (name(), any::<bool>()).prop_map(|(reason, forbidden)| TierStatus::NotRun { reason, forbidden }),
-        name().prop_map(|reason| TierStatus::Failed { reason }),
+        (name(), any::<bool>()).prop_map(|(reason, of_baseline)| TierStatus::Failed { reason, of_baseline }),
     ];
     let control = (vec(any_finding(), 0..2), finite()).prop_map(|(alarms, largest_shift)| Control {
         judged: 3,

@@ -91,7 +91,7 @@ pub(super) fn why_not(tier: &TierReport) -> Option<String> {
             Some(clean(&format!("not run, which the policy forbids: {reason}")))
         }
         TierStatus::NotRun { reason, .. } => Some(clean(&format!("not run: {reason}"))),
-        TierStatus::Failed { reason } => Some(clean(&format!("failed: {reason}"))),
+        TierStatus::Failed { reason, .. } => Some(clean(&format!("failed: {reason}"))),
     }
 }
 
