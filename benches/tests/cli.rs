@@ -273,7 +273,7 @@ fn a_run_that_is_detuned_is_advised_on_and_the_advice_is_tried_and_kept() {
     assert_eq!(ran.status.code(), Some(0), "{}", text(&ran.stderr));
     let line = "Try next: set largest_batch_commands from 1 to 1024 (pbft, detuned)";
     assert!(text(&ran.stdout).contains(line), "{}", text(&ran.stdout));
-    let advised = place.run("recommend --verify 1 --format json");
+    let advised = place.run("recommend --verify=1 --format json");
     assert_eq!(advised.status.code(), Some(0), "{}", text(&advised.stderr));
     let advice: serde_json::Value = serde_json::from_slice(&advised.stdout).unwrap();
     let first = &advice["recommendations"][0];

@@ -20,7 +20,9 @@ use protocol_core::Timing;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use advice::{Advice, Change, Confidence, Effect, Evidence, Recommendation, Status, Symptom, Withheld};
+pub use advice::{
+    Advice, Cell, CellLoad, Change, Confidence, Effect, Evidence, Recommendation, Status, Symptom, Withheld,
+};
 pub use conduct::{ClusterConduct, ReplicaConduct};
 pub use exact::{ExactCell, ExactResult, GrowthFit};
 pub use faults::{FaultCycle, FaultResult, FaultTimeline};

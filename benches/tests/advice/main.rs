@@ -83,8 +83,8 @@ fn proven(first: &Recommendation, case: Case) -> (String, bool) {
     match case.proof {
         Proof::Trial => {
             match verify(first, case.pair, &Plan { rounds: ROUNDS, ..Plan::default() }).unwrap() {
-                Some(Status::Verified { effect: found }) => (effect(&found), true),
-                Some(Status::Rescued { rounds }) => {
+                Some(Status::Verified { effect: found, .. }) => (effect(&found), true),
+                Some(Status::Rescued { rounds, .. }) => {
                     (format!("serves in {rounds} of {rounds} rounds, and in none before"), true)
                 }
                 other => (format!("{other:?}"), false),

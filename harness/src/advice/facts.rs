@@ -7,7 +7,7 @@ use protocol_core::{Descriptor, Order, Role};
 
 use super::tunables::{Knob, knobs};
 use crate::results::{
-    ClusterConduct, ExactCell, Metric, Outcome, ScenarioResult, ThroughputSummary, TimingUsed,
+    Cell, CellLoad, ClusterConduct, ExactCell, Metric, Outcome, ScenarioResult, ThroughputSummary, TimingUsed,
 };
 use crate::scenario::{Measure, Scenario, StorageConfig};
 
@@ -19,6 +19,8 @@ const NOT_SERVED: [&str; 2] = ["no command was acknowledged within", "nothing wa
 pub struct Facts {
     /// Which numbers these are, as evidence names them: `steady phase`, `lan, 3 replicas, 64 clients`.
     pub source: String,
+    /// The combination of a plan of virtual time that they are of; none in real time.
+    pub cell: Option<Cell>,
     /// The library behind the protocol.
     pub implementation: String,
     /// Replicas.
@@ -35,7 +37,7 @@ pub struct Facts {
     pub timing: Option<TimingUsed>,
     /// Why no command was served, of a run that failed because none was.
     pub not_served: Option<String>,
-    /// There and back over the slowest link, in nanoseconds.
+    /// There and back over the slowest link, in nanoseconds; 0 where no delay is set, none where it is not known.
     pub round_trip_ns_max: Option<f64>,
     /// See [`ClusterConduct::consensus_floor_ns`].
     pub consensus_floor_ns: Option<f64>,
@@ -125,7 +127,12 @@ impl Facts {
         if let Outcome::Failed { reason } = &result.outcome {
             let not_served =
                 Some(reason).filter(|reason| NOT_SERVED.iter().any(|how| reason.starts_with(how)));
-            return vec![Facts { not_served: not_served.cloned(), ..known.with_links_of(&result.scenario) }];
+            let cell = slowest_cell(&result.scenario);
+            return vec![Facts {
+                not_served: not_served.cloned(),
+                cell,
+                ..known.with_links_of(&result.scenario)
+            }];
         }
         match &result.exact {
             Some(exact) => exact.cells.iter().map(|cell| known.clone().with_cell(cell, usual)).collect(),
@@ -151,23 +158,23 @@ impl Facts {
         }
     }
 
-    /// Links as the scenario sets them, for a run that has no numbers.
+    /// Links as the scenario sets them, for a run that does not tell how its cluster behaved.
     fn with_links_of(self, scenario: &Scenario) -> Facts {
         let round_trip_ns_max = match &scenario.measure {
-            Measure::Exact(plan) => slowest_round_trip_ns(&plan.topologies, &plan.replicas),
-            Measure::VirtualFaultTolerance(plan) => {
-                slowest_round_trip_ns(std::slice::from_ref(&plan.topology), &[scenario.replicas])
+            Measure::Exact(_) => {
+                slowest_cell(scenario).and_then(|cell| slowest_round_trip_ns(&cell.topology, cell.replicas))
             }
+            Measure::VirtualFaultTolerance(plan) => slowest_round_trip_ns(&plan.topology, scenario.replicas),
             _ => Some(2.0 * (scenario.network.delay_ms + scenario.network.jitter_ms) * 1e6),
         };
         Facts { round_trip_ns_max, ..self }
     }
 
-    fn with_conduct(self, conduct: Option<&ClusterConduct>) -> Facts {
-        let Some(conduct) = conduct else { return self };
+    /// What is known of links and timing by how the cluster behaved.
+    fn with_conduct(self, conduct: &ClusterConduct) -> Facts {
         Facts {
             timing: Some(conduct.timing),
-            round_trip_ns_max: Some(conduct.round_trip_ns_max).filter(|&time| time > 0.0),
+            round_trip_ns_max: Some(conduct.round_trip_ns_max),
             consensus_floor_ns: conduct.consensus_floor_ns.filter(|&time| time > 0.0),
             client_round_trip_ns: conduct.client_round_trip_ns,
             conduct: Some(conduct.clone()),
@@ -178,17 +185,19 @@ impl Facts {
     fn with_cell(self, cell: &ExactCell, usual: Option<&BTreeMap<String, f64>>) -> Facts {
         let value = value_in(&cell.metrics);
         let (rate, p50) = (value("throughput_per_s"), value("client_latency_ns_p50"));
-        let load = match cell.offered_per_s {
-            Some(rate) => format!("{rate:.0} requests/s"),
-            None => format!("{} clients", cell.clients),
-        };
         let in_flight = match cell.offered_per_s {
             Some(_) => little(rate, p50),
             None => Some(cell.clients as f64),
         };
         let usual = usual.and_then(|usual| usual.get(&format!("{}_allocations_per_commit", cell.prefix())));
+        let of = Cell::of(cell);
+        let known = match &cell.conduct {
+            Some(conduct) => self.with_conduct(conduct),
+            None => Facts { round_trip_ns_max: slowest_round_trip_ns(&cell.topology, cell.replicas), ..self },
+        };
         Facts {
-            source: format!("{}, {} replicas, {load}", cell.topology, cell.replicas),
+            source: of.to_string(),
+            cell: Some(of),
             replicas: cell.replicas,
             commits_per_s: rate,
             in_flight,
@@ -199,7 +208,7 @@ impl Facts {
             consensus_ns: value("leader_latency_ns_p50"),
             recovery_ns: value("recovery_ns"),
             allocations_usual: usual.copied(),
-            ..self.with_conduct(cell.conduct.as_ref()).with_costs(&cell.metrics)
+            ..known.with_costs(&cell.metrics)
         }
     }
 
@@ -208,6 +217,10 @@ impl Facts {
         let measured = result.scenario.measured_phase().and_then(|index| result.phases.get(index));
         let (rate, p50) = (value("throughput_per_s"), value("response_ns_p50"));
         let throughput = result.throughput.as_ref();
+        let known = match &result.conduct {
+            Some(conduct) => self.with_conduct(conduct),
+            None => self.with_links_of(&result.scenario),
+        };
         Facts {
             source: measured.map_or("the run".into(), |phase| format!("{} phase", phase.phase.name())),
             commits_per_s: rate,
@@ -218,7 +231,7 @@ impl Facts {
             response_ns_p99: value("response_ns_p99"),
             consensus_ns: value("consensus_ns_mean"),
             submission_ns: value("submission_ns_mean"),
-            fsync_ns: value("fsync_ns_mean").filter(|_| self.has_log),
+            fsync_ns: value("fsync_ns_mean").filter(|_| known.has_log),
             cpu_machine_share: value("cpu_machine_share"),
             cpu_process_cores: value("cpu_process_cores"),
             cluster_thread_cores: value("cluster_thread_cores"),
@@ -231,7 +244,7 @@ impl Facts {
             maximum_per_s: throughput.map(|summary| summary.maximum_per_s),
             optimal_per_s: throughput.and_then(best_that_held),
             allocations_usual: usual.and_then(|usual| usual.get("allocations_per_commit")).copied(),
-            ..self.with_conduct(result.conduct.as_ref()).with_costs(&result.metrics)
+            ..known.with_costs(&result.metrics)
         }
     }
 
@@ -295,13 +308,20 @@ fn recovery_of_faults(result: &ScenarioResult) -> Option<f64> {
     value_in(&fault.metrics)("unavailability_ns")
 }
 
-/// There and back over the slowest link of built-in topologies, in nanoseconds; none for a topology of a file,
-/// which is not read here.
-fn slowest_round_trip_ns(topologies: &[String], replicas: &[usize]) -> Option<f64> {
-    let largest = replicas.iter().max()?;
-    let of = |name: &String| {
-        let topology = crate::topology::built_in(name).ok()?;
-        Some(2.0 * topology.largest_one_way(*largest).as_nanos() as f64)
-    };
-    topologies.iter().filter_map(of).max_by(f64::total_cmp)
+/// The combination of a plan whose time-outs are the first that can be too short: the place with the slowest links,
+/// the largest cluster and the most clients. None of a scenario without a plan.
+fn slowest_cell(scenario: &Scenario) -> Option<Cell> {
+    let Measure::Exact(plan) = &scenario.measure else { return None };
+    let replicas = *plan.replicas.iter().max()?;
+    let round_trip = |name: &String| slowest_round_trip_ns(name, replicas).unwrap_or(0.0);
+    let topology = plan.topologies.iter().max_by(|a, b| round_trip(a).total_cmp(&round_trip(b)))?;
+    let load = CellLoad::Clients(*plan.clients.iter().max()?);
+    Some(Cell { topology: topology.clone(), replicas, load })
+}
+
+/// There and back over the slowest link of a built-in topology, in nanoseconds; none for one of a file, which is not
+/// read here.
+fn slowest_round_trip_ns(topology: &str, replicas: usize) -> Option<f64> {
+    let topology = crate::topology::built_in(topology).ok()?;
+    Some(2.0 * topology.largest_one_way(replicas).as_nanos() as f64)
 }

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use super::facts::Facts;
-use crate::results::{Bottleneck, Change, Confidence, Effect, Evidence, Resource, Severity};
+use crate::results::{Bottleneck, Cell, Change, Confidence, Effect, Evidence, Resource, Severity};
 
 /// What a rule found in one set of facts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
     /// The rule, which has a page of explanation.
     pub rule: &'static str,
+    /// The combination that it was found in; see [`Facts::cell`].
+    pub cell: Option<Cell>,
     /// Of what there was not enough.
     pub resource: Resource,
     /// How much it matters.
@@ -36,6 +38,7 @@ impl Finding {
     pub fn new(rule: &'static str, resource: Resource, severity: Severity, reason: String) -> Self {
         Finding {
             rule,
+            cell: None,
             resource,
             severity,
             impact: 0.0,

@@ -131,6 +131,7 @@ fn add(advice: &mut Advice, result: &ScenarioResult, finding: Finding) {
             rule: finding.rule.into(),
             protocol,
             scenario,
+            cell: finding.cell,
             severity: finding.severity,
             impact: finding.impact,
             change,
@@ -148,8 +149,8 @@ fn add(advice: &mut Advice, result: &ScenarioResult, finding: Finding) {
 pub fn carry_over(before: &Advice, advice: &mut Advice) {
     for one in &mut advice.recommendations {
         let same = |other: &&Recommendation| {
-            (&other.rule, &other.protocol, &other.scenario, &other.change)
-                == (&one.rule, &one.protocol, &one.scenario, &one.change)
+            (&other.rule, &other.protocol, &other.scenario, &other.cell, &other.change)
+                == (&one.rule, &one.protocol, &one.scenario, &one.cell, &one.change)
         };
         if let Some(tried) = before.recommendations.iter().find(same) {
             one.status = tried.status.clone();

@@ -11,6 +11,9 @@ pub fn text(advice: &Advice) -> String {
     for (index, one) in advice.recommendations.iter().enumerate() {
         let place = index + 1;
         let _ = writeln!(text, "{place}. {}, {}: {}", one.protocol, one.scenario, change(one));
+        if let Some(cell) = &one.cell {
+            let _ = writeln!(text, "   where:    {cell}");
+        }
         let _ = writeln!(text, "   why:      {} ({})", one.reason, one.rule);
         for seen in &one.evidence {
             let _ = writeln!(text, "   evidence: {}", evidence(seen));
@@ -52,7 +55,10 @@ pub fn markdown(advice: &Advice) -> String {
         let cells = [
             (index + 1).to_string(),
             one.protocol.clone(),
-            one.scenario.clone(),
+            match &one.cell {
+                Some(cell) => format!("{}: {cell}", one.scenario),
+                None => one.scenario.clone(),
+            },
             change(one),
             format!("{} ({})", one.reason, one.rule),
             expected(one),
@@ -138,16 +144,22 @@ fn confidence(confidence: Confidence) -> &'static str {
 }
 
 fn status(status: &Status) -> String {
-    match status {
+    let mut text = match status {
         Status::Untested => "untested".into(),
-        Status::Verified { effect: found } => format!("verified: {}", effect(found)),
-        Status::Refuted { effect: found } => format!("refuted: {}", effect(found)),
-        Status::Rescued { rounds } => {
+        Status::Verified { effect: found, .. } => format!("verified: {}", effect(found)),
+        Status::Refuted { effect: found, .. } => format!("refuted: {}", effect(found)),
+        Status::Rescued { rounds, .. } => {
             format!("verified: all of {rounds} rounds are served, and none was before")
         }
         Status::Refused { reason } => format!("tried, and refused: {reason}"),
-        Status::Inconclusive { effect: found } => format!("tried, and it can't be told: {}", effect(found)),
+        Status::Inconclusive { effect: found, .. } => {
+            format!("tried, and it can't be told: {}", effect(found))
+        }
+    };
+    for (reason, blocks) in status.disturbed().into_iter().flatten() {
+        let _ = write!(text, "; disturbed in {blocks} of its blocks: {reason}");
     }
+    text
 }
 
 fn rules_of(advice: &Advice) -> Vec<&str> {

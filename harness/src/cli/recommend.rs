@@ -6,15 +6,16 @@ use clap::{Args, ValueEnum};
 
 use super::{CliError, step_line, store};
 use crate::advice::{
-    Background, advise, background_of, carry_over, markdown, pair_of, read, text, verify, write,
+    Background, advise, background_of, carry_over, markdown, pair_of, rank, read, text, verify, write,
 };
 use crate::exit::EXIT_OK;
+use crate::interrupt;
 use crate::output::say;
 use crate::results::{Advice, RunResults, ScenarioResult};
 use crate::run::Limits;
 use crate::store::Store;
 use crate::suite::Suite;
-use crate::trial::Plan;
+use crate::trial::{Plan, TrialError};
 
 #[derive(Args)]
 pub(super) struct Recommend {
@@ -24,8 +25,9 @@ pub(super) struct Recommend {
     /// Protocols to advise on, by name; all of the run when none is given
     #[arg(long, value_delimiter = ',')]
     protocol: Vec<String>,
-    /// Tries the first so many recommendations that are settings, side by side with what is set now
-    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "3")]
+    /// Tries the first so many recommendations of a run that are settings, side by side with what is set now, each
+    /// in the place, of the size and under the load that it is about; 3 without a number
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "3")]
     verify: Option<usize>,
     /// How to print
     #[arg(long, value_enum, default_value_t = AdviceFormat::Text)]
@@ -44,61 +46,94 @@ enum AdviceFormat {
 
 impl Recommend {
     pub(super) fn run(&self, suite: &Suite) -> Result<u8, CliError> {
+        if self.verify.is_some()
+            && let Err(error) = interrupt::listen()
+        {
+            eprintln!("Ctrl-C will lose the trial that runs, and print nothing: {error}");
+        }
         let store = store();
         let mut all = Advice::default();
+        // What ends the trials does not take with it what is known by then.
+        let mut tried = Ok(());
         for run in store.load(&self.run).map_err(CliError::NothingToAdvise)?.runs {
-            let advice = self.advise_on(suite, &store, &run)?;
+            let advice = self.advise_on(suite, &store, &run, &mut tried)?;
             all.recommendations.extend(advice.recommendations);
             all.symptoms.extend(advice.symptoms);
             all.withheld.extend(advice.withheld);
         }
-        crate::advice::rank(&mut all.recommendations);
+        all.recommendations.retain(|one| self.is_asked_for(&one.protocol));
+        all.symptoms.retain(|one| self.is_asked_for(&one.protocol));
+        all.withheld.retain(|one| self.is_asked_for(&one.protocol));
+        rank(&mut all.recommendations);
         match self.format {
             AdviceFormat::Text => say!("{}", text(&all)),
             AdviceFormat::Markdown => say!("{}", markdown(&all)),
             AdviceFormat::Json => say!("{}", serde_json::to_string_pretty(&all)?),
         }
-        Ok(EXIT_OK)
+        match tried {
+            Err(CliError::Trial(TrialError::Interrupted)) => Ok(interrupt::EXIT_INTERRUPTED),
+            tried => tried.map(|()| EXIT_OK),
+        }
     }
 
-    /// Advice on one run, which is kept in its folder if it has one.
-    fn advise_on(&self, suite: &Suite, store: &Store, run: &RunResults) -> Result<Advice, CliError> {
+    /// Advice on all of one run, which is kept in its folder if it has one: before anything is tried, and after each
+    /// trial.
+    fn advise_on(
+        &self,
+        suite: &Suite,
+        store: &Store,
+        run: &RunResults,
+        tried: &mut Result<(), CliError>,
+    ) -> Result<Advice, CliError> {
+        self.check_protocols(suite, run)?;
         let known = |name: &str| suite.get(name).ok().map(|one| one.protocol.descriptor());
         let folder = self.folder_of(store, run);
         let background = match &folder {
             Some(folder) => background_of(folder, run, store),
             None => Background::default(),
         };
-        let run = self.of_protocols(suite, run)?;
-        let mut advice = advise(&run, known, &background);
-        let Some(folder) = folder else {
-            self.try_first(suite, &run, &mut advice)?;
-            return Ok(advice);
-        };
-        if let Some(before) = read(&folder)? {
+        let mut advice = advise(run, known, &background);
+        if let Some(before) = folder.as_deref().map(read).transpose()?.flatten() {
             carry_over(&before, &mut advice);
         }
-        self.try_first(suite, &run, &mut advice)?;
-        // A part of a run is shown, and not kept as if it were the whole.
-        if self.protocol.is_empty() {
-            write(&folder, &advice)?;
+        let keep = |advice: &Advice| match &folder {
+            Some(folder) => write(folder, advice).map_err(CliError::from),
+            None => Ok(()),
+        };
+        keep(&advice)?;
+        if tried.is_ok() {
+            *tried = self.try_first(suite, run, &mut advice, keep);
         }
         Ok(advice)
     }
 
     /// Tries the first recommendations, if that was asked for.
-    fn try_first(&self, suite: &Suite, run: &RunResults, advice: &mut Advice) -> Result<(), CliError> {
+    fn try_first(
+        &self,
+        suite: &Suite,
+        run: &RunResults,
+        advice: &mut Advice,
+        keep: impl Fn(&Advice) -> Result<(), CliError>,
+    ) -> Result<(), CliError> {
         let line = step_line();
         let mut left = self.verify.unwrap_or(0);
-        for one in &mut advice.recommendations {
+        for index in 0..advice.recommendations.len() {
+            let one = &advice.recommendations[index];
             let measured = |result: &&ScenarioResult| {
                 (&result.protocol, &result.scenario.name) == (&one.protocol, &one.scenario)
             };
-            let Some(result) = run.results.iter().find(measured).filter(|_| left > 0) else { continue };
-            let Some(pair) = pair_of(result, suite, Limits::default()) else { continue };
+            let is_next = left > 0 && self.is_asked_for(&one.protocol);
+            let Some(result) = run.results.iter().find(measured).filter(|_| is_next) else { continue };
+            let Some(pair) = pair_of(result, one.cell.as_ref(), suite, Limits::default()) else { continue };
             line.set_message(format!("trying {} on {}", one.rule, pair.id()));
-            if let Some(status) = verify(one, pair, &Plan::default())? {
-                one.status = status;
+            let status = verify(one, pair, &Plan::default())?;
+            if interrupt::requested() {
+                // Its last block was cut short.
+                return Err(TrialError::Interrupted.into());
+            }
+            if let Some(status) = status {
+                advice.recommendations[index].status = status;
+                keep(advice)?;
                 left -= 1;
             }
         }
@@ -113,18 +148,18 @@ impl Recommend {
         candidates.into_iter().find(|folder| folder.join(crate::store::RESULTS_FILE).is_file())
     }
 
-    /// The results of the protocols that were asked for.
-    fn of_protocols(&self, suite: &Suite, run: &RunResults) -> Result<RunResults, CliError> {
-        let mut run = run.clone();
+    fn is_asked_for(&self, protocol: &String) -> bool {
+        self.protocol.is_empty() || self.protocol.contains(protocol)
+    }
+
+    /// Refuses protocols that the run has no results of.
+    fn check_protocols(&self, suite: &Suite, run: &RunResults) -> Result<(), CliError> {
         for name in &self.protocol {
             if !run.results.iter().any(|result| result.protocol == *name) {
                 suite.get(name)?;
-                return Err(CliError::NotInRun { protocol: name.clone(), run: run.run_id });
+                return Err(CliError::NotInRun { protocol: name.clone(), run: run.run_id.clone() });
             }
         }
-        if !self.protocol.is_empty() {
-            run.results.retain(|result| self.protocol.contains(&result.protocol));
-        }
-        Ok(run)
+        Ok(())
     }
 }

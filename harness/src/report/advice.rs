@@ -47,11 +47,19 @@ pub(super) fn action(change: &Change) -> String {
 fn recommendation(one: &Recommendation, cards: &[Card]) -> Markup {
     html! {
         h3 { (action(&one.change)) }
-        p { strong { (one.protocol) } ", " (one.scenario) ": " (one.reason) }
+        p {
+            strong { (one.protocol) } ", " (one.scenario)
+            @if let Some(cell) = &one.cell { " (" (cell) ")" }
+            ": " (one.reason)
+        }
         ul.evidence { @for evidence in &one.evidence { li { (evidence_of(evidence, cards)) } } }
         @if let Some(effect) = &one.expected { p { "Expected: " (effect_of(effect)) "." } }
         p {
-            (status_of(&one.status)) " " span.muted {
+            (status_of(&one.status)) " "
+            @for (reason, blocks) in one.status.disturbed().into_iter().flatten() {
+                span.warn { "Disturbed in " (blocks) " of its blocks: " (reason) "." } " "
+            }
+            span.muted {
                 "Cause: " (sure(one.confidence)) " (rule " code { (one.rule) }
                 ")."
             }
@@ -109,16 +117,16 @@ fn effect_of(effect: &Effect) -> String {
 fn status_of(status: &Status) -> Markup {
     match status {
         Status::Untested => html! { span.muted { "– not tried" } },
-        Status::Verified { effect } => {
+        Status::Verified { effect, .. } => {
             html! { span.good { "✓ tried, and better" } ": " (effect_of(effect)) "." }
         }
-        Status::Refuted { effect } => {
+        Status::Refuted { effect, .. } => {
             html! { span.bad { "✗ tried, and not better" } ": " (effect_of(effect)) "." }
         }
-        Status::Inconclusive { effect } => {
+        Status::Inconclusive { effect, .. } => {
             html! { span.warn { "? tried, and it does not tell" } ": " (effect_of(effect)) "." }
         }
-        Status::Rescued { rounds } => {
+        Status::Rescued { rounds, .. } => {
             html! { span.good { "✓ tried, and it serves where nothing was served" } ": " (rounds) " rounds." }
         }
         Status::Refused { reason } => {

@@ -1,11 +1,12 @@
 //! Advice as plain data: what to change, why, what it should bring, and whether that was tried.
 
 use std::collections::BTreeMap;
+use std::fmt::{Display, Formatter};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Bottleneck, Severity};
+use super::{Bottleneck, ExactCell, Severity};
 
 /// Advice on the results of a run, the most promising first.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -28,6 +29,9 @@ pub struct Recommendation {
     pub protocol: String,
     /// Scenario.
     pub scenario: String,
+    /// Which combination of the scenario's plan it is about; none of a scenario without a plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cell: Option<Cell>,
     /// How much it matters.
     pub severity: Severity,
     /// Which share of the throughput, the response or the cost that it is about it takes, 0 to 1: what mending it
@@ -48,6 +52,27 @@ pub struct Recommendation {
     pub confidence: Confidence,
     /// Whether it was tried.
     pub status: Status,
+}
+
+/// One combination of a plan of virtual time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Cell {
+    /// Where replicas and clients are.
+    pub topology: String,
+    /// Replicas.
+    pub replicas: usize,
+    /// How it is loaded.
+    pub load: CellLoad,
+}
+
+/// How a combination is loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CellLoad {
+    /// So many clients, each with one request in flight.
+    Clients(usize),
+    /// So many requests per second, whatever is answered.
+    RatePerS(f64),
 }
 
 /// What to do.
@@ -129,21 +154,33 @@ pub enum Status {
     Verified {
         /// What was measured.
         effect: Effect,
+        /// How many blocks of it were disturbed, by why.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        disturbed: BTreeMap<String, usize>,
     },
     /// Tried, and not better.
     Refuted {
         /// What was measured.
         effect: Effect,
+        /// How many blocks of it were disturbed, by why.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        disturbed: BTreeMap<String, usize>,
     },
     /// Tried, and the interval does not tell.
     Inconclusive {
         /// What was measured.
         effect: Effect,
+        /// How many blocks of it were disturbed, by why.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        disturbed: BTreeMap<String, usize>,
     },
     /// Tried, and it serves where nothing was served before: no ratio says that.
     Rescued {
         /// Rounds that were served with it, all of them.
         rounds: usize,
+        /// How many blocks of it were disturbed, by why.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        disturbed: BTreeMap<String, usize>,
     },
     /// Tried, and it breaks a promise, does not run, or can't be measured.
     Refused {
@@ -172,4 +209,40 @@ pub struct Withheld {
     pub scenario: String,
     /// Why.
     pub reason: String,
+}
+
+impl Status {
+    /// How many blocks of its trial were disturbed, by why; none where no trial came to a verdict.
+    pub fn disturbed(&self) -> Option<&BTreeMap<String, usize>> {
+        match self {
+            Status::Verified { disturbed, .. }
+            | Status::Refuted { disturbed, .. }
+            | Status::Inconclusive { disturbed, .. }
+            | Status::Rescued { disturbed, .. } => Some(disturbed),
+            Status::Untested | Status::Refused { .. } => None,
+        }
+    }
+}
+
+impl Cell {
+    /// The one that was counted.
+    pub fn of(cell: &ExactCell) -> Cell {
+        let load = cell.offered_per_s.map_or(CellLoad::Clients(cell.clients), CellLoad::RatePerS);
+        Cell { topology: cell.topology.clone(), replicas: cell.replicas, load }
+    }
+
+    /// Whether its requests come when they are due, whatever was answered.
+    pub fn is_open_loop(&self) -> bool {
+        matches!(self.load, CellLoad::RatePerS(_))
+    }
+}
+
+impl Display for Cell {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}, {} replicas, ", self.topology, self.replicas)?;
+        match self.load {
+            CellLoad::Clients(clients) => write!(f, "{clients} clients"),
+            CellLoad::RatePerS(rate) => write!(f, "{rate:.0} requests/s"),
+        }
+    }
 }

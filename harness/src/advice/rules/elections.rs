@@ -47,7 +47,8 @@ pub(super) fn too_twitchy(facts: &Facts) -> Option<Finding> {
 
 pub(super) fn too_slow(facts: &Facts) -> Option<Finding> {
     let (timing, recovery) = (facts.timing?, facts.recovery_ns?);
-    let round_trip = facts.round_trip_ns_max.unwrap_or(0.0);
+    // Over links that are not known, no time-out is too long.
+    let round_trip = facts.round_trip_ns_max?;
     let election = timing.election_min_ms * 1e6;
     let enough = TOO_MANY * round_trip.max(timing.heartbeat_ms * 1e6);
     // What is served again before the time-out is over did not wait for it.

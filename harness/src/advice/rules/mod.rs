@@ -59,10 +59,11 @@ pub const RULES: [Rule; 23] = [
 
 /// What all rules find in these facts. A generator that did not keep up leaves nothing to say about the protocol.
 pub fn find(facts: &Facts) -> Vec<Finding> {
-    if let Some(found) = generator::generator_limited(facts) {
-        return vec![found];
-    }
-    RULES.iter().filter_map(|rule| (rule.find)(facts)).collect()
+    let found = match generator::generator_limited(facts) {
+        Some(found) => vec![found],
+        None => RULES.iter().filter_map(|rule| (rule.find)(facts)).collect(),
+    };
+    found.into_iter().map(|one| Finding { cell: facts.cell.clone(), ..one }).collect()
 }
 
 #[cfg(test)]
