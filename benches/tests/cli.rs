@@ -273,7 +273,8 @@ fn a_run_that_is_detuned_is_advised_on_and_the_advice_is_tried_and_kept() {
     assert_eq!(ran.status.code(), Some(0), "{}", text(&ran.stderr));
     let line = "Try next: set largest_batch_commands from 1 to 1024 (pbft, detuned)";
     assert!(text(&ran.stdout).contains(line), "{}", text(&ran.stdout));
-    let advised = place.run("recommend --verify=1 --format json");
+    // With a part of the run too, what was tried is kept.
+    let advised = place.run("recommend --verify=1 --protocol pbft --format json");
     assert_eq!(advised.status.code(), Some(0), "{}", text(&advised.stderr));
     let advice: serde_json::Value = serde_json::from_slice(&advised.stdout).unwrap();
     let first = &advice["recommendations"][0];
@@ -283,6 +284,20 @@ fn a_run_that_is_detuned_is_advised_on_and_the_advice_is_tried_and_kept() {
     assert!(again.starts_with("1. pbft, detuned: set largest_batch_commands from 1 to 1024"), "{again}");
     assert!(again.contains("; verified: throughput_per_s"), "{again}");
     assert!(text(&place.run("recommend --format markdown").stdout).starts_with("| | protocol |"));
+    // A trial that can't be run takes nothing with it, neither what was printed nor what was found before.
+    let mut results = place.results();
+    let mut nowhere = results["results"][0].clone();
+    nowhere["scenario"]["name"] = "nowhere".into();
+    nowhere["exact"]["cells"][0]["topology"] = "nowhere.toml".into();
+    results["results"].as_array_mut().unwrap().push(nowhere);
+    std::fs::create_dir(place.path().join("two")).unwrap();
+    std::fs::write(place.path().join("two/results.json"), results.to_string()).unwrap();
+    let both = place.run("recommend two --verify=2");
+    assert_eq!(both.status.code(), Some(1), "{}", text(&both.stderr));
+    assert!(text(&both.stderr).contains("nowhere.toml"), "{}", text(&both.stderr));
+    let told = text(&both.stdout);
+    assert!(told.contains("verified: ") && told.contains("2. pbft, nowhere: "), "{told}");
+    assert!(text(&place.run("recommend two").stdout).contains("verified: "));
     let absent = place.run("recommend --protocol raft-rs");
     assert_eq!(absent.status.code(), Some(2));
     assert!(text(&absent.stderr).contains("has no results of protocol `raft-rs`"));
@@ -291,7 +306,7 @@ fn a_run_that_is_detuned_is_advised_on_and_the_advice_is_tried_and_kept() {
     assert!(text(&place.run("explain").stdout).contains("batch-too-small"));
     let healthy = place.run("run -q --file detuned.toml --protocol pbft");
     assert!(text(&healthy.stdout).contains("Try next: nothing"), "{}", text(&healthy.stdout));
-    let nothing = text(&place.run("recommend").stdout);
+    let nothing = text(&place.run("recommend --verify latest").stdout);
     assert!(nothing.starts_with("nothing to recommend: "), "{nothing}");
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use consensus_bench::results::ScenarioResult;
+use consensus_bench::results::{Better, ScenarioResult};
 use consensus_bench::run::{Limits, Pair};
 use consensus_bench::scenario::{self, Scenario};
 
@@ -34,20 +34,23 @@ pub enum Proof {
     Without(Box<Pair>, Number),
 }
 
-/// A number of a result, with its name.
+/// A number of a result, with its name and the way in which it is better.
 #[derive(Clone, Copy)]
 pub struct Number {
     pub name: &'static str,
+    pub better: Better,
     pub of: fn(&ScenarioResult) -> f64,
 }
 
 const ALLOCATIONS: Number = Number {
     name: "allocations_per_commit",
+    better: Better::Lower,
     of: |result| result.exact.as_ref().unwrap().cells[0].metric("allocations_per_commit").unwrap().value,
 };
 
 const BEHIND: Number = Number {
     name: "commands behind",
+    better: Better::Lower,
     of: |result| {
         let conduct = result.exact.as_ref().unwrap().cells[0].conduct.as_ref().unwrap();
         conduct.replicas.iter().map(|replica| replica.behind_commands).fold(0.0, f64::max)
@@ -56,11 +59,12 @@ const BEHIND: Number = Number {
 
 const REACHED: Number = Number {
     name: "achieved_over_offered",
+    better: Better::Higher,
     of: |result| result.metric("achieved_over_offered").unwrap().value,
 };
 
 struct Virtual<'a> {
-    topology: &'a str,
+    topologies: &'a [&'a str],
     replicas: usize,
     /// The plan's `clients`, and its `rates_per_s` where it has some.
     load: &'a str,
@@ -68,14 +72,21 @@ struct Virtual<'a> {
     keys: &'a str,
 }
 
-const LAN: Virtual = Virtual { topology: "lan", replicas: 3, load: "clients = [64]", keys: "" };
+const LAN: Virtual = Virtual { topologies: &["lan"], replicas: 3, load: "clients = [64]", keys: "" };
+
+const WAN_OPEN: Virtual = Virtual {
+    topologies: &["wan3"],
+    load: "clients = [1]\nrates_per_s = [200]",
+    keys: "timeout_ms = 20000",
+    ..LAN
+};
 
 impl Virtual<'_> {
     fn scenario(&self) -> Scenario {
-        let Virtual { topology, replicas, load, keys } = self;
+        let Virtual { topologies, replicas, load, keys } = self;
         let text = format!(
             "[[scenario]]\nname = \"detuned\"\n{keys}\n[scenario.measure]\nkind = \"exact\"\n\
-             topologies = [\"{topology}\"]\nreplicas = [{replicas}]\n{load}\nwarm_up_commits = 500\n\
+             topologies = {topologies:?}\nreplicas = [{replicas}]\n{load}\nwarm_up_commits = 500\n\
              commits = 2000\nrecovery = false\n{COSTS}\ncores = 1\n"
         );
         scenario::parse("study", &text).unwrap().remove(0)
@@ -120,13 +131,7 @@ pub fn in_virtual_time() -> Vec<Case> {
     let four = Virtual { replicas: 4, ..LAN };
     let thirteen = Virtual { replicas: 13, load: "clients = [1]", ..LAN };
     let wal = Virtual { keys: "storage = \"wal\"", ..LAN };
-    let wan = Virtual { topology: "wan3", load: "clients = [16]", ..LAN };
-    let wan_open = Virtual {
-        load: "clients = [1]\nrates_per_s = [200]",
-        keys: "timeout_ms = 20000",
-        topology: "wan3",
-        ..LAN
-    };
+    let wan = Virtual { topologies: &["wan3"], load: "clients = [16]", ..LAN };
     let one = "batch-too-small";
     vec![
         set(
@@ -182,7 +187,7 @@ pub fn in_virtual_time() -> Vec<Case> {
             "window-too-small",
             "max_inflight_messages",
             "raft-rs",
-            &wan_open,
+            &WAN_OPEN,
             &[("max_inflight_messages", 1.0)],
         ),
         set("a linger of 20 ms", "linger-too-long", "linger_us", "raft-rs", &LAN, &[("linger_us", 20_000.0)]),
@@ -202,6 +207,12 @@ pub fn in_virtual_time() -> Vec<Case> {
             (Plant::SlowFollower(Duration::from_millis(20)), BEHIND),
         ),
     ]
+}
+
+/// A window of one in two places, in the first of which it costs nothing.
+pub fn window_in_two_places() -> Pair {
+    let places = Virtual { topologies: &["lan", "wan3"], ..WAN_OPEN };
+    pair("raft-rs", &places.scenario(), &[("max_inflight_messages", 1.0)])
 }
 
 /// The case that takes a clock: an open loop at a rate that no generator sends.

@@ -7,7 +7,8 @@ use protocol_core::{Descriptor, Order, Role};
 
 use super::tunables::{Knob, knobs};
 use crate::results::{
-    Cell, CellLoad, ClusterConduct, ExactCell, Metric, Outcome, ScenarioResult, ThroughputSummary, TimingUsed,
+    Cell, CellLoad, ClusterConduct, Evidence, ExactCell, Metric, Outcome, ScenarioResult, ThroughputSummary,
+    TimingUsed,
 };
 use crate::scenario::{Measure, Scenario, StorageConfig};
 
@@ -100,6 +101,20 @@ pub struct Facts {
     pub optimal_per_s: Option<f64>,
     /// Shares of CPU time by kind of work, from a profile; empty without one.
     pub work_shares: BTreeMap<String, f64>,
+    /// Where in the code that is.
+    pub places: Places,
+}
+
+/// Where in the code something is done: of each the first few functions, as profiles name them. Empty without a
+/// profile.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Places {
+    /// Where the protocol's own CPU time goes.
+    pub protocol: Vec<Evidence>,
+    /// Where messages are encoded and decoded.
+    pub encoding: Vec<Evidence>,
+    /// Where memory is taken.
+    pub allocations: Vec<Evidence>,
 }
 
 /// What is known beside the results of a run.
@@ -107,6 +122,8 @@ pub struct Facts {
 pub struct Background {
     /// Shares of CPU time by kind of work, by protocol and scenario, from the profiles in the run's folder.
     pub work_shares: BTreeMap<(String, String), BTreeMap<String, f64>>,
+    /// Where in the code that is, by protocol and scenario.
+    pub places: BTreeMap<(String, String), Places>,
     /// Medians of earlier runs' metrics, by protocol and scenario.
     pub usual: BTreeMap<(String, String), BTreeMap<String, f64>>,
 }
@@ -121,6 +138,7 @@ impl Facts {
         let key = (result.protocol.clone(), result.scenario.name.clone());
         let known = Facts {
             work_shares: background.work_shares.get(&key).cloned().unwrap_or_default(),
+            places: background.places.get(&key).cloned().unwrap_or_default(),
             ..Facts::of_scenario(result, descriptor)
         };
         let usual = background.usual.get(&key);

@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::facts::Background;
+use super::facts::{Background, Places};
 use crate::files::{FileError, write_atomically};
 use crate::history::{Filter, History, SeriesOptions};
-use crate::profile::profiles_of;
-use crate::results::{Advice, RunResults, ScenarioResult};
+use crate::profile::{AllocationSite, Attribution, Kind, Share, allocations_of, profiles_of};
+use crate::results::{Advice, Evidence, RunResults, ScenarioResult};
 use crate::stats::median;
 use crate::store::Store;
 
 const ALLOCATIONS: &str = "allocations_per_commit";
+/// Functions that are named of each kind of work.
+const PLACES: usize = 3;
 /// Earlier runs, at least, whose median is usual.
 const FEWEST_RUNS: usize = 3;
 
@@ -49,36 +51,75 @@ pub fn background_of(folder: &Path, run: &RunResults, store: &Store) -> Backgrou
     for found in profiles_of(run, folder, store) {
         let profile = found.attribution;
         if profile.disturbed.is_empty() {
-            let key = (profile.profiled.protocol, profile.profiled.scenario);
+            let key = (profile.profiled.protocol.clone(), profile.profiled.scenario.clone());
             let shares = profile.kinds.iter().map(|kind| (kind.of.name().to_string(), kind.lower));
-            background.work_shares.insert(key, shares.collect());
+            background.work_shares.insert(key.clone(), shares.collect());
+            let run = found.files.folder.parent().and_then(Path::file_name).unwrap_or_default();
+            let source = format!("profile {}", run.to_string_lossy());
+            let places = Places {
+                protocol: functions(&profile, &[Kind::ProtocolLogic, Kind::Encoding], &source),
+                encoding: functions(&profile, &[Kind::Encoding], &source),
+                allocations: Vec::new(),
+            };
+            background.places.insert(key, places);
         }
+    }
+    for found in allocations_of(run, folder, store) {
+        let place = |site: &AllocationSite| Evidence {
+            what: site.function.clone(),
+            value: site.allocations_per_commit,
+            threshold: None,
+            unit: "allocations/commit".into(),
+            source: format!("profile of allocations {}", found.run),
+        };
+        let key = (found.sites.profiled.protocol.clone(), found.sites.profiled.scenario.clone());
+        let sites = found.sites.beside_harness().take(PLACES).map(place);
+        background.places.entry(key).or_default().allocations = sites.collect();
     }
     background.usual = usual(run, store);
     background
 }
 
-/// What earlier runs took from the heap, as medians: of undisturbed ones of the same scenario and settings. Nothing
-/// where the history can't be read: it only sharpens what counts say by themselves.
+/// The functions that do work of these kinds, with their share of the CPU time.
+fn functions(profile: &Attribution, kinds: &[Kind], source: &str) -> Vec<Evidence> {
+    let place = |function: &Share<String>| Evidence {
+        what: function.of.clone(),
+        value: function.share,
+        threshold: None,
+        unit: "of the CPU time".into(),
+        source: source.into(),
+    };
+    profile.functions_of(kinds).take(PLACES).map(place).collect()
+}
+
+/// What earlier runs took from the heap, as medians: of undisturbed ones of the same scenario and settings, and in
+/// virtual time of each combination. Nothing where the history can't be read: it only sharpens what counts say by
+/// themselves.
 fn usual(run: &RunResults, store: &Store) -> BTreeMap<(String, String), BTreeMap<String, f64>> {
     let path = store.history_path();
     let Some(history) = path.is_file().then(|| History::open(&path).ok()).flatten() else {
         return BTreeMap::new();
     };
-    let options = SeriesOptions { metric: Some(ALLOCATIONS.into()), with_disturbed: false };
-    let median_of = |result: &ScenarioResult| {
+    let options = SeriesOptions::default();
+    let of = |result: &ScenarioResult| {
         let (protocol, scenario) = (result.protocol.clone(), result.scenario.name.clone());
+        let key = (protocol.clone(), scenario.clone());
         let filter = Filter { protocol: Some(protocol), scenario: Some(scenario), ..Filter::default() };
         let all = history.series(&filter, &options).ok()?.series;
-        let alike =
-            all.iter().filter(|one| (&one.scenario, &one.settings) == (&result.scenario, &result.settings));
-        let earlier = alike.flat_map(|one| &one.observations).filter(|seen| seen.run_id != run.run_id);
-        let mut values: Vec<f64> = earlier.map(|seen| seen.value).collect();
-        if values.len() < FEWEST_RUNS { None } else { median(&mut values) }
-    };
-    let of = |result: &ScenarioResult| {
-        let key = (result.protocol.clone(), result.scenario.name.clone());
-        Some((key, [(ALLOCATIONS.to_string(), median_of(result)?)].into()))
+        // Metrics of a combination have it in front of their name.
+        let alike = all.iter().filter(|one| {
+            one.metric.ends_with(ALLOCATIONS)
+                && (&one.scenario, &one.settings) == (&result.scenario, &result.settings)
+        });
+        let mut by_metric: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+        for one in alike {
+            let earlier = one.observations.iter().filter(|seen| seen.run_id != run.run_id);
+            by_metric.entry(one.metric.clone()).or_default().extend(earlier.map(|seen| seen.value));
+        }
+        by_metric.retain(|_, values| values.len() >= FEWEST_RUNS);
+        let medians =
+            by_metric.into_iter().filter_map(|(name, mut values)| Some((name, median(&mut values)?)));
+        Some((key, medians.collect()))
     };
     run.results.iter().filter_map(of).collect()
 }

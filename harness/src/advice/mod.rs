@@ -15,7 +15,7 @@ use std::cmp::Reverse;
 use protocol_core::Descriptor;
 
 pub use explain::{page, pages};
-pub use facts::{Background, Facts};
+pub use facts::{Background, Facts, Places};
 pub use file::{ADVICE_FILE, background_of, read, write};
 pub use finding::Finding;
 pub use rules::{GENERATOR_LIMITED, RULES, Rule, find};

@@ -61,12 +61,7 @@ fn status_of(found: SideBySide) -> Status {
 
 /// The pair that a result was measured with, its plan cut down to the combination that advice is about: a trial of
 /// another would say nothing of it. None when the suite has no such protocol.
-pub fn pair_of(
-    result: &ScenarioResult,
-    cell: Option<&Cell>,
-    suite: &Suite,
-    limits: Limits,
-) -> Option<Pair> {
+pub fn pair_of(result: &ScenarioResult, cell: Option<&Cell>, suite: &Suite, limits: Limits) -> Option<Pair> {
     let registration = suite.get(&result.protocol).ok()?;
     let settings = result.settings.clone();
     let mut pair = Pair { settings, ..registration.pair(&result.scenario, limits) };

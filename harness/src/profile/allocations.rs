@@ -11,11 +11,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::Profiled;
+use super::attribution::kind_of_function;
 #[cfg(any(feature = "dhat", test))]
 use super::attribution::whose;
 #[cfg(any(feature = "dhat", test))]
 use super::{Frame, Stack};
+use super::{Kind, Profiled};
 use crate::files::{Document, FileError, write_atomically};
 
 /// Version of the schema of [`AllocationSites`].
@@ -28,7 +29,7 @@ const FRAMES_KEPT: usize = 32;
 
 #[cfg(any(feature = "dhat", test))]
 const HEAP: &str = "dhat-heap.json";
-const SITES: &str = "allocations.json";
+pub(super) const SITES: &str = "allocations.json";
 const DOCUMENT: Document = Document { what: "profile of allocations", version: ALLOCATIONS_SCHEMA_VERSION };
 
 /// Why the heap was not watched.
@@ -241,6 +242,11 @@ impl AllocationSites {
         };
         write_atomically(&path, &serde_json::to_vec_pretty(self).map_err(refused)?)?;
         Ok(path)
+    }
+
+    /// The sites that are not the benchmark's own, the most frequent first.
+    pub fn beside_harness(&self) -> impl Iterator<Item = &AllocationSite> {
+        self.sites.iter().filter(|site| kind_of_function(&site.function) != Some(Kind::Harness))
     }
 
     /// How it is called: `scenario/protocol`.

@@ -174,6 +174,12 @@ impl Attribution {
         format!("{}/{}", self.profiled.scenario, self.profiled.protocol)
     }
 
+    /// Of the functions that are kept, those that do work of these kinds, the most expensive first.
+    pub fn functions_of(&self, kinds: &[Kind]) -> impl Iterator<Item = &Share<String>> {
+        let is_of = |function: &str| kind_of_function(function).is_some_and(|kind| kinds.contains(&kind));
+        self.functions.iter().filter(move |share| is_of(&share.of))
+    }
+
     /// The share of one kind of work; none of it is a share too.
     pub fn kind(&self, kind: Kind) -> Option<&Share<Kind>> {
         self.kinds.iter().find(|share| share.of == kind)
@@ -262,6 +268,19 @@ fn package(origin: Origin<'_>) -> String {
 fn in_full(frame: &Frame, origin: Origin<'_>) -> String {
     let name = if frame.function.is_empty() { "(unnamed)" } else { &frame.function };
     if origin.file.is_empty() { name.into() } else { format!("{}/{}: {name}", origin.krate, origin.file) }
+}
+
+/// The kind of work of a function that is called as [`in_full`] calls it; none where its name does not tell. One in a
+/// file that no rule knows is taken for the protocol's, of which there may be any.
+pub(super) fn kind_of_function(function: &str) -> Option<Kind> {
+    let in_file = function.split_once(": ").and_then(|(place, name)| Some((place.split_once('/')?, name)));
+    let name = in_file.map_or(function, |(_, name)| name);
+    let frame = Frame { function: name.into(), file: String::new() };
+    let origin = match in_file {
+        Some(((krate, file), _)) => Origin { krate, file, is_local: true },
+        None => Origin::of(&frame),
+    };
+    kind_of(&frame, origin)
 }
 
 /// Samples by name.

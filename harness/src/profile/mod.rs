@@ -28,7 +28,7 @@ pub use difference::{Change, Difference, Measured, difference};
 pub use files::{PROFILE_FOLDER, ProfileError, ProfileFiles};
 pub use flame_graph::FlameGraphError;
 pub use load::{LoadRecord, run_load};
-pub use of_run::{FoundProfile, profiles_of};
+pub use of_run::{FoundAllocations, FoundProfile, allocations_of, profiles_of};
 pub use origin::Origin;
 pub use rules::Kind;
 pub use sampling::{Samples, Sampling, SamplingError};

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use super::{Attribution, PROFILE_FOLDER, ProfileFiles};
+use super::allocations::SITES;
+use super::{AllocationSites, Attribution, PROFILE_FOLDER, ProfileFiles, Profiled};
 use crate::results::{RunResults, ScenarioResult};
 use crate::store::{RunFolder, Store};
 
@@ -16,26 +17,52 @@ pub struct FoundProfile {
     pub attribution: Attribution,
 }
 
+/// Where memory was taken, and which run's folder says so.
+#[derive(Clone, Debug)]
+pub struct FoundAllocations {
+    /// The name of the folder.
+    pub run: String,
+    /// The sites.
+    pub sites: AllocationSites,
+}
+
 /// The profiles of a run's results, one for each at most: the one in the run's own folder, or the one made nearest
 /// in time by itself, of the same protocol, scenario and settings, at the same commit and on the same machine. A
 /// profile that can't be read is none.
 pub fn profiles_of(run: &RunResults, folder: &Path, store: &Store) -> Vec<FoundProfile> {
-    let mut known: Vec<(Duration, FoundProfile)> =
+    nearest(run, folder, store, profile_in, |found| &found.attribution.profiled)
+}
+
+/// The profiles of allocations of a run's results, found in the same way.
+pub fn allocations_of(run: &RunResults, folder: &Path, store: &Store) -> Vec<FoundAllocations> {
+    nearest(run, folder, store, allocations_in, |found| &found.sites.profiled)
+}
+
+fn nearest<F: Clone>(
+    run: &RunResults,
+    folder: &Path,
+    store: &Store,
+    found_in: impl Fn(&Path) -> Option<F>,
+    profiled: impl Fn(&F) -> &Profiled,
+) -> Vec<F> {
+    let mut known: Vec<(Duration, F)> =
         store.run_folders().iter().filter_map(|other| Some((apart(run, other), found_in(other)?))).collect();
     // Those made at the same distance are told apart by their names, which sort by time.
     known.sort_by_key(|(apart, _)| *apart);
-    let own = found_in(folder).map(|own| (Duration::ZERO, own));
-    let all: Vec<(Duration, FoundProfile)> = own.into_iter().chain(known).collect();
-    let of = |result: &ScenarioResult| {
-        all.iter().find(|(_, found)| is_of(&found.attribution, run, result)).map(|(_, found)| found.clone())
-    };
+    let all: Vec<F> = found_in(folder).into_iter().chain(known.into_iter().map(|(_, found)| found)).collect();
+    let of = |result: &ScenarioResult| all.iter().find(|found| is_of(profiled(found), run, result)).cloned();
     run.results.iter().filter_map(of).collect()
 }
 
-fn found_in(run_folder: &Path) -> Option<FoundProfile> {
+fn profile_in(run_folder: &Path) -> Option<FoundProfile> {
     let files = ProfileFiles { folder: run_folder.join(PROFILE_FOLDER) };
     let attribution = files.attribution().ok()?;
     Some(FoundProfile { files, attribution })
+}
+
+fn allocations_in(run_folder: &Path) -> Option<FoundAllocations> {
+    let sites = AllocationSites::read(&run_folder.join(PROFILE_FOLDER).join(SITES)).ok()?;
+    Some(FoundAllocations { run: run_folder.file_name()?.to_string_lossy().into_owned(), sites })
 }
 
 /// How far in time a folder was made from a run; a folder without a time in its name is the farthest.
@@ -47,8 +74,7 @@ fn apart(run: &RunResults, folder: &Path) -> Duration {
     })
 }
 
-fn is_of(profile: &Attribution, run: &RunResults, result: &ScenarioResult) -> bool {
-    let profiled = &profile.profiled;
+fn is_of(profiled: &Profiled, run: &RunResults, result: &ScenarioResult) -> bool {
     let is_known_commit = profiled.commit.is_some() && run.manifest.commit.is_some();
     let same_code = !is_known_commit || profiled.commit == run.manifest.commit;
     let here = run.manifest.machine.fingerprint.as_str();
@@ -62,7 +88,6 @@ fn is_of(profile: &Attribution, run: &RunResults, result: &ScenarioResult) -> bo
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::Profiled;
     use super::*;
     use crate::report::samples;
 

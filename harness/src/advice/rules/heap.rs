@@ -4,7 +4,7 @@ use protocol_core::Order;
 
 use crate::advice::facts::Facts;
 use crate::advice::finding::{Finding, by_arithmetic};
-use crate::results::{Change, Confidence, Resource, Severity};
+use crate::results::{Change, Confidence, Evidence, Resource, Severity};
 
 /// Share of CPU time in the allocator, and in encoding, from a profile.
 const ALLOCATION_SHARE: f64 = 0.25;
@@ -20,10 +20,23 @@ const TIMES_USUAL: f64 = 1.5;
 pub(super) fn allocation_heavy(facts: &Facts) -> Option<Finding> {
     let (impact, expected, found) =
         by_profile(facts).or_else(|| by_count(facts)).or_else(|| by_history(facts))?;
-    let action = "find the sites by a profile of allocations, and reuse buffers: one for each batch in place of one for \
-                  each command";
-    let change = Change::Code { place: facts.implementation.clone(), action: action.into() };
-    Some(found.impact(impact).change(change).expected(expected))
+    let places = &facts.places;
+    let (sites, find) = match places.allocations.as_slice() {
+        [] => (&places.protocol, "find the sites by a profile of allocations, and "),
+        _ => (&places.allocations, ""),
+    };
+    let action = format!("{find}reuse buffers: one for each batch in place of one for each command");
+    Some(at(sites, facts, action, found).impact(impact).expected(expected))
+}
+
+/// With these functions as evidence, and the first of them as the place to change.
+fn at(functions: &[Evidence], facts: &Facts, action: String, mut found: Finding) -> Finding {
+    let place = match functions.first() {
+        Some(first) => format!("{}, first {}", facts.implementation, first.what),
+        None => facts.implementation.clone(),
+    };
+    found.evidence.extend_from_slice(functions);
+    found.change(Change::Code { place, action })
 }
 
 type Found = (f64, Option<crate::results::Effect>, Finding);
@@ -93,12 +106,10 @@ pub(super) fn serialisation_heavy(facts: &Facts) -> Option<Finding> {
     let reason = format!("{:.0} % of the CPU time is spent on encoding and decoding messages", share * 100.0);
     let action = "encode a message once for all its receivers, and hand payloads on as shared bytes";
     let basis = "Amdahl's law: half to all of encoding's share of a profile is saved";
-    Some(
-        Finding::new("serialisation-heavy", Resource::Cpu, Severity::Medium, reason)
-            .impact(share)
-            .confidence(Confidence::High)
-            .seen(facts, "encoding_share", share, Some(ENCODING_SHARE), "1")
-            .change(Change::Code { place: facts.implementation.clone(), action: action.into() })
-            .expected(by_arithmetic("cpu_ns_per_commit", (1.0 - share, 1.0 - share / 2.0), basis)),
-    )
+    let found = Finding::new("serialisation-heavy", Resource::Cpu, Severity::Medium, reason)
+        .impact(share)
+        .confidence(Confidence::High)
+        .seen(facts, "encoding_share", share, Some(ENCODING_SHARE), "1")
+        .expected(by_arithmetic("cpu_ns_per_commit", (1.0 - share, 1.0 - share / 2.0), basis));
+    Some(at(&facts.places.encoding, facts, action.into(), found))
 }
