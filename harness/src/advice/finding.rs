@@ -78,6 +78,12 @@ impl Finding {
         self
     }
 
+    /// With functions of a profile as evidence.
+    pub fn functions(mut self, functions: &[Evidence]) -> Self {
+        self.evidence.extend_from_slice(functions);
+        self
+    }
+
     /// With a setting as evidence.
     pub fn set(mut self, name: &str, value: f64) -> Self {
         let (unit, source) = (name.rsplit('_').next().unwrap_or_default().into(), "settings".into());

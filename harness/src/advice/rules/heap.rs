@@ -21,22 +21,22 @@ pub(super) fn allocation_heavy(facts: &Facts) -> Option<Finding> {
     let (impact, expected, found) =
         by_profile(facts).or_else(|| by_count(facts)).or_else(|| by_history(facts))?;
     let places = &facts.places;
-    let (sites, find) = match places.allocations.as_slice() {
+    // Without the sites: what takes most of the time need not be what takes memory.
+    let (functions, find) = match places.allocations.as_slice() {
         [] => (&places.protocol, "find the sites by a profile of allocations, and "),
         _ => (&places.allocations, ""),
     };
     let action = format!("{find}reuse buffers: one for each batch in place of one for each command");
-    Some(at(sites, facts, action, found).impact(impact).expected(expected))
+    let change = Change::Code { place: place(&places.allocations, facts), action };
+    Some(found.impact(impact).change(change).expected(expected).functions(functions))
 }
 
-/// With these functions as evidence, and the first of them as the place to change.
-fn at(functions: &[Evidence], facts: &Facts, action: String, mut found: Finding) -> Finding {
-    let place = match functions.first() {
+/// The library, and the first of these functions.
+fn place(functions: &[Evidence], facts: &Facts) -> String {
+    match functions.first() {
         Some(first) => format!("{}, first {}", facts.implementation, first.what),
         None => facts.implementation.clone(),
-    };
-    found.evidence.extend_from_slice(functions);
-    found.change(Change::Code { place, action })
+    }
 }
 
 type Found = (f64, Option<crate::results::Effect>, Finding);
@@ -106,10 +106,14 @@ pub(super) fn serialisation_heavy(facts: &Facts) -> Option<Finding> {
     let reason = format!("{:.0} % of the CPU time is spent on encoding and decoding messages", share * 100.0);
     let action = "encode a message once for all its receivers, and hand payloads on as shared bytes";
     let basis = "Amdahl's law: half to all of encoding's share of a profile is saved";
-    let found = Finding::new("serialisation-heavy", Resource::Cpu, Severity::Medium, reason)
-        .impact(share)
-        .confidence(Confidence::High)
-        .seen(facts, "encoding_share", share, Some(ENCODING_SHARE), "1")
-        .expected(by_arithmetic("cpu_ns_per_commit", (1.0 - share, 1.0 - share / 2.0), basis));
-    Some(at(&facts.places.encoding, facts, action.into(), found))
+    let functions = &facts.places.encoding;
+    Some(
+        Finding::new("serialisation-heavy", Resource::Cpu, Severity::Medium, reason)
+            .impact(share)
+            .confidence(Confidence::High)
+            .seen(facts, "encoding_share", share, Some(ENCODING_SHARE), "1")
+            .functions(functions)
+            .change(Change::Code { place: place(functions, facts), action: action.into() })
+            .expected(by_arithmetic("cpu_ns_per_commit", (1.0 - share, 1.0 - share / 2.0), basis)),
+    )
 }
