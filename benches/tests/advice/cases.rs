@@ -209,9 +209,9 @@ pub fn in_virtual_time() -> Vec<Case> {
     ]
 }
 
-/// A window of one in two places, in the first of which it costs nothing.
-pub fn window_in_two_places() -> Pair {
-    let places = Virtual { topologies: &["lan", "wan3"], ..WAN_OPEN };
+/// A window of one in these places.
+pub fn window_in(topologies: &[&str]) -> Pair {
+    let places = Virtual { topologies, ..WAN_OPEN };
     pair("raft-rs", &places.scenario(), &[("max_inflight_messages", 1.0)])
 }
 

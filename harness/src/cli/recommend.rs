@@ -25,8 +25,10 @@ pub(super) struct Recommend {
     /// Protocols to advise on, by name; all of the run when none is given
     #[arg(long, value_delimiter = ',')]
     protocol: Vec<String>,
-    /// Tries the first so many recommendations of a run that are settings, side by side with what is set now, each
-    /// in the place, of the size and under the load that it is about; 3 without a number
+    /// Tries the first so many recommendations that are settings, or 3, side by side with what is set now
+    ///
+    /// Each is tried in the place, of the size and under the load that it is about. What came of it is kept with the
+    /// run after each trial, and told in later advice.
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "3")]
     verify: Option<usize>,
     /// How to print
