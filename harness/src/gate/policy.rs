@@ -233,8 +233,8 @@ impl Policy {
         let not_understood = |reason| PolicyError::NotUnderstood { path: path.into(), reason };
         let table = |text: &str| text.parse().map_err(|error| not_understood(one_line(&error, text)));
         let own: Table = table(text)?;
-        let own_rules = own.contains_key("rule");
         let mut whole: Table = table(SHIPPED)?;
+        let shipped = whole.clone();
         for (key, value) in own {
             match (whole.get_mut(&key), value) {
                 (Some(Value::Table(section)), Value::Table(changed)) => section.extend(changed),
@@ -243,11 +243,14 @@ impl Policy {
                 }
             }
         }
-        let read: Policy = whole.try_into().map_err(|error: toml::de::Error| {
-            // Without a place in the text, which is not whole; it names the key instead.
-            not_understood(printable(&error.to_string()).split_whitespace().collect::<Vec<_>>().join(" "))
-        })?;
-        let policy = Policy { own_rules, ..read };
+        let read = |table: Table| -> Result<Policy, PolicyError> {
+            table.try_into().map_err(|error: toml::de::Error| {
+                // Without a place in the text, which is not whole; it names the key instead.
+                not_understood(printable(&error.to_string()).split_whitespace().collect::<Vec<_>>().join(" "))
+            })
+        };
+        let policy = read(whole)?;
+        let policy = Policy { own_rules: policy.rules != read(shipped)?.rules, ..policy };
         policy.check(path)?;
         Ok(policy)
     }

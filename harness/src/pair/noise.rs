@@ -122,6 +122,11 @@ impl Noise {
         Ok(Some(noise))
     }
 
+    /// Understands the text of such a file; `path` names it in errors.
+    pub fn parse(path: &Path, text: &[u8]) -> Result<Noise, FileError> {
+        DOCUMENT.parse(path, text)
+    }
+
     /// Writes it, whole or not at all.
     pub fn write(&self, path: &Path) -> Result<(), FileError> {
         let text = serde_json::to_string_pretty(self)

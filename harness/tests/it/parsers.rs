@@ -163,6 +163,10 @@ fn exact() -> Parser {
     parser
 }
 
+fn noise() -> Parser {
+    Parser::new(promise::noise, &["../baselines/ffd31bf0f9ce/noise.json"])
+}
+
 fn policy() -> Parser {
     Parser::new(promise::policy, &["policy.toml"])
 }
@@ -191,7 +195,7 @@ fn numbers_are_found_where_they_are() {
 
 #[test]
 fn what_ships_can_be_read() {
-    for parser in [results(), exact(), policy(), scenario(), topology()] {
+    for parser in [results(), exact(), noise(), policy(), scenario(), topology()] {
         // Files that are refused as they are would make every other test here pass.
         assert!(parser.files.iter().all(|file| (parser.promise)(file)));
         assert!(parser.files.iter().map(|file| numbers(file).len()).sum::<usize>() >= 10);
@@ -227,6 +231,7 @@ macro_rules! survives {
 survives! {
     damaged_results_are_told: results,
     damaged_exact_values_are_told: exact,
+    damaged_noise_is_told: noise,
     a_damaged_policy_is_told: policy,
     damaged_scenarios_are_told: scenario,
     a_damaged_topology_is_told: topology

@@ -11,6 +11,7 @@ use std::path::Path;
 use consensus_bench::compare::{ExactValues, compare_exact};
 use consensus_bench::files;
 use consensus_bench::gate::policy::Policy;
+use consensus_bench::pair::Noise;
 use consensus_bench::scenario::{self, Scenario};
 use consensus_bench::topology;
 use serde::Serialize;
@@ -34,6 +35,12 @@ pub fn exact(bytes: &[u8]) -> bool {
     let Some(values) = check(read(bytes), again) else { return false };
     assert!(compare_exact(&values, &values).is_same(), "{values:?}");
     true
+}
+
+/// The noise of a machine.
+pub fn noise(bytes: &[u8]) -> bool {
+    let read = |bytes: &[u8]| Noise::parse(Path::new(FILE), bytes);
+    check(read(bytes), |noise| read(&serde_json::to_vec(noise).expect("noise is JSON"))).is_some()
 }
 
 /// The gate's policy.
