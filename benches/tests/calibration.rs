@@ -37,11 +37,17 @@ impl Place {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
-    /// The one costs file, under the fingerprint of this machine.
+    /// Where the costs of this machine are looked for.
     fn costs(&self) -> PathBuf {
-        let machines: Vec<_> = std::fs::read_dir(self.path().join("baselines")).unwrap().collect();
-        assert_eq!(machines.len(), 1);
-        machines[0].as_ref().unwrap().path().join("costs.json")
+        let fingerprint = consensus_bench::machine::describe().fingerprint;
+        self.path().join("baselines").join(fingerprint).join("costs.json")
+    }
+
+    /// Costs measured for a moment, where those of this machine are looked for.
+    fn calibrate(&self, protocols: &str) -> Value {
+        let costs = self.costs();
+        let path = costs.to_str().unwrap();
+        self.json(&format!("calibrate --brief --output {path} --protocol {protocols} --format json"))
     }
 }
 
@@ -67,7 +73,7 @@ fn costs_are_measured_used_and_held_against_real_time() {
         assert!(error.contains("run `consensus-bench calibrate`"), "{arguments}: {error}");
     }
 
-    let report = place.json("calibrate --brief --protocol raft-rs,openraft --format json");
+    let report = place.calibrate("raft-rs,openraft");
     let costs = &report["calibration"]["protocols"][0];
     assert_eq!(costs["protocol"], "raft-rs");
     assert!(
@@ -76,6 +82,9 @@ fn costs_are_measured_used_and_held_against_real_time() {
     );
     assert_eq!(costs["cells"].as_array().unwrap().len(), 12);
     assert!(report["calibration"]["machine_times"]["flush"]["n"].as_u64().unwrap() > 0);
+    for disturbed in [&report["calibration"]["disturbed"], &costs["disturbed"]] {
+        assert!(disturbed[0].as_str().unwrap().contains("--brief"), "{disturbed}");
+    }
     let file: Value = serde_json::from_slice(&std::fs::read(place.costs()).unwrap()).unwrap();
     assert_eq!(file, report["calibration"]);
 
@@ -106,17 +115,17 @@ fn costs_are_measured_used_and_held_against_real_time() {
 #[test]
 fn costs_that_are_broken_or_of_the_future_are_refused() {
     let place = Place::new();
-    place.json("calibrate --brief --protocol raft-rs --format json");
+    place.calibrate("raft-rs");
     let path = place.costs();
     let good = std::fs::read_to_string(&path).unwrap();
-    let later = good.replacen("\"schema_version\": 1", "\"schema_version\": 7", 1);
+    let later = good.replacen("\"schema_version\": 2", "\"schema_version\": 7", 1);
     let elsewhere = {
         let mut file: Value = serde_json::from_str(&good).unwrap();
         file["machine"]["fingerprint"] = "000000000000".into();
         file.to_string()
     };
     for (content, expected) in [
-        (later, "written by a later version (schema 7, this one reads up to 1)"),
+        (later, "written by a later version (schema 7, this one reads up to 2)"),
         (good[..good.len() / 2].to_string(), "costs.json: cut off (EOF"),
         (elsewhere, "measured on another machine (000000000000"),
     ] {
