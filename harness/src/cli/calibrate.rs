@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
+use protocol_core::Order;
 use serde::Serialize;
 use thiserror::Error;
 
@@ -164,7 +165,7 @@ impl Calibrate {
                     calibration.protocols.retain(|known| known.protocol != costs.protocol);
                     calibration.protocols.push(costs);
                 }
-                Err(error) if self.passes_over(&error) => {
+                Err(error) if self.passes_over(registration.protocol.descriptor().order, &error) => {
                     not_calibrated.push((name.clone(), error.to_string()));
                 }
                 Err(error) => return Err(CalibrateError::Protocol { name: name.clone(), error }),
@@ -194,10 +195,11 @@ impl Calibrate {
         brief.into_iter().chain(missed).chain(waited).collect()
     }
 
-    /// Who asks for all protocols gets those that can be simulated, and is told of the others. Any other error
-    /// is one.
-    fn passes_over(&self, error: &RunError) -> bool {
-        self.protocol.is_empty() && is_not_simulated(error)
+    /// Who asks for all protocols gets those that can be simulated and keep up with closed loops, which those
+    /// of gossip need not, and is told of the others. Whatever else goes wrong is an error.
+    fn passes_over(&self, order: Order, error: &RunError) -> bool {
+        let is_too_slow = order == Order::Set && matches!(error, RunError::ClosedLoop(_));
+        self.protocol.is_empty() && (is_not_simulated(error) || is_too_slow)
     }
 }
 
@@ -246,6 +248,7 @@ mod tests {
     use protocol_core::LaunchError;
 
     use super::*;
+    use crate::load::ClosedLoopError;
 
     fn parsed(arguments: &[&str]) -> Result<Calibrate, clap::Error> {
         let command = Calibrate::augment_args(clap::Command::new("calibrate").no_binary_name(true));
@@ -264,13 +267,24 @@ mod tests {
     }
 
     #[test]
-    fn only_what_cannot_be_simulated_is_passed_over_and_only_when_all_are_asked_for() {
+    fn only_what_cannot_be_measured_is_passed_over_and_only_when_all_are_asked_for() {
         let not_simulated =
             || RunError::Settings(LaunchError::NotSimulated { protocol: "toy", why: "it is a toy" });
         let all = parsed(&[]).unwrap();
-        assert!(all.passes_over(&not_simulated()));
-        assert!(!all.passes_over(&RunError::Unsafe("two leaders".into())));
-        assert!(!all.passes_over(&RunError::NotFitted));
-        assert!(!parsed(&["--protocol", "toy"]).unwrap().passes_over(&not_simulated()));
+        assert!(all.passes_over(Order::Total, &not_simulated()));
+        assert!(!all.passes_over(Order::Set, &RunError::Unsafe("two leaders".into())));
+        assert!(!all.passes_over(Order::Set, &RunError::NotFitted));
+        let one = parsed(&["--protocol", "toy"]).unwrap();
+        assert!(!one.passes_over(Order::Total, &not_simulated()));
+        let hung = || {
+            let (timeout, last_error) = (std::time::Duration::from_secs(30), "timed out".into());
+            RunError::ClosedLoop(ClosedLoopError::TimedOut {
+                acknowledged: 8,
+                wanted: 9,
+                timeout,
+                last_error,
+            })
+        };
+        assert!(all.passes_over(Order::Set, &hung()) && !all.passes_over(Order::Total, &hung()));
     }
 }
