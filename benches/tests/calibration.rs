@@ -88,6 +88,8 @@ fn costs_are_measured_used_and_held_against_real_time() {
     let file: Value = serde_json::from_slice(&std::fs::read(place.costs()).unwrap()).unwrap();
     assert_eq!(file, report["calibration"]);
 
+    check_cost_per_commit(&place, &costs["cells"]);
+
     let validation =
         place.json("validate --brief --protocol raft-rs --load open_low,closed_64,wal_low --format json");
     let rows = validation["comparisons"].as_array().unwrap();
@@ -110,6 +112,48 @@ fn costs_are_measured_used_and_held_against_real_time() {
     let folders = std::fs::read_dir(place.path().join("home")).unwrap();
     let kept = folders.filter(|folder| folder.as_ref().unwrap().path().join("validation.json").is_file());
     assert_eq!(kept.count(), 1);
+}
+
+/// Closed loops in real time, and one in virtual time where work is free.
+const LOADS: &str = r#"
+[[scenario]]
+name = "brief"
+measure = { kind = "scalability", replicas = [3], clients = [1, 32], rounds = 2, round_s = 0.02 }
+
+[[scenario]]
+name = "free"
+
+[scenario.measure]
+kind = "exact"
+topologies = ["lan"]
+replicas = [3]
+clients = [1]
+warm_up_commits = 100
+commits = 500
+recovery = false
+"#;
+
+/// The model says what a commit costs: with an interval in such loads as were calibrated, without one in
+/// others, and why there is none at all.
+fn check_cost_per_commit(place: &Place, cells: &Value) {
+    std::fs::write(place.path().join("loads.toml"), LOADS).unwrap();
+    place.json("run -q --file loads.toml --protocol raft-rs --no-history --format json");
+    let cost = |protocol: &str, arguments: &str, index: usize| {
+        let found = place.json(&format!("model {protocol} latest --simulate {arguments} --format json"));
+        found["predictions"][index]["prediction"]["cost"].clone()
+    };
+    let closed = cost("raft-rs", "--predict clients=32", 0);
+    let at = |key: &str| closed["cpu_ns"][key].as_f64().unwrap();
+    assert!(0.0 < at("lower") && at("lower") < at("value") && at("value") < at("upper"), "{closed}");
+    let like = |cell: &&Value| (cell["replicas"].as_u64(), cell["clients"].as_u64()) == (Some(3), Some(32));
+    let measured = cells.as_array().unwrap().iter().find(like).unwrap()["measured_ns"].as_f64().unwrap();
+    assert!((0.2..5.0).contains(&(at("value") / measured)), "{closed}, measured {measured}");
+    assert!(closed["note"].as_str().unwrap().contains("--brief"), "{closed}");
+    let open = cost("raft-rs", "--predict rate=1000", 0);
+    assert!(open["cpu_ns"]["value"].as_f64().unwrap() > 0.0 && open["cpu_ns"]["lower"].is_null(), "{open}");
+    assert!(open["note"].as_str().unwrap().contains("no interval"), "{open}");
+    let free = cost("raft-rs", "--predict clients=32", 1);
+    assert!(free["cpu_ns"].is_null() && free["note"].as_str().unwrap().contains("free"), "{free}");
 }
 
 #[test]
