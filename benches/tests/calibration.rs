@@ -37,11 +37,17 @@ impl Place {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
-    /// The one costs file, under the fingerprint of this machine.
+    /// Where the costs of this machine are looked for.
     fn costs(&self) -> PathBuf {
-        let machines: Vec<_> = std::fs::read_dir(self.path().join("baselines")).unwrap().collect();
-        assert_eq!(machines.len(), 1);
-        machines[0].as_ref().unwrap().path().join("costs.json")
+        let fingerprint = consensus_bench::machine::describe().fingerprint;
+        self.path().join("baselines").join(fingerprint).join("costs.json")
+    }
+
+    /// Costs measured for a moment, where those of this machine are looked for.
+    fn calibrate(&self, protocols: &str) -> Value {
+        let costs = self.costs();
+        let path = costs.to_str().unwrap();
+        self.json(&format!("calibrate --brief --output {path} --protocol {protocols} --format json"))
     }
 }
 
@@ -67,7 +73,7 @@ fn costs_are_measured_used_and_held_against_real_time() {
         assert!(error.contains("run `consensus-bench calibrate`"), "{arguments}: {error}");
     }
 
-    let report = place.json("calibrate --brief --protocol raft-rs,openraft --format json");
+    let report = place.calibrate("raft-rs,openraft");
     let costs = &report["calibration"]["protocols"][0];
     assert_eq!(costs["protocol"], "raft-rs");
     assert!(
@@ -76,8 +82,13 @@ fn costs_are_measured_used_and_held_against_real_time() {
     );
     assert_eq!(costs["cells"].as_array().unwrap().len(), 12);
     assert!(report["calibration"]["machine_times"]["flush"]["n"].as_u64().unwrap() > 0);
+    for disturbed in [&report["calibration"]["disturbed"], &costs["disturbed"]] {
+        assert!(disturbed[0].as_str().unwrap().contains("--brief"), "{disturbed}");
+    }
     let file: Value = serde_json::from_slice(&std::fs::read(place.costs()).unwrap()).unwrap();
     assert_eq!(file, report["calibration"]);
+
+    check_cost_per_commit(&place, &costs["cells"]);
 
     let validation =
         place.json("validate --brief --protocol raft-rs --load open_low,closed_64,wal_low --format json");
@@ -103,20 +114,62 @@ fn costs_are_measured_used_and_held_against_real_time() {
     assert_eq!(kept.count(), 1);
 }
 
+/// Closed loops in real time, and one in virtual time where work is free.
+const LOADS: &str = r#"
+[[scenario]]
+name = "brief"
+measure = { kind = "scalability", replicas = [3], clients = [1, 32], rounds = 2, round_s = 0.02 }
+
+[[scenario]]
+name = "free"
+
+[scenario.measure]
+kind = "exact"
+topologies = ["lan"]
+replicas = [3]
+clients = [1]
+warm_up_commits = 100
+commits = 500
+recovery = false
+"#;
+
+/// The model says what a commit costs: with an interval in such loads as were calibrated, without one in
+/// others, and why there is none at all.
+fn check_cost_per_commit(place: &Place, cells: &Value) {
+    std::fs::write(place.path().join("loads.toml"), LOADS).unwrap();
+    place.json("run -q --file loads.toml --protocol raft-rs --no-history --format json");
+    let cost = |protocol: &str, arguments: &str, index: usize| {
+        let found = place.json(&format!("model {protocol} latest --simulate {arguments} --format json"));
+        found["predictions"][index]["prediction"]["cost"].clone()
+    };
+    let closed = cost("raft-rs", "--predict clients=32", 0);
+    let at = |key: &str| closed["cpu_ns"][key].as_f64().unwrap();
+    assert!(0.0 < at("lower") && at("lower") < at("value") && at("value") < at("upper"), "{closed}");
+    let like = |cell: &&Value| (cell["replicas"].as_u64(), cell["clients"].as_u64()) == (Some(3), Some(32));
+    let measured = cells.as_array().unwrap().iter().find(like).unwrap()["measured_ns"].as_f64().unwrap();
+    assert!((0.2..5.0).contains(&(at("value") / measured)), "{closed}, measured {measured}");
+    assert!(closed["note"].as_str().unwrap().contains("--brief"), "{closed}");
+    let open = cost("raft-rs", "--predict rate=1000", 0);
+    assert!(open["cpu_ns"]["value"].as_f64().unwrap() > 0.0 && open["cpu_ns"]["lower"].is_null(), "{open}");
+    assert!(open["note"].as_str().unwrap().contains("no interval"), "{open}");
+    let free = cost("raft-rs", "--predict clients=32", 1);
+    assert!(free["cpu_ns"].is_null() && free["note"].as_str().unwrap().contains("free"), "{free}");
+}
+
 #[test]
 fn costs_that_are_broken_or_of_the_future_are_refused() {
     let place = Place::new();
-    place.json("calibrate --brief --protocol raft-rs --format json");
+    place.calibrate("raft-rs");
     let path = place.costs();
     let good = std::fs::read_to_string(&path).unwrap();
-    let later = good.replacen("\"schema_version\": 1", "\"schema_version\": 7", 1);
+    let later = good.replacen("\"schema_version\": 2", "\"schema_version\": 7", 1);
     let elsewhere = {
         let mut file: Value = serde_json::from_str(&good).unwrap();
         file["machine"]["fingerprint"] = "000000000000".into();
         file.to_string()
     };
     for (content, expected) in [
-        (later, "written by a later version (schema 7, this one reads up to 1)"),
+        (later, "written by a later version (schema 7, this one reads up to 2)"),
         (good[..good.len() / 2].to_string(), "costs.json: cut off (EOF"),
         (elsewhere, "measured on another machine (000000000000"),
     ] {

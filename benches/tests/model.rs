@@ -8,11 +8,13 @@ use std::path::Path;
 use consensus_bench::calibration::WorkCosts;
 use consensus_bench::model::by_simulation::{Simulator, predict};
 use consensus_bench::model::cells::cells;
-use consensus_bench::model::{HeldOut, Load, Measured, PlaceModel, Quantity, Setting, Standing, place_text};
+use consensus_bench::model::{
+    HeldOut, Load, Measured, PlaceModel, Prediction, Quantity, Setting, Standing, Surroundings, place_text,
+};
 use consensus_bench::progress::Progress;
 use consensus_bench::results::{Outcome, ScenarioResult};
-use consensus_bench::run::Limits;
-use consensus_bench::scenario::{CostsConfig, ExactPlan, Measure, Scenario};
+use consensus_bench::run::{Limits, RunError};
+use consensus_bench::scenario::{CostsConfig, ExactPlan, Measure, NetworkConfig, Scenario, StorageConfig};
 
 /// Links of one rack: so short that work decides, as it does where all replicas are in one process. Over longer
 /// ones a load would have to last longer to come to an equilibrium.
@@ -155,4 +157,63 @@ fn the_simulator_predicts_settings_that_no_formula_covers() {
     );
     assert!(after < 0.9 * before, "the setting matters: {before} and {after}");
     assert!(error.abs() < 0.1, "{predicted:?} for {after}");
+}
+
+/// A place in virtual time, where work costs [`COSTS`] on one core or nothing.
+fn surroundings(topology: &str, costs: CostsConfig, settings: &[(&str, f64)]) -> Surroundings {
+    Surroundings {
+        topology: Some(topology.into()),
+        network: NetworkConfig::default(),
+        storage: StorageConfig::Memory,
+        payload_bytes: 128,
+        costs,
+        cores: usize::from(!costs.is_none()),
+        settings: settings.iter().map(|(name, value)| (name.to_string(), *value)).collect(),
+    }
+}
+
+/// What raft-rs does there by the simulator alone, without cells to correct it by, and what a commit costs.
+fn simulated(place: &Surroundings, setting: Setting) -> Result<(Prediction, Option<f64>), RunError> {
+    let suite = consensus_bench_suite::suite();
+    let simulator = Simulator::new(suite.get("raft-rs").unwrap(), place, None, &BTreeMap::new())?;
+    let cost = simulator.cost_per_commit(setting)?;
+    assert!(cost.note.is_some() && cost.cpu_ns.is_none_or(|cpu| cpu.lower.is_none()), "{cost:?}");
+    Ok((predict(&simulator, &simulator, &[], setting)?, cost.cpu_ns.map(|cpu| cpu.value)))
+}
+
+#[test]
+fn a_load_that_is_too_short_to_tell_is_made_longer_and_not_called_saturated() {
+    let place = surroundings("wan5", CostsConfig::default(), &[]);
+    let setting = Setting { replicas: 5, load: Load::Rate(5_000.0) };
+    let (predicted, cost) = simulated(&place, setting).unwrap();
+    assert!(!predicted.saturated && predicted.throughput_per_s.value == 5_000.0, "{predicted:?}");
+    // More than a twentieth of the 2.4 s that 12,000 requests take.
+    assert!(predicted.p50_ns.unwrap().value > 0.05 * 2.4e9, "{predicted:?}");
+    assert_eq!(cost, None, "work is free there");
+}
+
+#[test]
+fn ten_times_what_a_cluster_does_saturates_it_and_a_busy_core_says_what_a_commit_costs() {
+    let place = surroundings("lan", CostsConfig::Table(COSTS), &[]);
+    let at = |load| simulated(&place, Setting { replicas: 3, load }).unwrap();
+    let (busy, cost) = at(Load::Clients(1_024));
+    let by_core = 1e9 / busy.throughput_per_s.value;
+    println!("a commit costs {cost:?} ns; a core does one in {by_core:.0}");
+    assert!((cost.unwrap() / by_core - 1.0).abs() < 0.05, "{cost:?} for {by_core}");
+    let (flooded, _) = at(Load::Rate((10.0 * busy.throughput_per_s.value).round()));
+    assert!(flooded.saturated && flooded.p50_ns.is_none(), "{flooded:?}");
+    let share = flooded.throughput_per_s.value / busy.throughput_per_s.value;
+    assert!((0.5..2.0).contains(&share), "{flooded:?} and {busy:?}");
+}
+
+#[test]
+fn failure_detection_is_set_and_checked_in_the_simulator() {
+    let setting = Setting { replicas: 3, load: Load::Rate(500.0) };
+    let cost = |settings: &[(&str, f64)]| {
+        simulated(&surroundings("lan", CostsConfig::Table(COSTS), settings), setting).map(|(_, cost)| cost)
+    };
+    let (usual, storm) = (cost(&[]).unwrap().unwrap(), cost(&[("heartbeat_ms", 1.0)]).unwrap().unwrap());
+    assert!(storm > 1.5 * usual, "a storm of heartbeats costs something: {usual} and {storm}");
+    let error = cost(&[("heartbeat_ms", 900.0), ("election_min_ms", 300.0)]).unwrap_err().to_string();
+    assert!(error.contains("election_min_ms = 300 has to be longer than heartbeat_ms = 900"), "{error}");
 }

@@ -153,6 +153,8 @@ fn wrong_wishes_are_refused_in_one_line() {
         ("quorums abd --topology wan5 --read-share 1.5", 2, "outside 0 to 1"),
         ("quorums abd --topology wan5 --tolerate 3", 2, "survive 3 failures; the most is 2"),
         ("quorums omnipaxos --topology wan5 --leader 5", 2, "they count from 0 to 4"),
+        ("quorums abd --topology wan5 --leader 0", 2, "abd has no leader"),
+        ("quorums dynamo --topology wan5 --leader 9", 2, "they count from 0 to 4"),
         ("quorums abd --topology wan5 --replicas 200", 2, "can't run 200 replicas"),
         ("model raft-rs", 5, "no run with readable results"),
         ("model zab", 2, "no protocol `zab`"),

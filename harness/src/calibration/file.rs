@@ -89,7 +89,8 @@ pub fn parse(path: &Path, text: &str) -> Result<Calibration, CalibrationError> {
 }
 
 /// Costs that no machine has are refused.
-fn check(path: &Path, found: Calibration) -> Result<Calibration, CalibrationError> {
+fn check(path: &Path, mut found: Calibration) -> Result<Calibration, CalibrationError> {
+    bring_up_to_date(&mut found);
     let broken =
         |reason: String| COSTS.wrong(path, reason + "; remove it and run `consensus-bench calibrate`");
     for costs in &found.protocols {
@@ -106,6 +107,29 @@ fn check(path: &Path, found: Calibration) -> Result<Calibration, CalibrationErro
         }
     }
     Ok(found)
+}
+
+/// Gives each protocol of a file of version 1 what disturbed its measurement, as far as that is not said of
+/// another one by name.
+fn bring_up_to_date(found: &mut Calibration) {
+    if found.schema_version > 1 {
+        return;
+    }
+    found.schema_version = SCHEMA_VERSION;
+    let prefixes: Vec<String> = found.protocols.iter().map(|costs| format!("{}: ", costs.protocol)).collect();
+    let about = |reason: &str| prefixes.iter().position(|prefix| reason.starts_with(prefix));
+    for (index, costs) in found.protocols.iter_mut().enumerate() {
+        for reason in &found.disturbed {
+            match about(reason) {
+                Some(named) if named == index => {
+                    costs.disturbed.push(reason[prefixes[index].len()..].into());
+                }
+                Some(_) => {}
+                None => costs.disturbed.push(reason.clone()),
+            }
+        }
+    }
+    found.disturbed.retain(|reason| about(reason).is_none());
 }
 
 #[cfg(test)]
@@ -135,6 +159,7 @@ mod tests {
                 protocol: "raft-rs".into(),
                 implementation: "raft".into(),
                 calibrated_unix_s: 1_700_000_000,
+                disturbed: vec!["a late thread".into()],
                 costs: WorkCosts { wake_up_ns: 812.25, byte_ns: 0.125, ..WorkCosts::default() },
                 resume_ns: 20_000.0,
                 cells: vec![cell],
@@ -154,18 +179,36 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_version_1_reads_with_what_disturbed_each_protocol() {
+        let mut old = sample();
+        old.schema_version = 1;
+        old.protocols[0].disturbed.clear();
+        old.protocols.push(ProtocolCosts { protocol: "abd".into(), ..old.protocols[0].clone() });
+        old.disturbed = vec!["threads waited".into(), "abd: missed".into()];
+        let text = serde_json::to_string(&old).unwrap();
+        let found = parse(Path::new("costs.json"), &text).unwrap();
+        let of_protocols: Vec<_> = found.protocols.iter().map(|costs| costs.disturbed.clone()).collect();
+        assert_eq!(of_protocols, [vec!["threads waited"], vec!["threads waited", "missed"]]);
+        assert_eq!((found.schema_version, &found.disturbed[..]), (2, &["threads waited".to_string()][..]));
+        assert_eq!(
+            found.disturbances(),
+            ["this machine: threads waited", "raft-rs: threads waited", "abd: threads waited", "abd: missed"]
+        );
+    }
+
+    #[test]
     fn what_is_no_calibration_is_refused_in_one_line() {
         let good = serde_json::to_string(&sample()).unwrap();
-        let later = good.replace("\"schema_version\":1", "\"schema_version\":9");
+        let later = good.replace("\"schema_version\":2", "\"schema_version\":9");
         let negative = good.replace("812.25", "-3.0");
         let odd = good.replacen("[0.05,10.0]", "[0.05,99.0]", 1);
         for (text, expected) in [
             (good[..good.len() / 2].to_string(), "costs.json: cut off (EOF"),
             ("[]".into(), "costs.json: no costs: "),
-            (later, "written by a later version (schema 9, this one reads up to 1)"),
+            (later, "written by a later version (schema 9, this one reads up to 2)"),
             (negative, "raft-rs: wake_up_ns = -3 is below 0"),
             (odd, "resume: quantiles do not ascend"),
-            (good.replace("\"disturbed\"", "\"disturbing\""), "unknown field `disturbing`"),
+            (good.replacen("\"disturbed\"", "\"disturbing\"", 1), "unknown field `disturbing`"),
         ] {
             let error = parse(Path::new("costs.json"), &text).unwrap_err().to_string();
             assert!(error.contains(expected) && error.lines().count() == 1, "{error}");

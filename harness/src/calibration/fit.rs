@@ -4,8 +4,9 @@ use protocol_core::{Counters, MessageKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::WorkCosts;
-use crate::stats::fit_non_negative;
+use super::{ProtocolCosts, WorkCosts};
+use crate::results::Estimate;
+use crate::stats::{fit_non_negative, jackknife_plus};
 
 /// One closed loop: what a commit cost in it, and how much of each kind of work that was. Work is that of
 /// all replicas together.
@@ -91,23 +92,50 @@ pub fn fit(cells: &mut [FittedCell], known: &WorkCosts) -> Option<WorkCosts> {
     Some(WorkCosts { wake_up_ns, message_ns, byte_ns, request_ns, delivery_ns, ..*known })
 }
 
+impl ProtocolCosts {
+    /// CPU time of a commit that takes this much work, in nanoseconds. The interval is a jackknife+ one of the
+    /// cells, each left out of the fit in its turn; none when they are too few to fit the costs to the others.
+    pub fn of_commit(&self, work: &FittedCell) -> Estimate {
+        let WorkCosts { sign_ns, verify_ns, mac_ns, .. } = self.costs;
+        let known = WorkCosts { sign_ns, verify_ns, mac_ns, ..WorkCosts::default() };
+        let without = |left_out: usize| {
+            let mut others = self.cells.clone();
+            let cell = others.remove(left_out);
+            let costs = fit(&mut others, &known)?;
+            let logarithms = (work.cost_ns(&costs).ln(), (cell.measured_ns / cell.cost_ns(&costs)).ln());
+            (logarithms.0.is_finite() && logarithms.1.is_finite()).then_some(logarithms)
+        };
+        let enough = self.cells.len() > work.row().len();
+        let pairs: Option<Vec<(f64, f64)>> =
+            if enough { (0..self.cells.len()).map(without).collect() } else { None };
+        let interval = pairs.and_then(|pairs| jackknife_plus(&pairs));
+        Estimate {
+            value: work.cost_ns(&self.costs),
+            lower: interval.map(|(lower, _)| lower.exp()),
+            upper: interval.map(|(_, upper)| upper.exp()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn costs_come_back_from_cells_that_they_made_with_cryptography_apart() {
-        let truth = WorkCosts {
-            wake_up_ns: 700.0,
-            message_ns: 120.0,
-            byte_ns: 0.5,
-            request_ns: 300.0,
-            delivery_ns: 90.0,
-            mac_ns: 66.0,
-            ..WorkCosts::default()
-        };
-        let mut cells = Vec::new();
-        for (index, replicas) in [3.0, 5.0, 3.0, 5.0, 3.0, 5.0, 3.0, 5.0].into_iter().enumerate() {
+    const TRUTH: WorkCosts = WorkCosts {
+        wake_up_ns: 700.0,
+        message_ns: 120.0,
+        byte_ns: 0.5,
+        request_ns: 300.0,
+        delivery_ns: 90.0,
+        sign_ns: 0.0,
+        verify_ns: 0.0,
+        mac_ns: 66.0,
+        fsync_ns: 0.0,
+    };
+
+    /// Loops whose commits cost what [`TRUTH`] says.
+    fn cells() -> Vec<FittedCell> {
+        let cell = |(index, replicas): (usize, f64)| {
             let batch = 2.0_f64.powi(index as i32);
             let mut cell = FittedCell {
                 wake_ups: 4.0 * replicas / batch,
@@ -125,15 +153,50 @@ mod tests {
                 .map(|(amount, cost)| amount * cost)
                 .sum();
             cell.measured_ns = work + 66.0 * replicas;
-            assert!((cell.cost_ns(&truth) / cell.measured_ns - 1.0).abs() < 1e-12);
-            cells.push(cell);
-        }
+            assert!((cell.cost_ns(&TRUTH) / cell.measured_ns - 1.0).abs() < 1e-12);
+            cell
+        };
+        [3.0, 5.0, 3.0, 5.0, 3.0, 5.0, 3.0, 5.0].into_iter().enumerate().map(cell).collect()
+    }
+
+    #[test]
+    fn costs_come_back_from_cells_that_they_made_with_cryptography_apart() {
+        let mut cells = cells();
         let known = WorkCosts { mac_ns: 66.0, ..WorkCosts::default() };
         let found = fit(&mut cells, &known).unwrap();
-        for ((name, found), (_, truth)) in found.named().into_iter().zip(truth.named()) {
+        for ((name, found), (_, truth)) in found.named().into_iter().zip(TRUTH.named()) {
             assert!((found - truth).abs() < 1e-6 * truth.max(1.0), "{name}: {found} for {truth}");
         }
         assert!(cells.iter().all(|cell| (cell.fitted_ns - cell.measured_ns).abs() < 1e-6));
         assert_eq!(fit(&mut [], &known), None);
+    }
+
+    #[test]
+    fn a_commit_costs_what_its_work_does_and_the_interval_is_as_wide_as_the_cells_are_off() {
+        let costs = |cells: Vec<FittedCell>| ProtocolCosts {
+            protocol: "toy".into(),
+            implementation: "toy".into(),
+            calibrated_unix_s: 0,
+            disturbed: Vec::new(),
+            costs: TRUTH,
+            resume_ns: 0.0,
+            cells,
+            fit_error_median: 0.0,
+            fit_error_max: 0.0,
+        };
+        let mut off = cells();
+        let work = off[3].clone();
+        let truth = work.measured_ns;
+        let width = |estimate: Estimate| estimate.upper.unwrap() / estimate.lower.unwrap();
+        let exact = costs(off.clone()).of_commit(&work);
+        assert!((exact.value / truth - 1.0).abs() < 1e-9 && width(exact) < 1.000_01, "{exact:?}");
+        for (index, cell) in off.iter_mut().enumerate() {
+            cell.measured_ns *= if index % 2 == 0 { 1.1 } else { 0.9 };
+        }
+        let noisy = costs(off.clone()).of_commit(&work);
+        assert!(noisy.lower.unwrap() < truth && truth < noisy.upper.unwrap(), "{noisy:?}");
+        assert!(width(noisy) > 1.1, "{noisy:?}");
+        off.truncate(5);
+        assert_eq!(costs(off).of_commit(&work).lower, None, "four cells tell no five costs");
     }
 }

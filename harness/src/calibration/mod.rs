@@ -24,8 +24,9 @@ use crate::run::Pair;
 use crate::scenario::{CostsConfig, ExactPlan, Measure, NamedCosts};
 use crate::store::Store;
 
-/// Version of the shape of [`Calibration`]. Files of a later version are refused.
-pub const SCHEMA_VERSION: u32 = 1;
+/// Version of the shape of [`Calibration`]. Files of a later version are refused; in those of version 1 what
+/// disturbed stood for the machine and all its protocols alike.
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// Everything that was measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -39,7 +40,7 @@ pub struct Calibration {
     pub harness_version: String,
     /// Where it was measured.
     pub machine: Machine,
-    /// Why the numbers are not to be trusted; empty when nothing disturbed them.
+    /// Why the machine's times are not to be trusted; empty when nothing disturbed them.
     pub disturbed: Vec<String>,
     /// What threads, links and the disk add, whatever the protocol.
     pub machine_times: MachineTimes,
@@ -57,6 +58,9 @@ pub struct ProtocolCosts {
     pub implementation: String,
     /// When it was measured, in seconds since 1970.
     pub calibrated_unix_s: u64,
+    /// Why the costs are not to be trusted; empty when nothing disturbed them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disturbed: Vec<String>,
     /// The costs.
     pub costs: WorkCosts,
     /// How long the cluster's thread takes, in nanoseconds, from being handed a request in its sleep until
@@ -177,6 +181,15 @@ impl Calibration {
         let found = self.protocols.iter().find(|costs| costs.protocol == protocol);
         found.ok_or_else(|| CalibrationError::NotCalibrated { protocol: protocol.into() })
     }
+
+    /// Why anything in it is not to be trusted, with the protocol that it is about.
+    pub fn disturbances(&self) -> Vec<String> {
+        let of_protocols = self.protocols.iter().flat_map(|costs| {
+            costs.disturbed.iter().map(move |reason| format!("{}: {reason}", costs.protocol))
+        });
+        self.disturbed.iter().map(|reason| format!("this machine: {reason}")).chain(of_protocols).collect()
+    }
+
     /// What virtual time needs to stand for a cluster of this protocol on this machine.
     pub fn model(&self, protocol: &str) -> Result<CostModel, CalibrationError> {
         let measured = self.of(protocol)?;

@@ -106,6 +106,7 @@ pub fn measure_protocol(
         protocol: registration.name.clone(),
         implementation: descriptor.implementation.into(),
         calibrated_unix_s: now_unix_s,
+        disturbed: Vec::new(),
         costs,
         resume_ns,
         fit_error_median: errors.get(errors.len() / 2).copied().unwrap_or(0.0),

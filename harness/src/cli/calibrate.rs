@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
+use protocol_core::Order;
 use serde::Serialize;
 use thiserror::Error;
 
@@ -25,6 +26,8 @@ const PROBES: usize = 1_000;
 const PROBES_IN_BRIEF: usize = 80;
 /// Share of the time that threads may wait for a core before the measurement counts as disturbed.
 const RUN_DELAY_AT_MOST: f64 = 0.02;
+/// What stands beside numbers of [`Design::brief`].
+const BRIEF: &str = "measured with --brief, for a moment: worth little";
 /// Costs that miss the loops that they were fitted to by more than this, in the median, are marked.
 const FIT_ERROR_AT_MOST: f64 = 0.15;
 
@@ -33,11 +36,11 @@ pub(super) struct Calibrate {
     /// Protocols to measure, by name; all that can be simulated when none is given. Costs of others stay
     #[arg(long, value_delimiter = ',')]
     protocol: Vec<String>,
-    /// Where to write, in place of `baselines/<machine>/costs.json`
+    /// Where to write, in place of `baselines/<machine>/costs.json`; `--brief` needs it
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Measures for a moment: shows that everything runs, and gives numbers that are worth little
-    #[arg(long)]
+    /// Measures for a moment: shows that everything runs, and gives numbers that are worth little and say so
+    #[arg(long, requires = "output")]
     brief: bool,
     /// How to print
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -115,7 +118,7 @@ impl Calibrate {
             calibrated_unix_s: now_unix_s(),
             harness_version: env!("CARGO_PKG_VERSION").into(),
             machine,
-            disturbed: Vec::new(),
+            disturbed: self.brief.then(|| BRIEF.to_string()).into_iter().collect(),
             machine_times: Default::default(),
             protocols: before.map(|before| before.protocols).unwrap_or_default(),
         };
@@ -147,24 +150,22 @@ impl Calibrate {
         calibration: &mut Calibration,
     ) -> Result<Vec<(String, String)>, CalibrateError> {
         let line = step_line();
-        let (started, waited) = (Instant::now(), run_delay_ns());
         let mut not_calibrated = Vec::new();
         for registration in suite.all() {
             let name = &registration.name;
             line.set_message(format!("{name}: closed loops"));
+            let (started, waited) = (Instant::now(), run_delay_ns());
             match measure_protocol(registration, design, folder, calibration.calibrated_unix_s) {
-                Ok(costs) => {
+                Ok(mut costs) => {
+                    let waited =
+                        run_delay_ns().zip(waited).map(|(after, before)| after.saturating_sub(before));
+                    let waited_ns = waited.unwrap_or(0) as f64;
+                    let share = waited_ns / started.elapsed().as_nanos() as f64;
+                    costs.disturbed = self.doubts(costs.fit_error_median, share);
                     calibration.protocols.retain(|known| known.protocol != costs.protocol);
-                    if costs.fit_error_median > FIT_ERROR_AT_MOST {
-                        calibration.disturbed.push(format!(
-                            "{name}: the costs miss half of the loops they were fitted to by more than {:.0} %",
-                            costs.fit_error_median * 100.0
-                        ));
-                    }
                     calibration.protocols.push(costs);
                 }
-                // Who asks for all gets those that there are, and is told of the others.
-                Err(error) if self.protocol.is_empty() => {
+                Err(error) if self.passes_over(registration.protocol.descriptor().order, &error) => {
                     not_calibrated.push((name.clone(), error.to_string()));
                 }
                 Err(error) => return Err(CalibrateError::Protocol { name: name.clone(), error }),
@@ -173,19 +174,32 @@ impl Calibrate {
         if not_calibrated.len() == suite.all().len() {
             return Err(CalibrateError::Nothing);
         }
-        // Without the probes below, whose threads share a core and wait for each other by design.
-        let waited = run_delay_ns().zip(waited).map(|(after, before)| after.saturating_sub(before));
-        let share = waited.map_or(0.0, |waited| waited as f64 / started.elapsed().as_nanos() as f64);
-        if share > RUN_DELAY_AT_MOST {
-            let share = share * 100.0;
-            calibration
-                .disturbed
-                .push(format!("threads waited for a core during {share:.1} % of the time (limit 2 %)"));
-        }
+        // How long the probes' threads wait says nothing: they share a core by design.
         line.set_message("threads, links and the disk");
         calibration.machine_times = measure_machine(folder, probes).map_err(CalibrateError::Machine)?;
         line.finish_and_clear();
         Ok(not_calibrated)
+    }
+
+    /// Why the costs of one protocol are not to be trusted.
+    fn doubts(&self, fit_error_median: f64, run_delay_share: f64) -> Vec<String> {
+        let brief = self.brief.then(|| BRIEF.to_string());
+        let missed = (fit_error_median > FIT_ERROR_AT_MOST).then(|| {
+            let percent = fit_error_median * 100.0;
+            format!("the costs miss half of the loops they were fitted to by more than {percent:.0} %")
+        });
+        let waited = (run_delay_share > RUN_DELAY_AT_MOST).then(|| {
+            let percent = run_delay_share * 100.0;
+            format!("threads waited for a core during {percent:.1} % of the time (limit 2 %)")
+        });
+        brief.into_iter().chain(missed).chain(waited).collect()
+    }
+
+    /// Who asks for all protocols gets those that can be simulated and keep up with closed loops, which those
+    /// of gossip need not, and is told of the others. Whatever else goes wrong is an error.
+    fn passes_over(&self, order: Order, error: &RunError) -> bool {
+        let is_too_slow = order == Order::Set && matches!(error, RunError::ClosedLoop(_));
+        self.protocol.is_empty() && (is_not_simulated(error) || is_too_slow)
     }
 }
 
@@ -222,8 +236,55 @@ fn print(calibration: &Calibration, not_calibrated: &[(String, String)], path: &
         let [median, p99] = [0.5, 0.99].map(|quantile| quantity::in_unit(spread.at(quantile), "ns"));
         say!("    {name} {median} ({p99})");
     }
-    for why in &calibration.disturbed {
+    for why in calibration.disturbances() {
         say!("DISTURBED: {why}");
     }
     say!("{elapsed_s:.0} s; {}", path.display());
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::FromArgMatches;
+    use protocol_core::LaunchError;
+
+    use super::*;
+    use crate::load::ClosedLoopError;
+
+    fn parsed(arguments: &[&str]) -> Result<Calibrate, clap::Error> {
+        let command = Calibrate::augment_args(clap::Command::new("calibrate").no_binary_name(true));
+        Calibrate::from_arg_matches(&command.try_get_matches_from(arguments)?)
+    }
+
+    #[test]
+    fn brief_numbers_take_no_others_place_and_say_what_they_are() {
+        assert!(parsed(&["--brief"]).is_err());
+        let brief = parsed(&["--brief", "--output", "costs.json"]).unwrap();
+        assert_eq!(brief.doubts(0.0, 0.0), [BRIEF]);
+        let whole = parsed(&[]).unwrap();
+        assert!(whole.doubts(0.15, 0.02).is_empty());
+        let [missed, waited] = &whole.doubts(0.2, 0.031)[..] else { panic!("two doubts") };
+        assert!(missed.contains("more than 20 %") && waited.contains("3.1 % of the time"));
+    }
+
+    #[test]
+    fn only_what_cannot_be_measured_is_passed_over_and_only_when_all_are_asked_for() {
+        let not_simulated =
+            || RunError::Settings(LaunchError::NotSimulated { protocol: "toy", why: "it is a toy" });
+        let all = parsed(&[]).unwrap();
+        assert!(all.passes_over(Order::Total, &not_simulated()));
+        assert!(!all.passes_over(Order::Set, &RunError::Unsafe("two leaders".into())));
+        assert!(!all.passes_over(Order::Set, &RunError::NotFitted));
+        let one = parsed(&["--protocol", "toy"]).unwrap();
+        assert!(!one.passes_over(Order::Total, &not_simulated()));
+        let hung = || {
+            let (timeout, last_error) = (std::time::Duration::from_secs(30), "timed out".into());
+            RunError::ClosedLoop(ClosedLoopError::TimedOut {
+                acknowledged: 8,
+                wanted: 9,
+                timeout,
+                last_error,
+            })
+        };
+        assert!(all.passes_over(Order::Set, &hung()) && !all.passes_over(Order::Total, &hung()));
+    }
 }

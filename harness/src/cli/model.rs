@@ -12,12 +12,14 @@ use thiserror::Error;
 
 use super::{Format, step_line, store};
 use crate::calibration::CalibrationError;
-use crate::exit::{EXIT_BASELINE, EXIT_OK, EXIT_TOOL, EXIT_USAGE, exit_code_of};
+use crate::exit::{EXIT_BASELINE, EXIT_OK, EXIT_TOOL, EXIT_UNSAFE, EXIT_USAGE, exit_code_of};
 use crate::files::FileError;
+use crate::machine;
 use crate::model::by_simulation::{self, Simulator, spec_at};
 use crate::model::quorum_latency::{Pattern, Sites};
 use crate::model::{
-    Load, Model, Move, PlaceModel, PredictError, Prediction, Setting, Surroundings, file, predictions, text,
+    CommitCost, FitError, Load, Model, Move, PlaceModel, PredictError, Prediction, Setting, Surroundings,
+    file, predictions, text,
 };
 use crate::output::say;
 use crate::results::RunResults;
@@ -36,7 +38,8 @@ pub(super) struct ModelCommand {
     /// Runs to fit it to: ids, `latest`, baselines or paths
     #[arg(default_value = "latest")]
     runs: Vec<String>,
-    /// A setting to predict: clients=C or rate=R, with replicas=N and topology=T or delay_ms=D if it has others
+    /// A setting to predict: clients=C or rate=R, with replicas=N and topology=T or delay_ms=D if it has others.
+    /// CPU time per commit is by the simulator with the costs of `consensus-bench calibrate`
     #[arg(long, value_name = "KEY=VALUE,…")]
     predict: Vec<Wanted>,
     /// Predicts with another value of a protocol's setting, by simulation
@@ -68,6 +71,8 @@ pub(super) enum ModelCommandError {
     #[error("--set {0}: give --predict too, to say for which load")]
     NothingToPredict(String),
     #[error(transparent)]
+    Fit(#[from] FitError),
+    #[error(transparent)]
     Predict(#[from] PredictError),
     #[error(transparent)]
     Launch(#[from] LaunchError),
@@ -84,6 +89,7 @@ impl ModelCommandError {
         match self {
             ModelCommandError::Store(error) => exit_code_of(error),
             ModelCommandError::NoCells { .. }
+            | ModelCommandError::Fit(_)
             | ModelCommandError::Predict(_)
             | ModelCommandError::Run(RunError::Calibration(
                 CalibrationError::Missing { .. } | CalibrationError::NotCalibrated { .. },
@@ -92,6 +98,7 @@ impl ModelCommandError {
             | ModelCommandError::NothingToPredict(_)
             | ModelCommandError::Launch(_)
             | ModelCommandError::Run(RunError::Topology(_) | RunError::Settings(_)) => EXIT_USAGE,
+            ModelCommandError::Run(RunError::Unsafe(_)) => EXIT_UNSAFE,
             ModelCommandError::Run(_) | ModelCommandError::File(_) | ModelCommandError::Json(_) => EXIT_TOOL,
         }
     }
@@ -167,7 +174,7 @@ impl ModelCommand {
         for reference in &self.runs {
             runs.extend(store.load(reference)?.runs);
         }
-        let model = Model::fit(&self.protocol, &runs);
+        let model = Model::fit(&self.protocol, &runs)?;
         if model.places.is_empty() {
             let (protocol, runs) = (self.protocol.clone(), self.runs.join(", "));
             return Err(ModelCommandError::NoCells { protocol, runs });
@@ -214,13 +221,15 @@ impl ModelCommand {
         model: &Model,
     ) -> Result<Vec<(String, Prediction)>, ModelCommandError> {
         let line = step_line();
+        let here = machine::describe().fingerprint;
+        let elsewhere = Some(model.machine.as_str()).filter(|machine| *machine != here);
         let mut found = Vec::new();
         for wanted in &self.predict {
             let before = found.len();
             let mut first_error = None;
             for place in &model.places {
                 line.set_message(place.surroundings.name());
-                match self.predict_in(registration, place, wanted) {
+                match self.predict_in(registration, place, wanted, elsewhere) {
                     Ok(prediction) => found.push(prediction),
                     Err(error @ ModelCommandError::Predict(_)) => {
                         first_error.get_or_insert(error);
@@ -241,6 +250,7 @@ impl ModelCommand {
         registration: &Registration,
         place: &PlaceModel,
         wanted: &Wanted,
+        elsewhere: Option<&str>,
     ) -> Result<(String, Prediction), ModelCommandError> {
         let first = place.cells.first().map_or(1, |cell| cell.replicas);
         let setting = Setting { replicas: wanted.replicas.unwrap_or(first), load: wanted.load };
@@ -252,33 +262,44 @@ impl ModelCommand {
             None => {}
         }
         name.extend(self.set.iter().map(|(set, value)| format!(", {set}={value}")));
-        if self.simulate || !self.set.is_empty() {
-            return Ok((name, self.simulated(registration, place, wanted, setting)?));
-        }
-        let by =
-            wanted.place.as_ref().map(|to| moved(registration, &place.surroundings, to, setting.replicas));
-        Ok((name, place.predict(setting, by.transpose()?)?))
+        let simulator = || self.simulator(registration, place, wanted);
+        let mut prediction = if self.simulate || !self.set.is_empty() {
+            let known = Simulator::new(registration, &place.surroundings, None, &BTreeMap::new())?;
+            by_simulation::predict(&known, &simulator()?, &place.cells, setting)?
+        } else {
+            let by = wanted.place.as_ref();
+            let by = by.map(|to| moved(registration, &place.surroundings, to, setting.replicas));
+            place.predict(setting, by.transpose()?)?
+        };
+        prediction.cost = Some(match elsewhere {
+            Some(machine) if place.surroundings.is_of_the_clock() => {
+                CommitCost::unknown(format!("the runs are of another machine ({machine})"))
+            }
+            _ => match simulator().and_then(|simulator| simulator.cost_per_commit(setting)) {
+                Err(error @ RunError::Unsafe(_)) => return Err(error.into()),
+                cost => cost.unwrap_or_else(|error| CommitCost::unknown(error.to_string())),
+            },
+        });
+        Ok((name, prediction))
     }
 
-    fn simulated(
+    /// The place with what is asked for in place of its own links and settings.
+    fn simulator<'a>(
         &self,
-        registration: &Registration,
+        registration: &'a Registration,
         place: &PlaceModel,
         wanted: &Wanted,
-        setting: Setting,
-    ) -> Result<Prediction, ModelCommandError> {
-        let known = Simulator::new(registration, &place.surroundings, None, &BTreeMap::new())?;
+    ) -> Result<Simulator<'a>, RunError> {
         let set: BTreeMap<String, f64> = self.set.iter().cloned().collect();
         let topology = match &wanted.place {
             Some(Place::Topology(reference)) => Some(reference.as_str()),
             Some(Place::DelayMs(_)) | None => None,
         };
         let changed = Simulator::new(registration, &place.surroundings, topology, &set)?;
-        let changed = match wanted.place {
+        Ok(match wanted.place {
             Some(Place::DelayMs(delay)) => changed.over_links_of(delay),
             _ => changed,
-        };
-        Ok(by_simulation::predict(&known, &changed, &place.cells, setting)?)
+        })
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) struct QuorumsCommand {
     /// Replicas that may fail with reads, writes and elections going on
     #[arg(long, default_value_t = 1)]
     tolerate: usize,
-    /// The replica that leads; all are averaged when it is not given
+    /// The replica that leads, of a protocol with a leader; all are averaged when it is not given
     #[arg(long)]
     leader: Option<usize>,
     /// Seed of jitter and of the simulation

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::measure::ACHIEVED_AT_LEAST;
 use crate::results::{ExactCell, Outcome, ScenarioResult};
 use crate::scenario::{CostsConfig, Measure, NetworkConfig, StorageConfig};
 
@@ -49,6 +50,11 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
+    /// Whether numbers follow from the clock of the machine that they are from.
+    pub fn is_of_the_clock(&self) -> bool {
+        self.topology.is_none() || self.costs.is_calibrated()
+    }
+
     /// As it is shown: `real, channel, memory`, or `virtual, wan3, memory, costs calibrated, 1 core`.
     pub fn name(&self) -> String {
         let mut words = match &self.topology {
@@ -149,8 +155,8 @@ pub struct Measured {
 
 /// The cells of all results of a protocol, place by place, in the order of the results.
 ///
-/// Results that did not come to their end, or broke a promise, have no numbers and give none here. Probes that
-/// the generator did not keep up with say nothing about the cluster. Equal loads of one size become one cell:
+/// Results that did not come to their end, or broke a promise, have no numbers and give none here. Probes and
+/// phases that the generator did not keep up with say nothing about the cluster. Equal loads of one size become one cell:
 /// the geometric mean.
 pub fn cells(protocol: &str, results: &[ScenarioResult]) -> Vec<Measured> {
     let mut places: Vec<Measured> = Vec::new();
@@ -260,6 +266,9 @@ fn of_phase(result: &ScenarioResult) -> impl Iterator<Item = Cell> {
     let constant = phase.filter(|phase| phase.ramp.is_none());
     let value = |name: &str| result.metric(name).map(|metric| metric.value);
     let cell = constant.and_then(|phase| {
+        if value("achieved_over_offered").is_some_and(|achieved| achieved < ACHIEVED_AT_LEAST) {
+            return None;
+        }
         Some(Cell {
             replicas: result.scenario.replicas,
             load: Load::Rate(phase.rate_per_s),
@@ -311,6 +320,24 @@ mod tests {
         let saturated = matches!(load, Load::Rate(rate) if throughput_per_s < KEPT_UP * rate);
         let (p50_ns, scenario) = (p99_ns, "s".into());
         Cell { replicas, load, throughput_per_s, noise: None, p50_ns, p99_ns, saturated, scenario }
+    }
+
+    #[test]
+    fn a_phase_that_the_generator_did_not_keep_up_with_is_no_cell() {
+        let run = crate::files::parse_results(Path::new("sample"), crate::files::SAMPLE).unwrap();
+        let mut result = run.results[0].clone();
+        result.scenario.phases.iter_mut().for_each(|phase| phase.ramp = None);
+        let count = |result: &ScenarioResult| {
+            cells("raft-rs", std::slice::from_ref(result))
+                .iter()
+                .map(|place| place.cells.len())
+                .sum::<usize>()
+        };
+        assert_eq!(count(&result), 1);
+        let achieved =
+            result.metrics.iter_mut().find(|metric| metric.name == "achieved_over_offered").unwrap();
+        achieved.value = 0.9;
+        assert_eq!(count(&result), 0);
     }
 
     #[test]

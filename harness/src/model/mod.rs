@@ -16,6 +16,8 @@ pub mod quorum_latency;
 pub mod shape;
 mod text;
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -38,7 +40,7 @@ pub struct Model {
     pub protocol: String,
     /// Ids of the runs.
     pub runs: Vec<String>,
-    /// The machine of real time; wall-clock predictions are for it alone.
+    /// Fingerprint of the machine that the runs are of; predictions of the clock are for it alone.
     pub machine: String,
     /// One model for each place in which something was measured.
     pub places: Vec<PlaceModel>,
@@ -52,7 +54,7 @@ pub struct PlaceModel {
     pub surroundings: Surroundings,
     /// What it is fitted to.
     pub cells: Vec<Cell>,
-    /// What disturbed the runs; predictions are then no better than those.
+    /// What disturbed the runs, or sets them apart; predictions are then no better than those.
     pub disturbed: Vec<String>,
     /// Closed loops.
     pub closed: Option<Chosen<CycleLaw>>,
@@ -95,6 +97,38 @@ pub struct Prediction {
     pub saturated: bool,
     /// In which ways the setting is outside of what was measured.
     pub beyond: Vec<String>,
+    /// What a commit costs by the simulator; none where that was not asked.
+    pub cost: Option<CommitCost>,
+}
+
+/// CPU time of a commit by the simulator.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommitCost {
+    /// Nanoseconds of all replicas together, without what flushes take; none where it can't be told.
+    pub cpu_ns: Option<Estimate>,
+    /// Why there is none, or no interval, or why it is doubtful.
+    pub note: Option<String>,
+}
+
+impl CommitCost {
+    /// It can't be told, for a reason.
+    pub fn unknown(reason: impl Into<String>) -> CommitCost {
+        CommitCost { cpu_ns: None, note: Some(reason.into()) }
+    }
+}
+
+/// Why runs can't be fitted together. One line that says how to mend it.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum FitError {
+    /// Times of different machines have no mean.
+    #[error("times of {protocol} from several machines ({}): give runs of one machine alone", machines.join(", "))]
+    SeveralMachines {
+        /// Protocol.
+        protocol: String,
+        /// Their fingerprints.
+        machines: Vec<String>,
+    },
 }
 
 /// Why there is no prediction. One line that says how to get one.
@@ -121,18 +155,38 @@ pub enum PredictError {
 }
 
 impl Model {
-    /// Fits a model to all results of a protocol. `machine` is this machine's fingerprint: it stands in the
-    /// model. A place without enough cells gets no law, and says what to run.
-    pub fn fit(protocol: &str, runs: &[RunResults]) -> Model {
+    /// Fits a model to all results of a protocol. A place without enough cells gets no law, and says what to
+    /// run. Numbers that follow from the clock have to be of one machine; those of different commits are fitted
+    /// together, and the place says so.
+    pub fn fit(protocol: &str, runs: &[RunResults]) -> Result<Model, FitError> {
+        let mut of_the_clock = BTreeSet::new();
+        let mut commits = BTreeSet::new();
+        for run in runs {
+            let places = cells::cells(protocol, &run.results);
+            if !places.is_empty() {
+                commits.insert(run.manifest.commit.clone().unwrap_or_else(|| "none known".into()));
+            }
+            if places.iter().any(|place| place.surroundings.is_of_the_clock()) {
+                of_the_clock.insert(run.manifest.machine.fingerprint.clone());
+            }
+        }
+        if of_the_clock.len() > 1 {
+            let machines = of_the_clock.into_iter().collect();
+            return Err(FitError::SeveralMachines { protocol: protocol.into(), machines });
+        }
+        let commits: Vec<String> = commits.into_iter().collect();
+        let mixed = (commits.len() > 1).then(|| format!("runs of several commits: {}", commits.join(", ")));
         let results: Vec<_> = runs.iter().flat_map(|run| run.results.iter().cloned()).collect();
-        let places = cells::cells(protocol, &results).into_iter();
-        Model {
+        let mut places = cells::cells(protocol, &results);
+        places.iter_mut().for_each(|place| place.disturbed.extend(mixed.clone()));
+        let first = || runs.first().map(|run| run.manifest.machine.fingerprint.clone());
+        Ok(Model {
             schema_version: file::SCHEMA_VERSION,
             protocol: protocol.into(),
             runs: runs.iter().map(|run| run.run_id.clone()).collect(),
-            machine: runs.first().map(|run| run.manifest.machine.fingerprint.clone()).unwrap_or_default(),
-            places: places.map(|measured| PlaceModel::fit(protocol, measured)).collect(),
-        }
+            machine: of_the_clock.pop_first().or_else(first).unwrap_or_default(),
+            places: places.into_iter().map(|measured| PlaceModel::fit(protocol, measured)).collect(),
+        })
     }
 }
 
@@ -208,7 +262,7 @@ impl PlaceModel {
         let throughput_per_s = predict(Quantity::Throughput).ok_or_else(|| self.no_value(setting))?;
         let (p50_ns, p99_ns) = (predict(Quantity::P50), predict(Quantity::P99));
         let by = chosen.candidate.clone();
-        Ok(Prediction { setting, by, throughput_per_s, p50_ns, p99_ns, saturated: false, beyond })
+        Ok(Prediction { setting, by, throughput_per_s, p50_ns, p99_ns, saturated: false, beyond, cost: None })
     }
 
     fn predict_open(
@@ -240,6 +294,7 @@ impl PlaceModel {
             p99_ns,
             saturated,
             beyond,
+            cost: None,
         })
     }
 

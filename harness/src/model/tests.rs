@@ -64,6 +64,26 @@ fn predict(place: &PlaceModel, replicas: usize, load: Load) -> Prediction {
 }
 
 #[test]
+fn times_of_several_machines_are_refused_and_those_of_several_commits_told_of() {
+    let mut run = crate::files::parse_results(Path::new("sample"), crate::files::SAMPLE).unwrap();
+    run.results[0].scenario.phases.iter_mut().for_each(|phase| phase.ramp = None);
+    let mut other = run.clone();
+    let fit = |other: &RunResults| Model::fit("raft-rs", &[run.clone(), other.clone()]);
+    assert_eq!(fit(&other).unwrap().places[0].disturbed, [""; 0]);
+    other.manifest.commit = Some("0badc0de".into());
+    assert_eq!(fit(&other).unwrap().places[0].disturbed, ["runs of several commits: 0badc0de, 4da0dbb+"]);
+    other.manifest.machine.fingerprint = "another".into();
+    let error = fit(&other).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "times of raft-rs from several machines (0f3a9c21d4e7, another): give runs of one machine alone"
+    );
+    // A run without such times is of any machine.
+    other.results.retain(|result| result.protocol != "raft-rs");
+    assert!(fit(&other).is_ok());
+}
+
+#[test]
 fn settings_that_were_not_run_come_out_as_the_truth_has_them() {
     let model = model();
     let place = &model.places[0];
@@ -143,9 +163,14 @@ fn a_model_reads_back_as_it_was_written() {
 fn the_text_says_what_was_fitted_how_wrong_it_is_and_what_is_predicted() {
     let model = model();
     let place = &model.places[0];
-    let found: Vec<(String, Prediction)> =
+    let mut found: Vec<(String, Prediction)> =
         [(6, Load::Clients(100)), (3, Load::Rate(50_000.0)), (3, Load::Rate(5e5))]
             .map(|(replicas, load)| (place.surroundings.name(), predict(place, replicas, load)))
             .into();
+    found[0].1.cost = Some(CommitCost {
+        cpu_ns: Some(Estimate { value: 9e3, lower: Some(8e3), upper: Some(1.1e4) }),
+        note: None,
+    });
+    found[1].1.cost = Some(CommitCost::unknown("work is free in this place"));
     insta::assert_snapshot!(format!("{}\n\n{}", text(&model), predictions(&found)));
 }

@@ -7,7 +7,7 @@ use crate::results::Estimate;
 use crate::table::{empty_table, lines_of, quantity};
 
 const ERROR_HEADS: [&str; 5] = ["loops", "quantity", "held out", "median error", "worst"];
-const PREDICTION_HEADS: [&str; 7] = ["place", "n", "load", "commits/s", "p50", "p99", "by"];
+const PREDICTION_HEADS: [&str; 8] = ["place", "n", "load", "commits/s", "p50", "p99", "CPU/commit", "by"];
 
 /// The whole model: what it is fitted to, what came out, and how wrong it is.
 pub fn text(model: &Model) -> String {
@@ -102,6 +102,8 @@ pub fn predictions(found: &[(String, Prediction)]) -> String {
         lines.extend(
             prediction.beyond.iter().map(|beyond| format!("{place}: beyond what was measured: {beyond}")),
         );
+        let cost_note = prediction.cost.as_ref().and_then(|cost| cost.note.as_ref());
+        lines.extend(cost_note.map(|note| format!("{place}: CPU time of a commit: {note}")));
         if prediction.saturated {
             lines.push(format!(
                 "{place}: more is offered than the cluster does; response times grow with the length of the run"
@@ -129,6 +131,7 @@ fn prediction_row(place: &str, prediction: &Prediction) -> Vec<String> {
         with_interval(prediction.throughput_per_s, "1"),
         time(&prediction.p50_ns),
         time(&prediction.p99_ns),
+        time(&prediction.cost.as_ref().and_then(|cost| cost.cpu_ns)),
         prediction.by.clone(),
     ]
 }

@@ -61,6 +61,16 @@ pub enum QuorumError {
         /// Size.
         replicas: usize,
     },
+    /// No replica leads.
+    #[error(
+        "--leader {leader}: {protocol} has no leader, every replica does what its clients ask; leave it out"
+    )]
+    Leaderless {
+        /// Protocol.
+        protocol: String,
+        /// Asked for.
+        leader: usize,
+    },
     /// The protocol refused, or a simulation failed.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -160,6 +170,10 @@ pub fn rank(
         return Err(QuorumError::NoSuchLeader { leader, replicas: n });
     }
     let (read, write) = tunables(protocol)?;
+    let is_led = !matches!(Pattern::of(protocol, base, n)?, Some(Pattern::Register { .. }));
+    if let (Some(leader), false) = (wishes.leader, is_led) {
+        return Err(QuorumError::Leaderless { protocol: protocol.name.into(), leader });
+    }
     let usual = sizes(protocol, base, n)?;
     let mut choices = Vec::new();
     for (r, w) in (1..=n).flat_map(|r| (1..=n).map(move |w| (r, w))) {

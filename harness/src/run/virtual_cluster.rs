@@ -88,6 +88,11 @@ impl VirtualCluster {
         self.clients.simulation.observe()
     }
 
+    /// Commands sent so far. A closed loop has committed all of its own when it returns.
+    pub fn sent(&self) -> u64 {
+        self.clients.submitted()
+    }
+
     /// Events handled so far.
     pub fn events(&self) -> u64 {
         self.clients.simulation.events()

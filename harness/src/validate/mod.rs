@@ -151,7 +151,7 @@ pub fn validate(
 ) -> Result<Validation, RunError> {
     let mut validation = Validation {
         calibrated_unix_s: calibration.calibrated_unix_s,
-        calibration_disturbed: calibration.disturbed.clone(),
+        calibration_disturbed: calibration.disturbances(),
         effort,
         loads: loads.iter().map(|load| (load.name.into(), load.about.into())).collect(),
         comparisons: Vec::new(),
