@@ -257,6 +257,9 @@ fn a_run_is_saved_compared_and_listed() {
     let compared = place.run("compare before latest --format json");
     let comparison: serde_json::Value = serde_json::from_slice(&compared.stdout).unwrap();
     assert_eq!(comparison["rows"].as_array().unwrap().len(), 2);
+    let apart = place.run("run -q --file scenarios.toml --scenario brief --protocol pbft --baseline before");
+    assert_eq!(apart.status.code(), Some(5), "nothing was compared: {}", text(&apart.stdout));
+    assert!(text(&apart.stderr).contains("baseline `before`: it has no row"), "{}", text(&apart.stderr));
     assert!(text(&place.run("baseline list").stdout).starts_with("before (local, 2 rows)"));
     assert!(text(&place.run("baseline show before").stdout).contains("brief"));
     assert_eq!(place.run("baseline rm before").status.code(), Some(0));

@@ -59,7 +59,7 @@ use crate::tune::TuneError;
 
 /// Benchmarks for distributed consensus protocols.
 #[derive(Parser)]
-#[command(name = "consensus-bench", version, about, max_term_width = 100)]
+#[command(name = "consensus-bench", version, max_term_width = 100)]
 struct Arguments {
     #[command(subcommand)]
     command: Subcommands,
@@ -77,7 +77,7 @@ enum Subcommands {
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
-    /// Runs scenarios in real time
+    /// Runs scenarios, each in real or in virtual time as it says
     #[command(after_help = "Example: consensus-bench run --protocol raft-rs --scenario high_load \
                             --network tcp --storage wal --save mine")]
     Run(Box<run::Run>),
@@ -86,7 +86,8 @@ enum Subcommands {
         after_help = "Examples: consensus-bench compare main latest, consensus-bench compare exact latest"
     )]
     Compare {
-        /// A baseline, a run's id, `latest`, a path, or `exact` for the committed counts of virtual time
+        /// A baseline, a run's id, `latest` (the newest run: one target of a `cargo bench`), a path, or `exact`
+        /// for the committed counts of virtual time
         a: String,
         /// What to compare with it
         b: String,
@@ -104,14 +105,15 @@ enum Subcommands {
     #[command(after_help = "Example: consensus-bench export latest --format bencher --output numbers.json")]
     Export(export::Export),
     /// Says what to change, by the results of a run
-    #[command(after_help = "Example: consensus-bench recommend latest --format markdown")]
+    #[command(after_help = "Example: consensus-bench recommend --format markdown")]
     Recommend(recommend::Recommend),
     /// Explains a rule of advice
     #[command(after_help = "Example: consensus-bench explain batch-too-small")]
     Explain(explain::Explain),
     /// Writes a page to look at: one run, several as one, or two against each other
     #[command(after_help = "Examples: consensus-bench report, consensus-bench report main latest, \
-                            consensus-bench report latest --format text")]
+                            consensus-bench report latest --format text\n\n\
+                            `latest` is the newest run; after a `cargo bench` that is its last target alone.")]
     Report(report::Report),
     /// Searches seeded schedules of faults for broken promises, in virtual time
     #[command(after_help = "Example: consensus-bench explore --protocol raft-rs --seeds 10000")]

@@ -13,7 +13,7 @@ use crate::advice::{self, Background, advise};
 use crate::analysis::compare_protocols;
 use crate::bench::{BenchArgs, Call};
 use crate::compare::compare;
-use crate::exit::{EXIT_OK, EXIT_TOOL, EXIT_UNSAFE, print_violations};
+use crate::exit::{EXIT_BASELINE, EXIT_OK, EXIT_TOOL, EXIT_UNSAFE, print_violations};
 use crate::files::write_atomically;
 use crate::history::{History, Retention};
 use crate::hooks;
@@ -298,9 +298,7 @@ impl Session {
         if runs.len() < 2 {
             return Ok(None);
         }
-        let parts: Result<_, _> = runs.iter().map(|run| Material::load(&self.store, run)).collect();
-        let name = format!("{} targets of one cargo bench", runs.len());
-        let material = Material { name, ..Material::together(parts?) };
+        let material = Material::of_targets(&self.store, &runs)?;
         let path = self.store.home.join(DEFAULT_FILE);
         write_atomically(&path, page(&material).as_bytes())?;
         Ok(Some((material, path)))
@@ -338,6 +336,11 @@ impl Session {
                 say!("\n{comparison}");
             } else {
                 eprintln!("{comparison}");
+            }
+            if comparison.rows.is_empty() && !self.options.baselines.lenient {
+                eprintln!("baseline `{}`: it has no row that this run can be compared with", baseline.name);
+                // What failed says more: it may be why.
+                self.worst = if self.worst == EXIT_OK { EXIT_BASELINE } else { self.worst };
             }
         }
         if let Some(name) = self.options.baselines.save.clone() {

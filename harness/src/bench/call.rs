@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System, get_current_pid};
 
 use crate::files::{FileError, write_atomically};
-use crate::store::Store;
+use crate::store::{RESULTS_FILE, Store};
 
 /// Where the runs of the last call are kept, within the home.
 const FILE: &str = "cargo-bench.json";
@@ -20,6 +20,22 @@ const CARGO: &str = "cargo";
 pub struct Call {
     process: u32,
     started_unix_s: u64,
+}
+
+/// The runs that are meant where none is named: all of the last call if the newest run is one of them, and else
+/// that one alone.
+pub(crate) fn newest_runs(store: &Store) -> Vec<String> {
+    let newest = store.latest().map(|run| run.run_id).ok();
+    let of_call =
+        made(store).map(|made| made.runs).filter(|runs| newest.is_some_and(|one| runs.contains(&one)));
+    let mut runs = of_call.unwrap_or_default();
+    runs.retain(|run| store.home.join(run).join(RESULTS_FILE).is_file());
+    if runs.is_empty() { vec!["latest".into()] } else { runs }
+}
+
+/// What the last call made. A file that can't be read says no more than one that is not there.
+fn made(store: &Store) -> Option<Made> {
+    serde_json::from_slice(&std::fs::read(store.home.join(FILE)).ok()?).ok()
 }
 
 /// What the targets of a call made so far.
@@ -54,9 +70,7 @@ impl Call {
     /// Adds a run to those of the call, and gives all of them. What another call left there is forgotten.
     pub fn add(self, store: &Store, run: &str) -> Result<Vec<String>, FileError> {
         let path = store.home.join(FILE);
-        let known = std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice::<Made>(&bytes).ok());
-        // A file that can't be read says no more than one of another call.
-        let mut runs = known.filter(|made| made.call == self).map(|made| made.runs).unwrap_or_default();
+        let mut runs = made(store).filter(|made| made.call == self).map(|made| made.runs).unwrap_or_default();
         runs.push(run.into());
         let made = Made { call: self, runs };
         let bytes = serde_json::to_vec(&made)
@@ -69,6 +83,7 @@ impl Call {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files;
 
     #[test]
     fn the_runs_of_one_call_are_together_and_another_call_starts_anew() {
@@ -81,6 +96,28 @@ mod tests {
         assert_eq!(later.add(&store, "c").unwrap(), ["c"]);
         std::fs::write(home.path().join(FILE), "{").unwrap();
         assert_eq!(later.add(&store, "d").unwrap(), ["d"]);
+    }
+
+    #[test]
+    fn without_a_name_all_targets_of_the_last_call_are_meant_until_there_is_a_newer_run() {
+        let home = tempfile::tempdir().unwrap();
+        let store = Store { home: home.path().into(), committed: None, fingerprint: String::new() };
+        let run = |label| {
+            let folder = store.create_run(label).unwrap();
+            let mut results = files::parse_results(Path::new("sample"), files::SAMPLE).unwrap();
+            results.run_id.clone_from(&folder.id);
+            folder.write_results(&results).unwrap();
+            folder.id
+        };
+        assert_eq!(newest_runs(&store), ["latest"]);
+        let call = Call { process: 7, started_unix_s: 100 };
+        let ids = ["cost", "wan"].map(run);
+        ids.iter().for_each(|id| drop(call.add(&store, id).unwrap()));
+        assert_eq!(newest_runs(&store), ids);
+        std::fs::remove_dir_all(home.path().join(&ids[0])).unwrap();
+        assert_eq!(newest_runs(&store), ids[1..]);
+        run("run");
+        assert_eq!(newest_runs(&store), ["latest"]);
     }
 
     #[cfg(target_os = "linux")]

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 pub use args::BenchArgs;
 pub use call::Call;
+pub(crate) use call::newest_runs;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput};
 pub use profiler::PprofProfiler;

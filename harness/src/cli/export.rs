@@ -14,7 +14,7 @@ use crate::store::StoreError;
 
 #[derive(Args)]
 pub(super) struct Export {
-    /// A run's id, `latest`, a baseline, or a path
+    /// A run's id, `latest` (the newest run: one target of a `cargo bench`), a baseline, or a path
     run: String,
     /// For which tool
     #[arg(long, value_enum)]

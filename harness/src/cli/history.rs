@@ -82,7 +82,7 @@ pub(super) enum HistoryCommand {
     Unpin {
         /// Which entry, by the id that `list` shows
         id: String,
-        /// How long it is kept from now on; 7d when not given
+        /// How long it is kept from now on; 90d when not given
         #[arg(long, value_name = "AGE")]
         keep_for: Option<String>,
     },

@@ -48,7 +48,7 @@ fn print_list(suite: &Suite, scenarios: &[Scenario]) {
             );
         }
         for constraint in protocol.constraints {
-            say!("      holds: {}", constraint.says);
+            say!("      holds, of the values in force: {}", constraint.says);
         }
     }
     say!("Scenarios");

@@ -8,6 +8,7 @@ use super::{CliError, step_line, store};
 use crate::advice::{
     Background, advise, background_of, carry_over, markdown, pair_of, rank, read, text, verify, write,
 };
+use crate::bench::newest_runs;
 use crate::exit::EXIT_OK;
 use crate::interrupt;
 use crate::output::say;
@@ -19,9 +20,9 @@ use crate::trial::{Plan, TrialError};
 
 #[derive(Args)]
 pub(super) struct Recommend {
-    /// A run's id, `latest`, a baseline, or a path
-    #[arg(default_value = "latest")]
-    run: String,
+    /// A run's id, `latest`, a baseline, or a path; when none is given the newest run, with all targets of the
+    /// `cargo bench` that it is a part of
+    run: Option<String>,
     /// Protocols to advise on, by name; all of the run when none is given
     #[arg(long, value_delimiter = ',')]
     protocol: Vec<String>,
@@ -57,7 +58,7 @@ impl Recommend {
         let mut all = Advice::default();
         // What ends the trials does not take with it what is known by then.
         let mut tried = Ok(());
-        for run in store.load(&self.run).map_err(CliError::NothingToAdvise)?.runs {
+        for run in self.runs(suite, &store)? {
             let advice = self.advise_on(suite, &store, &run, &mut tried)?;
             all.recommendations.extend(advice.recommendations);
             all.symptoms.extend(advice.symptoms);
@@ -87,7 +88,6 @@ impl Recommend {
         run: &RunResults,
         tried: &mut Result<(), CliError>,
     ) -> Result<Advice, CliError> {
-        self.check_protocols(suite, run)?;
         let known = |name: &str| suite.get(name).ok().map(|one| one.protocol.descriptor());
         let folder = self.folder_of(store, run);
         let background = match &folder {
@@ -145,23 +145,28 @@ impl Recommend {
 
     /// The folder of the run: the one that was named, or that of its id.
     fn folder_of(&self, store: &Store, run: &RunResults) -> Option<PathBuf> {
-        let named = PathBuf::from(&self.run);
-        let candidates = [named, store.home.join(&run.run_id)];
-        candidates.into_iter().find(|folder| folder.join(crate::store::RESULTS_FILE).is_file())
+        let named = self.run.iter().map(PathBuf::from);
+        let mut candidates = named.chain([store.home.join(&run.run_id)]);
+        candidates.find(|folder| folder.join(crate::store::RESULTS_FILE).is_file())
     }
 
     fn is_asked_for(&self, protocol: &String) -> bool {
         self.protocol.is_empty() || self.protocol.contains(protocol)
     }
 
-    /// Refuses protocols that the run has no results of.
-    fn check_protocols(&self, suite: &Suite, run: &RunResults) -> Result<(), CliError> {
-        for name in &self.protocol {
-            if !run.results.iter().any(|result| result.protocol == *name) {
-                suite.get(name)?;
-                return Err(CliError::NotInRun { protocol: name.clone(), run: run.run_id.clone() });
-            }
+    /// What to advise on: the runs with results of protocols that were asked for, each of which one of them has.
+    fn runs(&self, suite: &Suite, store: &Store) -> Result<Vec<RunResults>, CliError> {
+        let named = self.run.clone().map_or_else(|| newest_runs(store), |run| vec![run]);
+        let mut runs = Vec::new();
+        for run in &named {
+            runs.extend(store.load(run).map_err(CliError::NothingToAdvise)?.runs);
         }
-        Ok(())
+        let has = |run: &RunResults, name: &String| run.results.iter().any(|one| one.protocol == *name);
+        if let Some(absent) = self.protocol.iter().find(|name| !runs.iter().any(|run| has(run, name))) {
+            suite.get(absent)?;
+            return Err(CliError::NotInRun { protocol: absent.clone(), run: named.join(", ") });
+        }
+        runs.retain(|run| self.protocol.is_empty() || self.protocol.iter().any(|name| has(run, name)));
+        Ok(runs)
     }
 }

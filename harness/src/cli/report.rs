@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use thiserror::Error;
 
 use super::store;
+use crate::bench::newest_runs;
 use crate::compare::compare;
 use crate::exit::{EXIT_BASELINE, EXIT_OK, EXIT_TOOL, EXIT_USAGE, exit_code_of, exit_code_of_file};
 use crate::export::{ExportError, ToolFormat, export};
@@ -18,7 +19,8 @@ use crate::store::{Recorded, Store, StoreError};
 
 #[derive(Args)]
 pub(super) struct Report {
-    /// Runs by id, `latest`, baselines, or paths; the latest run when none is given. Two are compared
+    /// Runs by id, `latest`, baselines, or paths; two are compared. When none is given the newest run, with all
+    /// targets of the `cargo bench` that it is a part of
     #[arg(value_name = "RUN")]
     runs: Vec<String>,
     /// Takes several runs as one, as those of all targets of one `cargo bench`
@@ -27,7 +29,8 @@ pub(super) struct Report {
     /// As what
     #[arg(long, value_enum, default_value_t = ReportFormat::Html)]
     format: ReportFormat,
-    /// Where to; by default `report.html` in the run's folder, and standard output for text
+    /// Where to; by default `report.html` in the run's folder, or beside the runs for all targets of a `cargo bench`,
+    /// and standard output for text
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Writes the data of every chart into this folder too, as CSV and JSON
@@ -97,7 +100,13 @@ impl Report {
         match self.runs.as_slice() {
             [a, b] if !self.together => self.compare(&store, a, b),
             [_, _, _, ..] if !self.together => Err(ReportError::TooMany(self.runs.len())),
-            [] => self.one(&store, Material::load(&store, "latest")?),
+            [] => match newest_runs(&store).as_slice() {
+                [one] => self.one(&store, Material::load(&store, one)?),
+                targets => {
+                    let page = store.home.join(DEFAULT_FILE);
+                    self.show(&Material::of_targets(&store, targets)?, &page)
+                }
+            },
             [one] => self.one(&store, Material::load(&store, one)?),
             several => {
                 let parts =
@@ -108,11 +117,16 @@ impl Report {
     }
 
     fn one(&self, store: &Store, material: Material) -> Result<u8, ReportError> {
-        self.write_data(&material)?;
+        self.show(&material, &self.page_path(store, &material))
+    }
+
+    /// In the format that was asked for; a page goes to this path unless another was asked for.
+    fn show(&self, material: &Material, path: &Path) -> Result<u8, ReportError> {
+        self.write_data(material)?;
         match self.format {
-            ReportFormat::Html => self.write(&page(&material), &self.page_path(store, &material))?,
-            ReportFormat::Text => self.print(&terminal::summary(&material, terminal::colours()))?,
-            ReportFormat::Json => self.print(&data::json(&material)?)?,
+            ReportFormat::Html => self.write(&page(material), self.output.as_deref().unwrap_or(path))?,
+            ReportFormat::Text => self.print(&terminal::summary(material, terminal::colours()))?,
+            ReportFormat::Json => self.print(&data::json(material)?)?,
             ReportFormat::OpenMetrics => {
                 let recorded = Recorded { name: material.name.clone(), runs: material.runs.clone() };
                 let exported = export(&recorded, ToolFormat::OpenMetrics, Path::new(""))?;
@@ -137,9 +151,6 @@ impl Report {
 
     /// In the folder of the last run, or here when it has none any more.
     fn page_path(&self, store: &Store, material: &Material) -> PathBuf {
-        if let Some(path) = &self.output {
-            return path.clone();
-        }
         let folder =
             material.runs.last().map(|run| store.home.join(&run.run_id)).filter(|folder| folder.is_dir());
         folder.unwrap_or_default().join(DEFAULT_FILE)

@@ -46,10 +46,11 @@ pub(super) struct Run {
     /// How results are printed at the end
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-    /// Under which name the results are kept in the history
+    /// Under which name the results are kept in the history; what CONSENSUS_BENCH_NAMESPACE says, or `default`, when
+    /// not given
     #[arg(long, value_name = "NAME")]
     namespace: Option<String>,
-    /// How long the history keeps the results
+    /// How long the history keeps the results: 365d; what CONSENSUS_BENCH_KEEP_FOR says, or 90d, when not given
     #[arg(long, value_name = "AGE", conflicts_with = "pin")]
     keep_for: Option<String>,
     /// The history keeps the results for good
@@ -96,10 +97,10 @@ impl Run {
     }
 
     fn retention(&self) -> Result<Retention, history::HistoryCommandError> {
-        let mut retention = match &self.namespace {
-            Some(name) => Retention::default().in_namespace(name)?,
-            None => Retention::from_environment()?,
-        };
+        let mut retention = Retention::from_environment()?;
+        if let Some(name) = &self.namespace {
+            retention = retention.in_namespace(name)?;
+        }
         if let Some(text) = &self.keep_for {
             retention.keep_for = Some(history::age("--keep-for", text)?);
         }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use rusqlite::ErrorCode;
 use thiserror::Error;
 
-use super::EntryId;
 use super::schema::{PATIENCE, VERSION};
+use super::{EntryId, KEEP_FOR_VARIABLE};
 use crate::results::SCHEMA_VERSION;
 
 /// Why something was not recorded or found.
@@ -75,6 +75,12 @@ pub enum HistoryError {
         path: PathBuf,
         /// Cause.
         source: rusqlite::Error,
+    },
+    /// Not a time to keep entries for.
+    #[error("`{KEEP_FOR_VARIABLE}={text}` is no age: write a number with its unit, as in 90d or 12h")]
+    BadAge {
+        /// What the variable says.
+        text: String,
     },
     /// Not a name for a namespace.
     #[error(

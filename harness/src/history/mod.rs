@@ -33,14 +33,17 @@ pub use series::{AllSeries, Observation, Series, SeriesOptions};
 pub use trend::{Change, DEFAULT_SIGNIFICANCE, Direction, MOST_OBSERVATIONS, Trend, Trends};
 pub use trials::{TRIAL_RETENTION, TrialConditions, TrialEntry};
 
-/// How long an entry is kept unless something else is asked for.
-pub const DEFAULT_RETENTION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// How long an entry is kept unless something else is asked for: a trend takes a dozen runs, which may be weeks.
+pub const DEFAULT_RETENTION: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
 /// The namespace of entries unless another is asked for.
 pub const DEFAULT_NAMESPACE: &str = "default";
 
 /// Names the namespace of entries, where no flag does.
 pub const NAMESPACE_VARIABLE: &str = "CONSENSUS_BENCH_NAMESPACE";
+
+/// How long entries are kept, as `30d`, where no flag says.
+pub const KEEP_FOR_VARIABLE: &str = "CONSENSUS_BENCH_KEEP_FOR";
 
 /// An open history.
 #[derive(Debug)]
@@ -72,12 +75,21 @@ impl Default for Retention {
 }
 
 impl Retention {
-    /// The default, in the namespace that `CONSENSUS_BENCH_NAMESPACE` names, if it does.
+    /// The default, but for what `CONSENSUS_BENCH_NAMESPACE` and `CONSENSUS_BENCH_KEEP_FOR` say.
     pub fn from_environment() -> Result<Self, HistoryError> {
-        match std::env::var(NAMESPACE_VARIABLE) {
-            Ok(name) => Retention::default().in_namespace(&name),
-            Err(_) => Ok(Retention::default()),
+        Retention::of_variables(|name| std::env::var(name).ok())
+    }
+
+    fn of_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, HistoryError> {
+        let mut retention = Retention::default();
+        if let Some(name) = variable(NAMESPACE_VARIABLE) {
+            retention = retention.in_namespace(&name)?;
         }
+        if let Some(text) = variable(KEEP_FOR_VARIABLE) {
+            let age = humantime::parse_duration(&text).map_err(|_| HistoryError::BadAge { text })?;
+            retention.keep_for = Some(age);
+        }
+        Ok(retention)
     }
 
     /// The same in another namespace.

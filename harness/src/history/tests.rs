@@ -53,6 +53,19 @@ impl Place {
     }
 }
 
+#[test]
+fn the_environment_says_the_namespace_and_how_long_entries_are_kept() {
+    let of = |name: &'static str, value: &'static str| {
+        Retention::of_variables(move |asked| (asked == name).then(|| value.into()))
+    };
+    assert_eq!(of("OTHER", "x").unwrap(), keep_for(90 * DAY));
+    assert_eq!(of(KEEP_FOR_VARIABLE, "365d").unwrap(), keep_for(365 * DAY));
+    assert_eq!(of(NAMESPACE_VARIABLE, "nightly").unwrap(), in_namespace("nightly"));
+    let error = of(KEEP_FOR_VARIABLE, "long").unwrap_err().to_string();
+    assert!(error.starts_with("`CONSENSUS_BENCH_KEEP_FOR=long` is no age"), "{error}");
+    assert!(of(NAMESPACE_VARIABLE, "a/b").is_err());
+}
+
 fn ids(history: &History, filter: &Filter) -> Vec<i64> {
     history.list(filter).unwrap().iter().map(|entry| entry.id.0).collect()
 }

@@ -96,6 +96,13 @@ impl Material {
         Ok(material)
     }
 
+    /// All targets of one `cargo bench`, by their runs.
+    pub fn of_targets(store: &Store, runs: &[String]) -> Result<Material, StoreError> {
+        let parts: Result<_, _> = runs.iter().map(|run| Material::load(store, run)).collect();
+        let name = format!("{} targets of one cargo bench", runs.len());
+        Ok(Material { name, ..Material::together(parts?) })
+    }
+
     /// What was recorded in a folder that is at hand.
     pub fn of_run(store: &Store, run: RunResults, folder: &Path) -> Material {
         let mut material = Material::of_runs(&run.run_id.clone(), vec![run]);

@@ -202,7 +202,7 @@ fn advice_answer(material: &Material) -> Markup {
         article.answer.advised {
             h3 { "What to change?" }
             @match advice {
-                None => { p.muted { "No one has looked yet: " code { "consensus-bench recommend" } " does." } }
+                None => { p.muted { "No one has looked yet: " code { "cargo consensus-bench recommend" } " does." } }
                 Some(advice) if advice.recommendations.is_empty() => {
                     p { "Nothing that the rules know of." }
                     @if !advice.withheld.is_empty() {

@@ -179,7 +179,7 @@ fn problems(protocols: &[ProtocolStory], paint: &Paint) -> Vec<String> {
 fn next(material: &Material, paint: &Paint) -> Vec<String> {
     let text = match material.advice.as_ref().map(|advice| (advice, advice.recommendations.first())) {
         Some((_, Some(one))) => format!(
-            "Try next: {} ({}, {}): {}; `consensus-bench recommend` has all advice",
+            "Try next: {} ({}, {}): {}; `cargo consensus-bench recommend` has all advice",
             super::advice::action(&one.change),
             one.protocol,
             one.scenario,
@@ -187,13 +187,15 @@ fn next(material: &Material, paint: &Paint) -> Vec<String> {
         ),
         Some((advice, None)) if !advice.withheld.is_empty() => format!(
             "Try next: the same again: {} of the results can't be relied on, and get no advice; \
-             `consensus-bench recommend` says why",
+             `cargo consensus-bench recommend` says why",
             advice.withheld.len()
         ),
-        Some((_, None)) => "Try next: nothing that the rules of advice know of; `consensus-bench recommend` \
+        Some((_, None)) => {
+            "Try next: nothing that the rules of advice know of; `cargo consensus-bench recommend` \
                             says why"
-            .into(),
-        None => "Try next: `consensus-bench recommend` says what to change, and why".into(),
+                .into()
+        }
+        None => "Try next: `cargo consensus-bench recommend` says what to change, and why".into(),
     };
     let mut lines = wrapped(&text, 0);
     if let Some(line) = lines.first_mut() {

@@ -31,6 +31,7 @@
 //!
 //! ```
 //! use std::sync::Arc;
+//! use std::time::Duration;
 //! use protocol_core::*;
 //!
 //! #[derive(Clone)]
@@ -92,13 +93,48 @@
 //!     }
 //! }
 //!
+//! struct PrimaryBackup;
+//!
+//! /// The same replicas for both clocks.
+//! fn make(boot: Boot<Command>) -> Result<Backup, LaunchError> {
+//!     Ok(Backup { id: boot.id, replicas: boot.replicas, open: Vec::new(), delivered: 0 })
+//! }
+//!
+//! #[async_trait::async_trait]
+//! impl Protocol for PrimaryBackup {
+//!     fn descriptor(&self) -> Descriptor {
+//!         Descriptor {
+//!             name: "primary-backup",
+//!             family: Family::Paxos,
+//!             implementation: "the example of protocol-core",
+//!             fault_model: FaultModel::Crash,
+//!             tolerates: |_, _| 0,
+//!             cluster_sizes: (2, 101),
+//!             order: Order::Total,
+//!             operation: Operation::append,
+//!             commit_means: "on all replicas",
+//!             quorums: |replicas, _| Ok(Quorums::from([("commit", replicas)])),
+//!             floors: |replicas| Floors::without_cryptography(2.0 * (replicas - 1) as f64, 2.0),
+//!             tunables: &[],
+//!             constraints: &[],
+//!             particulars: Particulars::default(),
+//!         }
+//!     }
+//!     async fn launch(&self, spec: LaunchSpec) -> Result<Arc<dyn Cluster>, LaunchError> {
+//!         check_size(&self.descriptor(), spec.replicas)?;
+//!         ReplicaCluster::launch(&spec, DriverOptions::of(&self.descriptor()), make).await
+//!     }
+//!     // Without this there is no virtual time: no exact counts, no `explore`, no judgement of safety in the gate.
+//!     fn simulate(&self, spec: &SimulationSpec) -> Result<Box<dyn Simulation>, LaunchError> {
+//!         check_size(&self.descriptor(), spec.replicas)?;
+//!         SimulatedCluster::launch(spec, DriverOptions::of(&self.descriptor()), make)
+//!     }
+//! }
+//!
 //! # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
 //! # runtime.block_on(async {
-//! let make = |boot: Boot<Command>| {
-//!     Ok(Backup { id: boot.id, replicas: boot.replicas, open: Vec::new(), delivered: 0 })
-//! };
-//! let spec = LaunchSpec::in_memory(3);
-//! let cluster = ReplicaCluster::launch(&spec, DriverOptions::default(), make).await?;
+//! // In real time.
+//! let cluster = PrimaryBackup.launch(LaunchSpec::in_memory(3)).await?;
 //! for id in 0..100 {
 //!     submit_and_wait(&*cluster, Command::new(CommandId(id), b"hello")).await.expect("committed");
 //! }
@@ -107,6 +143,13 @@
 //! // One Accept and one Accepted per backup and command: 2 (n - 1) messages.
 //! assert_eq!(cluster.observe().total().of(MessageKind::Protocol).messages, 400);
 //! cluster.stop().await;
+//!
+//! // In virtual time: a commit takes two delays of 10 ms.
+//! let mut simulation = PrimaryBackup.simulate(&SimulationSpec::uniform(3, Duration::from_millis(10), 1))?;
+//! simulation.submit(Time(0), Command::new(CommandId(0), b"hello"), Time(1_000_000_000));
+//! assert!(simulation.run_until_answer(Time(1_000_000_000)));
+//! let answered = simulation.take_answers()[0];
+//! assert_eq!((answered.outcome, answered.answered), (Ok(Slot(0)), Time(20_000_000)));
 //! # Ok::<(), LaunchError>(()) }).unwrap();
 //! ```
 
