@@ -87,7 +87,7 @@ fn an_entry_says_where_it_is_from_and_when_it_goes() {
         protocol: "raft-rs".into(),
         run_id: "20261121T114500.123Z-quick".into(),
         recorded_unix_ms: 10 * DAY_MS,
-        expires_unix_ms: Some(17 * DAY_MS),
+        expires_unix_ms: Some(100 * DAY_MS),
         pinned: false,
         commit: Some("4da0dbb+".into()),
         fingerprint: "0f3a9c21d4e7".into(),
