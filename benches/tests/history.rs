@@ -195,14 +195,17 @@ fn entries_are_listed_shown_and_queried() {
 #[test]
 fn pins_decide_what_pruning_removes() {
     let place = Place::recorded();
-    assert_eq!(place.says("prune"), "0 entries removed\n");
-    assert_eq!(place.says("prune --older-than 0s --dry-run"), "1 entry would be removed\n");
+    assert_eq!(place.says("prune"), "0 entries and 0 trials of `tune` removed\n");
+    assert_eq!(
+        place.says("prune --older-than 0s --dry-run"),
+        "1 entry and 0 trials of `tune` would be removed\n"
+    );
     assert_eq!(place.says("pin 2"), "entry 2 is kept until it is unpinned\n");
-    assert_eq!(place.says("prune --older-than 0s"), "0 entries removed\n");
+    assert_eq!(place.says("prune --older-than 0s"), "0 entries and 0 trials of `tune` removed\n");
     assert_eq!(place.says("unpin 1 --keep-for 30d"), "entry 1 expires in 30days\n");
     let expires = place.json("show 1 --format json")["expires_unix_ms"].as_i64().unwrap();
     assert!(before(expires, std::time::Duration::from_secs(29 * 24 * 60 * 60)) > now_unix_ms());
-    assert_eq!(place.says("prune --older-than 0s"), "1 entry removed\n");
+    assert_eq!(place.says("prune --older-than 0s"), "1 entry and 0 trials of `tune` removed\n");
     let left = place.json("list --format json");
     assert_eq!((left.as_array().unwrap().len(), &left[0]["id"]), (1, &2.into()));
 }

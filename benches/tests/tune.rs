@@ -10,7 +10,7 @@ use consensus_bench::results::Better;
 use consensus_bench::run::Limits;
 use consensus_bench::scenario::{CostsConfig, ExactPlan, Measure, Scenario, StorageConfig};
 use consensus_bench::trial::{Goal, LoadKind, NOMINAL, SettingValues, Trial};
-use consensus_bench::tune::{Finalist, LiveOptions, Space, TuneOptions, live, search, tune};
+use consensus_bench::tune::{Finalist, LiveOptions, Space, TuneOptions, conditions, live, search, tune};
 
 const SEEDS: std::ops::Range<u64> = 1..5;
 
@@ -179,7 +179,8 @@ fn a_tuning_in_virtual_time_is_proven_small_and_the_same_again() {
     assert_eq!(tune(&trial, &options, None, &[], |one| again.push(one.clone())).unwrap(), tuning);
     assert_eq!(again, tried);
     // What one tuning learned, the next need not try.
-    let known: Vec<_> = tried.iter().map(|one| (one.settings.clone(), one.sample.clone())).collect();
+    let known = tried.iter().filter_map(|one| Some((one.settings.clone(), one.sample.clone()?)));
+    let known: Vec<_> = known.collect();
     let later = search(&trial, &case.options(8, 4), None, &known, |_| {}).unwrap();
     assert!(later.known == known.len() && later.blocks <= 4, "{later:?}");
     assert!(!later.finalists.is_empty());
@@ -194,7 +195,7 @@ fn a_change_that_does_nothing_is_dropped_side_by_side_whatever_the_search_saw_in
         [("linger_us".to_string(), 256.0), ("max_inflight_messages".to_string(), 512.0)].into();
     let mut sample = trial.block(&both, Duration::ZERO, 1).unwrap();
     sample.cpu_ns_per_commit = sample.cpu_ns_per_commit.map(|cpu| cpu / 4.0);
-    let tuning = tune(&trial, &case.options(1, 1), None, &[(both, Some(sample))], |_| {}).unwrap();
+    let tuning = tune(&trial, &case.options(1, 1), None, &[(both, sample)], |_| {}).unwrap();
     let named = |found: &Finalist| -> Vec<String> {
         found.changes.iter().map(|change| change.name.clone()).collect()
     };
@@ -228,12 +229,72 @@ fn a_value_that_follows_a_target_settles_below_what_breaks_it() {
 }
 
 #[test]
+fn a_default_that_misses_the_target_gives_way_whatever_the_goal_loses() {
+    // Lingering saves work, and answers come too late for it.
+    let case = Case { detuned: &[("linger_us", 5_000.0)], tunables: &["linger_us"], ..CASES[2] };
+    let mut trial = case.trial();
+    let stands = tune(&trial, &case.options(1, 20), None, &[], |_| {}).unwrap();
+    let without = stands.best.map(|best| best.changes[0].to);
+    assert!(without.is_none_or(|linger_us| linger_us > 5_000.0), "{without:?}");
+
+    let target = "p99<4ms".parse().unwrap();
+    trial.target = Some(target);
+    let tuning = tune(&trial, &case.options(1, 20), None, &[], |_| {}).unwrap();
+    let best = tuning.best.as_ref().unwrap();
+    assert!(best.changes[0].to < 5_000.0 && best.effect.as_ref().unwrap().lower > 1.0, "{tuning}");
+    assert!(tuning.now_p99_ns.unwrap() > target.below_ns, "{tuning}");
+    assert!(tuning.to_string().contains("Holds p99<4ms, on fresh blocks: linger_us 5000 → "), "{tuning}");
+
+    // Where nothing holds it, that is said.
+    trial.target = Some("p99<1us".parse().unwrap());
+    let tuning = tune(&trial, &case.options(1, 20), None, &[], |_| {}).unwrap();
+    let text = tuning.to_string();
+    assert!(text.contains("what is set now misses p99<0.001ms: p99 is ") && tuning.best.is_none(), "{text}");
+    assert!(text.contains("The default stands: none of the best few holds p99<0.001ms either"), "{text}");
+}
+
+#[test]
+fn quorums_that_are_named_are_searched_though_most_values_break_their_constraint() {
+    // Half of the commands write: a quorum of all for reads makes one replica enough for writes.
+    let case = Case {
+        protocol: "abd",
+        topology: "wan5",
+        load: Load::Clients(8),
+        tunables: &["read_quorum", "write_quorum"],
+        ..CASES[0]
+    };
+    let case = Case { detuned: &[], goal: Goal::MinP99, ..case };
+    let mut served = Vec::new();
+    search(&case.trial(), &case.options(1, 12), None, &[], |one| served.push(one.clone())).unwrap();
+    let served: Vec<_> = served.iter().filter(|one| one.sample.is_some()).collect();
+    assert!(served.len() > 5, "{served:?}");
+}
+
+#[test]
+fn trials_of_other_links_of_the_same_name_or_of_another_build_are_not_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mine.toml");
+    let links = |delay_ms: f64| {
+        let text = format!("name = \"mine\"\nregions = [\"a\"]\none_way_ms = [[{delay_ms}]]\n");
+        std::fs::write(&path, text).unwrap();
+        let mut trial = CASES[2].trial();
+        if let Measure::Exact(plan) = &mut trial.pair.scenario.measure {
+            plan.topologies = vec![path.display().to_string()];
+        }
+        trial
+    };
+    let one = conditions(&links(1.0), "build", "here");
+    assert_eq!(conditions(&links(1.0), "build", "here"), one);
+    assert_ne!(conditions(&links(1.0), "rebuild", "here").digest, one.digest);
+    assert_ne!(conditions(&links(2.0), "build", "here").digest, one.digest);
+}
+
+#[test]
 fn in_real_time_a_value_follows_its_target_and_the_run_is_safe() {
     let suite = consensus_bench_suite::suite();
     for (protocol, tunable) in [
         ("raft-rs", "max_inflight_messages"),
         ("raft-rs", "largest_proposal_commands"),
-        ("omnipaxos", "linger_us"),
         ("pbft", "window_batches"),
     ] {
         let registration = suite.get(protocol).unwrap();
@@ -250,6 +311,29 @@ fn in_real_time_a_value_follows_its_target_and_the_run_is_safe() {
         let run = live(&trial, &options).unwrap();
         assert_eq!((run.intervals.len(), run.held), (6, 0.0), "{run}");
         assert!(run.intervals[5].value <= run.intervals[0].value, "{run}");
+    }
+}
+
+#[test]
+fn in_real_time_a_cluster_does_what_the_value_says() {
+    let suite = consensus_bench_suite::suite();
+    for protocol in ["raft-rs", "omnipaxos", "pbft", "abd"] {
+        let mut pair = suite.get(protocol).unwrap().pair(&Scenario::named("live"), Limits::default());
+        pair.settings.insert("linger_us".into(), 200_000.0);
+        let mut trial = Trial::of(pair, Goal::MinP99);
+        trial.load = LoadKind::Open { rate_per_s: 100.0 };
+        let options = LiveOptions {
+            tunable: Some("linger_us".into()),
+            // Nothing holds this, so that the value goes down to a sixth.
+            target: "p99<1ns".parse().unwrap(),
+            intervals: 6,
+            interval_s: 0.4,
+        };
+        let run = live(&trial, &options).unwrap();
+        let (first, last) = (run.intervals[0], run.intervals[5]);
+        assert!(last.value < 0.2 * first.value, "{run}");
+        // Requests wait for the linger, and for little else.
+        assert!(last.response_ns_p50 < 0.5 * first.response_ns_p50, "{run}");
     }
 }
 

@@ -19,12 +19,25 @@ costs = { wake_up_ns = 1500, message_ns = 500, request_ns = 400, delivery_ns = 1
 cores = 1
 "#;
 
+/// The same on several clusters.
+const WIDE: &str = r#"
+[[scenario]]
+name = "wide"
+
+[scenario.measure]
+kind = "exact"
+topologies = ["lan", "wan3"]
+replicas = [3, 5]
+clients = [64]
+commits = 300
+"#;
+
 struct Place(tempfile::TempDir);
 
 impl Place {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("s.toml"), SCENARIO).unwrap();
+        std::fs::write(folder.path().join("s.toml"), format!("{SCENARIO}{WIDE}")).unwrap();
         Place(folder)
     }
 
@@ -68,7 +81,8 @@ fn what_is_found_is_applied_and_the_next_tuning_starts_from_it() {
     assert!(text.contains("Better, on fresh blocks: max_inflight_messages 1 → "), "{text}");
     assert!(text.contains("written to tuned.toml"), "{text}");
 
-    let applied = std::fs::read_to_string(place.0.path().join("tuned.toml")).unwrap();
+    let tuned = place.0.path().join("tuned.toml");
+    let applied = std::fs::read_to_string(&tuned).unwrap();
     assert!(applied.contains("[settings.raft-rs]\nmax_inflight_messages = "), "{applied}");
     let command = "run --file s.toml --protocol raft-rs --settings tuned.toml --format json --quiet";
     let set = place.json(command)["results"][0]["settings"]["max_inflight_messages"].as_f64().unwrap();
@@ -84,6 +98,32 @@ fn what_is_found_is_applied_and_the_next_tuning_starts_from_it() {
     assert!(place.says("history trials").contains("max_inflight_messages="));
     let other = place.json(&format!("{TUNE} --clients 32 --format json"));
     assert_eq!(other["known"], 0, "another load, another answer");
+
+    // A default that stands leaves the file as it is.
+    let stands = "tune raft-rs --file s.toml --scenario narrow --goal max-throughput \
+                  --tunable batch_append_flag --trials 4 --apply tuned.toml";
+    let text = place.says(stands);
+    assert!(text.contains("The default stands") && text.contains("nothing to write to tuned.toml"), "{text}");
+    assert_eq!(std::fs::read_to_string(&tuned).unwrap(), applied);
+    let pruned = place.says("history prune --older-than 0s");
+    assert!(pruned.ends_with(" trials of `tune` removed\n") && !pruned.contains(" 0 trials"), "{pruned}");
+    assert!(place.says("history trials").contains("no trial matches"));
+    assert_eq!(place.json(&format!("{TUNE} --format json"))["known"], 0);
+}
+
+#[test]
+fn of_a_scenario_with_several_clusters_one_is_chosen_and_told() {
+    let place = Place::new();
+    let tune = "tune raft-rs --file s.toml --scenario wide --goal max-throughput \
+                --tunable batch_append_flag --trials 4 --no-history";
+    let error = place.refused(tune);
+    assert!(error.contains("name one with `--topology`, of: lan, wan3"), "{error}");
+    let error = place.refused(&format!("{tune} --topology wan3"));
+    assert!(error.contains("name one with `--replicas`, of: 3, 5"), "{error}");
+    let text = place.says(&format!("{tune} --topology wan3 --replicas 5"));
+    assert!(text.starts_with("wide/raft-rs: max-throughput, 64 clients; wan3, 5 replicas\n"), "{text}");
+    let error = place.refused("tune raft-rs --scenario low_load --goal min-p99 --topology wan3");
+    assert!(error.contains("`--delay-ms` sets the links of others"), "{error}");
 }
 
 #[test]
@@ -114,6 +154,14 @@ fn what_can_not_be_tuned_is_told_in_one_line() {
             "does not change while a cluster runs",
         ),
         ("--live --target p99<1s", "live mode needs an offered rate"),
+        (
+            "--live --target p99<1s --rate-per-s 9 --tunable linger_us --tunable max_inflight_messages",
+            "`--live` adapts one tunable",
+        ),
+        ("--goal min-p99 --rate-per-s 0", "0 requests/s are no load"),
+        ("--goal min-p99 --rate-per-s nan", "NaN requests/s are no load"),
+        ("--goal max-throughput --clients 0", "0 clients ask for nothing"),
+        ("--goal min-p99 --apply s.toml", "s.toml: "),
     ] {
         let error = place.refused(&format!("tune raft-rs --file s.toml --scenario narrow {arguments}"));
         assert!(error.contains(expected), "{arguments}: {error}");

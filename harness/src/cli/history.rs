@@ -13,8 +13,8 @@ use super::{Format, store};
 use crate::exit::{EXIT_OK, EXIT_TOOL, EXIT_USAGE};
 use crate::files::{self, FileError};
 use crate::history::{
-    DEFAULT_RETENTION, EntryId, ExportFormat, Filter, History, HistoryError, Prune, before, check_namespace,
-    now_unix_ms,
+    DEFAULT_RETENTION, EntryId, ExportFormat, Filter, History, HistoryError, Prune, Pruned, before,
+    check_namespace, now_unix_ms,
 };
 use crate::output::say;
 
@@ -61,13 +61,13 @@ pub(super) enum HistoryCommand {
     #[command(after_help = "Examples: consensus-bench history trend, consensus-bench history trend \
                             --metric response_ns_p99 --protocol raft-rs --scenario high_load")]
     Trend(trend::TrendArguments),
-    /// Removes entries that have expired, or that are older than an age; never pinned ones
+    /// Removes entries and trials of `tune` that have expired, or that are older than an age; never pinned entries
     #[command(after_help = "Example: consensus-bench history prune --older-than 30d --dry-run")]
     Prune {
         /// Removes what was recorded longer ago, expired or not: 30d, 12h
         #[arg(long, value_name = "AGE")]
         older_than: Option<String>,
-        /// Only says how many entries would go
+        /// Only says how many would go
         #[arg(long)]
         dry_run: bool,
     },
@@ -275,11 +275,13 @@ fn prune(older_than: Option<&str>, dry_run: bool) -> Result<(), HistoryCommandEr
         None => Prune::Expired,
     };
     let mut history = recorded()?;
-    let (verb, count) = match dry_run {
+    let (verb, Pruned { entries, trials }) = match dry_run {
         true => ("would be removed", history.would_prune(what)?),
         false => ("removed", history.prune(what)?),
     };
-    say!("{count} {} {verb}", if count == 1 { "entry" } else { "entries" });
+    let entries = format!("{entries} {}", if entries == 1 { "entry" } else { "entries" });
+    let trials = format!("{trials} {} of `tune`", if trials == 1 { "trial" } else { "trials" });
+    say!("{entries} and {trials} {verb}");
     Ok(())
 }
 

@@ -11,15 +11,15 @@ use super::{CliError, Format, Source, settings, step_line, store};
 use crate::calibration::{self, CalibrationError, check_costs};
 use crate::exit::{EXIT_OK, EXIT_TOOL, EXIT_UNSAFE, EXIT_USAGE};
 use crate::history::{History, HistoryError};
-use crate::interrupt;
+use crate::interrupt::{self, EXIT_INTERRUPTED};
 use crate::machine;
 use crate::output::say;
 use crate::run::Limits;
-use crate::scenario;
+use crate::scenario::{self, Measure, Scenario};
 use crate::suite::Suite;
-use crate::trial::{Goal, LoadKind, SettingValues, Trial, TrialError};
+use crate::trial::{Goal, LoadKind, Trial, TrialError};
 use crate::tune::{
-    LiveOptions, SearchClock, TuneError, TuneOptions, Tuning, conditions, live, simulated, tune,
+    LiveOptions, SearchClock, TuneError, TuneOptions, Tuning, conditions, live, simulated, this_program, tune,
 };
 
 #[derive(Args)]
@@ -45,13 +45,16 @@ pub(super) struct Tune {
     /// Blocks that the search runs, at most
     #[arg(long, default_value_t = 80, value_parser = clap::value_parser!(u32).range(4..=10_000))]
     trials: u32,
+    /// One topology of a scenario in virtual time that lists several; `--replicas` chooses the size
+    #[arg(long, value_name = "NAME")]
+    topology: Option<String>,
     /// Clients of a closed loop, in place of the load that the scenario and the goal suggest
     #[arg(long, conflicts_with = "rate_per_s")]
     clients: Option<usize>,
     /// Requests per second of an open loop, likewise
     #[arg(long)]
     rate_per_s: Option<f64>,
-    /// A tunable to search, in place of all whose whole price a load shows; may be repeated
+    /// A tunable to search, in place of all whose whole price a load shows; may be repeated, but not with --live
     #[arg(long, value_name = "NAME")]
     tunable: Vec<String>,
     /// A tunable that is set already, as NAME=VALUE; may be repeated
@@ -63,7 +66,7 @@ pub(super) struct Tune {
     /// Length of a block in real time, in milliseconds
     #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u64).range(20..=600_000))]
     block_ms: u64,
-    /// Writes the settings that were found, for `run --settings`
+    /// Writes the settings that were found, for `run --settings`; those of other protocols in the file stay
     #[arg(long, value_name = "TOML")]
     apply: Option<PathBuf>,
     /// Adapts one tunable while a cluster runs, by additive increase and multiplicative decrease, to `--target`
@@ -91,13 +94,15 @@ impl Tune {
             return self.follow(&trial);
         }
         let options = self.options()?;
+        // A file that can't be added to is told of before the search, not after it.
+        self.apply.as_deref().map(settings::kept).transpose()?;
         let calibration = measured_costs()?;
         if let Err(error) = interrupt::listen() {
             eprintln!("Ctrl-C will lose the search: {error}");
         }
         let fingerprint = machine::describe().fingerprint;
         let arena = simulated(&trial, &options, calibration.as_ref());
-        let conditions = conditions(arena.as_ref().unwrap_or(&trial), &fingerprint);
+        let conditions = conditions(arena.as_ref().unwrap_or(&trial), &this_program(), &fingerprint);
         let mut history = if self.no_history { None } else { Some(self.history()?) };
         let known = match &history {
             Some(history) => history.known_trials(&conditions).map_err(HistoryCommandError::from)?,
@@ -118,7 +123,7 @@ impl Tune {
         if let Some(error) = unwritten {
             eprintln!("a later tuning will know less: {error}");
         }
-        self.tell(&trial, &tuning)?;
+        self.tell(&tuning)?;
         Ok(EXIT_OK)
     }
 
@@ -131,6 +136,7 @@ impl Tune {
         let suite = suite.with_settings(&settings::parse(&self.settings)?)?;
         let mut chosen = scenario::find(&self.source.scenarios()?, &self.scenario)?.clone();
         self.overrides.apply(&mut chosen);
+        self.choose_topology(&mut chosen).map_err(TuneError::from)?;
         chosen.check("command line")?;
         let pairs = suite.pairs(&[chosen], Limits::default())?;
         check_costs(&pairs)?;
@@ -140,17 +146,37 @@ impl Tune {
         // Live mode follows a response time, under an offered rate.
         let mut trial = Trial::of(pair, self.goal.unwrap_or(Goal::MinP99));
         match (self.clients, self.rate_per_s) {
-            (Some(clients), _) => trial.load = LoadKind::Closed { clients: clients.max(1) },
-            (None, Some(rate_per_s)) if rate_per_s > 0.0 => trial.load = LoadKind::Open { rate_per_s },
-            _ => {}
+            (Some(clients), _) => trial.load = LoadKind::Closed { clients },
+            (None, Some(rate_per_s)) => trial.load = LoadKind::Open { rate_per_s },
+            (None, None) => {}
         }
+        trial.check().map_err(TuneError::from)?;
         Ok(trial)
+    }
+
+    fn choose_topology(&self, chosen: &mut Scenario) -> Result<(), TrialError> {
+        let Some(topology) = &self.topology else { return Ok(()) };
+        let name = &chosen.name;
+        match &mut chosen.measure {
+            Measure::Exact(plan) => plan.topologies = vec![topology.clone()],
+            _ => {
+                let why = format!(
+                    "{name}: `--topology` is for loads in virtual time; `--delay-ms` sets the links of others"
+                );
+                return Err(TrialError::Unsuitable(why));
+            }
+        }
+        Ok(())
     }
 
     fn follow(&self, trial: &Trial) -> Result<u8, CliError> {
         let Some(target) = trial.target else {
             return Err(TuneError::NothingToCompareWith("no target".into()).into());
         };
+        if self.tunable.len() > 1 {
+            let why = "`--live` adapts one tunable; name one with `--tunable`".to_string();
+            return Err(TuneError::from(TrialError::Unsuitable(why)).into());
+        }
         let options = LiveOptions {
             tunable: self.tunable.first().cloned(),
             target,
@@ -165,7 +191,7 @@ impl Tune {
             Format::Json => say!("{}", serde_json::to_string_pretty(&run)?),
             Format::Text => say!("{}", run.to_string().trim_end()),
         }
-        Ok(EXIT_OK)
+        Ok(if interrupt::requested() { EXIT_INTERRUPTED } else { EXIT_OK })
     }
 
     fn options(&self) -> Result<TuneOptions, CliError> {
@@ -180,7 +206,7 @@ impl Tune {
         })
     }
 
-    fn tell(&self, trial: &Trial, tuning: &Tuning) -> Result<(), CliError> {
+    fn tell(&self, tuning: &Tuning) -> Result<(), CliError> {
         match self.format {
             Format::Json => say!("{}", serde_json::to_string_pretty(tuning)?),
             Format::Text => {
@@ -190,16 +216,17 @@ impl Tune {
                 }
             }
         }
-        if let Some(path) = &self.apply {
-            let found = tuning.best.iter().flat_map(|best| &best.changes);
-            let found: SettingValues = found.map(|change| (change.name.clone(), change.to)).collect();
-            // What was set on the command line is part of what was tuned.
-            let mut all = trial.pair.settings.clone();
-            all.extend(found);
-            settings::write(path, &trial.pair.name, &all)?;
-            if self.format == Format::Text {
-                say!("  written to {}", path.display());
+        let Some(path) = &self.apply else { return Ok(()) };
+        // A default that stands takes nothing away from what was proven before.
+        let written = match &tuning.best {
+            Some(best) => {
+                settings::write(path, &tuning.protocol, &tuning.settings_with(best))?;
+                format!("  written to {}", path.display())
             }
+            None => format!("  nothing to write to {}", path.display()),
+        };
+        if self.format == Format::Text {
+            say!("{written}");
         }
         Ok(())
     }
@@ -218,6 +245,19 @@ pub(super) fn exit_code(error: &TuneError) -> u8 {
     match error {
         TuneError::Space(_) | TuneError::Trial(TrialError::Base(_) | TrialError::Unsuitable(_)) => EXIT_USAGE,
         TuneError::Trial(TrialError::UnsafeBase(_)) => EXIT_UNSAFE,
+        TuneError::Trial(TrialError::Interrupted) => EXIT_INTERRUPTED,
         _ => EXIT_TOOL,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ctrl_c_is_told_from_a_failure_by_the_exit_code() {
+        assert_eq!(exit_code(&TrialError::Interrupted.into()), 130);
+        let full = TrialError::Folder(std::io::ErrorKind::StorageFull.into());
+        assert_eq!(exit_code(&full.into()), EXIT_TOOL);
     }
 }

@@ -99,13 +99,22 @@ impl Retention {
     }
 }
 
-/// What [`History::prune`] removes. Never what is pinned.
+/// What [`History::prune`] removes, of entries and of the tuner's trials. Never an entry that is pinned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prune {
     /// What has expired.
     Expired,
     /// What was recorded longer ago, expired or not.
     OlderThan(Duration),
+}
+
+/// How many [`History::prune`] removes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pruned {
+    /// Entries.
+    pub entries: usize,
+    /// Trials of the tuner.
+    pub trials: usize,
 }
 
 impl History {
@@ -203,21 +212,25 @@ impl History {
         if changed == 0 { Err(HistoryError::UnknownEntry { id }) } else { Ok(()) }
     }
 
-    /// Removes entries, and says how many. Their space in the file is for later entries.
-    pub fn prune(&mut self, what: Prune) -> Result<usize, HistoryError> {
+    /// Removes entries and trials, and says how many. Their space in the file is for later ones.
+    pub fn prune(&mut self, what: Prune) -> Result<Pruned, HistoryError> {
         self.prune_at(what, now_unix_ms())
     }
 
-    fn prune_at(&mut self, what: Prune, now_ms: i64) -> Result<usize, HistoryError> {
+    fn prune_at(&mut self, what: Prune, now_ms: i64) -> Result<Pruned, HistoryError> {
         self.write(|transaction| remove(transaction, what, now_ms))
     }
 
-    /// How many entries [`History::prune`] would remove now.
-    pub fn would_prune(&self, what: Prune) -> Result<usize, HistoryError> {
-        let (condition, bound) = removable(what, now_unix_ms());
-        let count = format!("SELECT count(*) FROM entries WHERE {condition}");
-        let count: Result<u32, _> = self.connection.query_row(&count, [bound], |row| row.get(0));
-        count.map(|count| count as usize).map_err(|source| self.failed(source))
+    /// How many entries and trials [`History::prune`] would remove now.
+    pub fn would_prune(&self, what: Prune) -> Result<Pruned, HistoryError> {
+        let now_ms = now_unix_ms();
+        let count = |table| {
+            let (condition, bound) = removable(table, what, now_ms);
+            let count = format!("SELECT count(*) FROM {condition}");
+            let count: Result<u32, _> = self.connection.query_row(&count, [bound], |row| row.get(0));
+            count.map(|count| count as usize).map_err(|source| self.failed(source))
+        };
+        Ok(Pruned { entries: count(Kept::Entries)?, trials: count(Kept::Trials)? })
     }
 
     /// Does several writes or none. The lock is asked for first, because SQLite does not wait for one
@@ -326,17 +339,32 @@ fn insert_metrics(
     Ok(())
 }
 
-/// Entries that may go, as a condition with one bound.
-fn removable(what: Prune, now_ms: i64) -> (&'static str, i64) {
-    match what {
-        Prune::Expired => ("expires_unix_ms <= ?", now_ms),
-        Prune::OlderThan(age) => ("pinned = 0 AND recorded_unix_ms < ?", before(now_ms, age)),
+/// The tables whose rows expire.
+#[derive(Clone, Copy)]
+enum Kept {
+    Entries,
+    Trials,
+}
+
+/// Rows that may go, as a table and a condition with one bound.
+fn removable(of: Kept, what: Prune, now_ms: i64) -> (&'static str, i64) {
+    let earlier = |age| before(now_ms, age);
+    match (of, what) {
+        (Kept::Entries, Prune::Expired) => ("entries WHERE expires_unix_ms <= ?", now_ms),
+        (Kept::Trials, Prune::Expired) => ("trials WHERE expires_unix_ms <= ?", now_ms),
+        (Kept::Entries, Prune::OlderThan(age)) => {
+            ("entries WHERE pinned = 0 AND recorded_unix_ms < ?", earlier(age))
+        }
+        (Kept::Trials, Prune::OlderThan(age)) => ("trials WHERE recorded_unix_ms < ?", earlier(age)),
     }
 }
 
-fn remove(transaction: &Transaction<'_>, what: Prune, now_ms: i64) -> rusqlite::Result<usize> {
-    let (condition, bound) = removable(what, now_ms);
-    transaction.execute(&format!("DELETE FROM entries WHERE {condition}"), [bound])
+fn remove(transaction: &Transaction<'_>, what: Prune, now_ms: i64) -> rusqlite::Result<Pruned> {
+    let of = |table| {
+        let (condition, bound) = removable(table, what, now_ms);
+        transaction.execute(&format!("DELETE FROM {condition}"), [bound])
+    };
+    Ok(Pruned { entries: of(Kept::Entries)?, trials: of(Kept::Trials)? })
 }
 
 #[cfg(test)]

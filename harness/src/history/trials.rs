@@ -20,8 +20,8 @@ pub struct TrialConditions {
     pub protocol: String,
     /// Scenario, by its name.
     pub scenario: String,
-    /// Digest of all that makes numbers comparable: the scenario without its name, the load, the library's
-    /// version, and in virtual time the costs.
+    /// Digest of all that makes numbers comparable: the scenario without its name, the load, the build of the
+    /// program, and in virtual time the costs and links.
     pub digest: String,
     /// Whether the clock was virtual.
     pub is_virtual: bool,
@@ -68,7 +68,6 @@ impl History {
         let sample = found.ok().map(serde_json::to_string).transpose().map_err(HistoryError::Json)?;
         self.write(|transaction| {
             remove(transaction, Prune::Expired, now)?;
-            transaction.execute("DELETE FROM trials WHERE expires_unix_ms <= ?", [now])?;
             transaction.execute(
                 "INSERT INTO trials (protocol, scenario, digest, goal, settings, virtual, sample, failure,
                      fingerprint, recorded_unix_ms, expires_unix_ms)
@@ -92,14 +91,14 @@ impl History {
         Ok(())
     }
 
-    /// What is known under these conditions, the newest of each settings; those in real time of this machine
-    /// only.
+    /// What was measured under these conditions, the newest of each settings; in real time on this machine only.
+    /// A failure teaches nothing: it may have been the machine's.
     pub fn known_trials(
         &self,
         conditions: &TrialConditions,
-    ) -> Result<Vec<(SettingValues, Option<Sample>)>, HistoryError> {
+    ) -> Result<Vec<(SettingValues, Sample)>, HistoryError> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM trials WHERE protocol = :protocol AND digest = :digest
+            "SELECT {COLUMNS} FROM trials WHERE sample IS NOT NULL AND protocol = :protocol AND digest = :digest
                  AND virtual = :virtual AND (virtual = 1 OR fingerprint = :fingerprint)
              ORDER BY recorded_unix_ms DESC, id DESC"
         );
@@ -112,10 +111,11 @@ impl History {
         let read = || -> rusqlite::Result<Vec<TrialEntry>> {
             self.connection.prepare(&sql)?.query_map(parameters, trial)?.collect()
         };
-        let mut known: Vec<(SettingValues, Option<Sample>)> = Vec::new();
+        let mut known: Vec<(SettingValues, Sample)> = Vec::new();
         for entry in read().map_err(|source| self.failed(source))? {
+            let Some(sample) = entry.sample else { continue };
             if known.iter().all(|(settings, _)| *settings != entry.settings) {
-                known.push((entry.settings, entry.sample));
+                known.push((entry.settings, sample));
             }
         }
         Ok(known)
@@ -203,7 +203,8 @@ mod tests {
         }
         history.record_trial(&conditions(), Goal::MinP99, &set(64.0), Err("it hangs")).unwrap();
         let known = history.known_trials(&conditions()).unwrap();
-        let expected = [(set(64.0), None), (set(16.0), Some(sample(7.0))), (set(32.0), Some(sample(6.0)))];
+        // What failed may serve the next time, and is not known to do anything.
+        let expected = [(set(16.0), sample(7.0)), (set(32.0), sample(6.0))];
         assert_eq!(known, expected);
         for other in [
             TrialConditions { digest: "e".into(), ..conditions() },
@@ -216,6 +217,24 @@ mod tests {
         let listed = history.trials(&Filter { limit: Some(2), ..Filter::default() }).unwrap();
         assert_eq!((listed.len(), listed[0].goal), (2, Goal::MinP99));
         assert_eq!((listed[0].failure.as_deref(), listed[1].settings.clone()), (Some("it hangs"), set(16.0)));
+    }
+
+    #[test]
+    fn trials_are_pruned_by_age_and_by_expiry() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut history = History::open(&folder.path().join("h.sqlite")).unwrap();
+        let record = |history: &mut History| {
+            history.record_trial(&conditions(), Goal::MinCost, &set(16.0), Ok(&sample(5.0))).unwrap();
+        };
+        let later = |age: Duration| after(now_unix_ms(), age);
+        record(&mut history);
+        assert_eq!(history.prune_at(Prune::Expired, later(TRIAL_RETENTION / 2)).unwrap().trials, 0);
+        assert_eq!(history.prune_at(Prune::Expired, later(TRIAL_RETENTION)).unwrap().trials, 1);
+        record(&mut history);
+        let old = Prune::OlderThan(Duration::from_secs(60));
+        assert_eq!(history.would_prune(old).unwrap().trials, 0);
+        assert_eq!(history.prune_at(old, later(Duration::from_secs(61))).unwrap().trials, 1);
+        assert_eq!(history.known_trials(&conditions()).unwrap(), []);
     }
 
     #[test]

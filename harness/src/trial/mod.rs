@@ -139,6 +139,21 @@ pub enum TrialError {
     Interrupted,
 }
 
+impl TrialError {
+    /// Whether it is a failure that settings can cause, and so says something of them.
+    pub fn is_the_settings_doing(&self) -> bool {
+        let TrialError::Run(error) = self else { return false };
+        !matches!(
+            error,
+            RunError::Topology(_)
+                | RunError::Calibration(_)
+                | RunError::Io { .. }
+                | RunError::Histograms(_)
+                | RunError::NotFitted
+        )
+    }
+}
+
 /// The cluster in virtual time that a trial's blocks run on.
 pub fn simulation_of(trial: &Trial, seed: u64) -> Result<SimulationSpec, RunError> {
     virtual_block::spec(trial, &trial.pair, seed)
@@ -166,18 +181,63 @@ impl Trial {
         Trial { pair, goal, load, target: None, costs: None }
     }
 
+    /// Size of the cluster that it measures.
+    pub fn replicas(&self) -> usize {
+        let planned = match &self.pair.scenario.measure {
+            Measure::Exact(plan) => plan.replicas.first().copied(),
+            _ => None,
+        };
+        planned.unwrap_or(self.pair.scenario.replicas)
+    }
+
+    /// Where its cluster runs and how large it is: `wan5, 5 replicas`, or `channel, 20 ms one way, 3 replicas`.
+    pub fn place(&self) -> String {
+        let scenario = &self.pair.scenario;
+        let delay_ms = scenario.network.delay_ms;
+        let links = match &scenario.measure {
+            Measure::Exact(plan) => plan.topologies.first().cloned(),
+            _ => None,
+        };
+        let links = links.unwrap_or_else(|| match delay_ms > 0.0 {
+            true => format!("{}, {delay_ms} ms one way", scenario.network_name()),
+            false => scenario.network_name().into(),
+        });
+        match self.replicas() {
+            1 => format!("{links}, 1 replica"),
+            replicas => format!("{links}, {replicas} replicas"),
+        }
+    }
+
     /// Whether its clock is virtual.
     pub fn is_virtual(&self) -> bool {
         self.pair.scenario.measure.is_virtual()
     }
 
-    /// Refuses what no trial can measure, before anything runs.
+    /// Refuses what no trial can measure, before anything runs: one cluster at one place, under a load without
+    /// faults, is what a trial is about.
     pub fn check(&self) -> Result<(), TrialError> {
         let unsuitable = |why: &str| Err(TrialError::Unsuitable(format!("{}: {why}", self.pair.id())));
         let closed = matches!(self.load, LoadKind::Closed { .. });
+        match self.load {
+            LoadKind::Closed { clients: 0 } => {
+                return unsuitable("0 clients ask for nothing; take at least 1");
+            }
+            LoadKind::Open { rate_per_s } if !(rate_per_s > 0.0 && rate_per_s.is_finite()) => {
+                return unsuitable(&format!("{rate_per_s} requests/s are no load; offer more than 0"));
+            }
+            _ => {}
+        }
         match &self.pair.scenario.measure {
             Measure::VirtualFaultTolerance(_) | Measure::FaultTolerance(_) => {
                 unsuitable("a trial measures a load without faults; choose another scenario")
+            }
+            Measure::Exact(plan) if plan.topologies.len() > 1 => {
+                let known = plan.topologies.join(", ");
+                unsuitable(&format!("a trial measures one topology; name one with `--topology`, of: {known}"))
+            }
+            Measure::Exact(plan) if plan.replicas.len() > 1 => {
+                let known = plan.replicas.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+                unsuitable(&format!("a trial measures one size; name one with `--replicas`, of: {known}"))
             }
             _ if closed && self.pair.protocol.descriptor().order == Order::Set => {
                 unsuitable("updates may miss a replica, so no closed loop ends; choose the goal min-p99")
@@ -225,9 +285,11 @@ impl Trial {
         let folder = tempfile::tempdir().map_err(TrialError::Folder)?;
         let scenario = Scenario { seed, ..pair.scenario.clone() };
         let pair = Pair { scenario, ..pair };
-        Ok(match self.load {
-            LoadKind::Closed { clients } => block::closed(&pair, clients, length, folder.path())?,
-            LoadKind::Open { rate_per_s } => block::open(&pair, rate_per_s, length, folder.path())?,
-        })
+        let found = match self.load {
+            LoadKind::Closed { clients } => block::closed(&pair, clients, length, folder.path()),
+            LoadKind::Open { rate_per_s } => block::open(&pair, rate_per_s, length, folder.path()),
+        };
+        // What was cut short is no measurement, and its failure no one's fault.
+        if crate::interrupt::requested() { Err(TrialError::Interrupted) } else { Ok(found?) }
     }
 }

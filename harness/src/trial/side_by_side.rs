@@ -6,7 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Goal, Sample, SettingValues, Trial, TrialError};
+use super::{P99Target, Sample, SettingValues, Trial, TrialError};
 use crate::pair::order;
 use crate::results::{Better, Effect};
 use crate::run::RunError;
@@ -16,6 +16,8 @@ use crate::stats::{hodges_lehmann, hodges_lehmann_interval, log_ratios, median, 
 pub const FEWEST_ROUNDS: usize = 6;
 const BASE: usize = 0;
 const CHANGED: usize = 1;
+/// What targets are about.
+const P99: &str = "response_ns_p99";
 
 /// How thoroughly two settings are compared.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,7 +40,8 @@ impl Default for Plan {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "verdict", rename_all = "snake_case")]
 pub enum Verdict {
-    /// The interval of the goal's metric lies on the better side.
+    /// The interval of the goal's metric lies on the better side; or the target is missed without the change, and
+    /// held with it by a 99th percentile whose interval lies below no change.
     Better,
     /// It lies on the worse side.
     Worse,
@@ -85,6 +88,11 @@ impl SideBySide {
     pub fn base_median(&self, metric: &str) -> Option<f64> {
         median_of(&self.base, metric)
     }
+
+    /// The 99th percentile of the response time without the change, in nanoseconds, where it misses a target.
+    pub fn base_misses(&self, target: P99Target) -> Option<f64> {
+        p99_beyond(target, &self.base)
+    }
 }
 
 /// Compares settings with others that differ from them. Blocks of both come in the order ABBA or BAAB, by the
@@ -115,7 +123,7 @@ pub fn side_by_side(
                     return Ok(blocks.judged(trial, Some(format!("SAFETY VIOLATION: {how}"))));
                 }
                 Err(TrialError::Run(RunError::Unsafe(how))) => return Err(TrialError::UnsafeBase(how)),
-                Err(TrialError::Run(error)) if is_the_settings_doing(&error) => {
+                Err(error) if error.is_the_settings_doing() => {
                     blocks.failed[arm] += 1;
                     blocks.last_failure[arm] = Some(error.to_string());
                 }
@@ -130,14 +138,6 @@ pub fn side_by_side(
         }
     }
     Ok(blocks.judged(trial, None))
-}
-
-/// Whether a run failed in a way that settings can cause.
-fn is_the_settings_doing(error: &RunError) -> bool {
-    !matches!(
-        error,
-        RunError::Topology(_) | RunError::Calibration(_) | RunError::Io { .. } | RunError::NotFitted
-    )
 }
 
 /// What was measured so far.
@@ -172,7 +172,7 @@ impl Blocks {
         let refused = refused.or_else(|| misses_target(trial, &blocks));
         let verdict = match refused {
             Some(reason) => Verdict::Refused { reason },
-            None => verdict(trial.goal, effect.as_ref(), &blocks),
+            None => verdict(trial, &effects, &blocks),
         };
         let mut disturbed = BTreeMap::new();
         for sample in blocks.base.iter().chain(&blocks.changed) {
@@ -228,19 +228,34 @@ fn effect_on(metric: &str, pairs: &[(Sample, Sample)], trial: &Trial) -> Option<
 
 fn misses_target(trial: &Trial, blocks: &Blocks) -> Option<String> {
     let target = trial.target?;
-    let p99 = median_of(&blocks.changed, "response_ns_p99")?;
-    (p99 >= target.below_ns).then(|| format!("misses {target}: p99 is {:.3} ms", p99 / 1e6))
+    let p99 = p99_beyond(target, &blocks.changed)?;
+    let without = match p99_beyond(target, &blocks.base) {
+        Some(p99) => format!(", and {:.3} ms without the change", p99 / 1e6),
+        None => String::new(),
+    };
+    Some(format!("misses {target}: p99 is {:.3} ms{without}", p99 / 1e6))
 }
 
-fn verdict(goal: Goal, effect: Option<&Effect>, blocks: &Blocks) -> Verdict {
-    let Some(effect) = effect else {
+/// The median of the blocks' 99th percentiles where it misses a target.
+fn p99_beyond(target: P99Target, samples: &[Sample]) -> Option<f64> {
+    median_of(samples, P99).filter(|&p99| p99 >= target.below_ns)
+}
+
+fn verdict(trial: &Trial, effects: &[Effect], blocks: &Blocks) -> Verdict {
+    let on = |metric: &str| effects.iter().find(|effect| effect.metric == metric);
+    let Some(effect) = on(trial.goal.metric()) else {
         // Six failures of six, and none with the change: as unlikely by chance as the interval asks for.
         let only_changed_serves = blocks.failed[BASE] == blocks.rounds && blocks.failed[CHANGED] == 0;
         let enough = blocks.rounds >= FEWEST_ROUNDS;
         return if only_changed_serves && enough { Verdict::Better } else { Verdict::Undecided };
     };
+    // A target comes before the goal, as long as its metric did not just happen to fall on the right side.
+    let missed = trial.target.is_some_and(|target| p99_beyond(target, &blocks.base).is_some());
+    if missed && on(P99).is_some_and(|p99| p99.upper < 1.0) {
+        return Verdict::Better;
+    }
     let (more, less) = (effect.lower > 1.0, effect.upper < 1.0);
-    match (goal.better(), more, less) {
+    match (trial.goal.better(), more, less) {
         (Better::Higher, true, _) | (Better::Lower, _, true) => Verdict::Better,
         (Better::Higher, _, true) | (Better::Lower, true, _) => Verdict::Worse,
         _ => Verdict::Undecided,

@@ -95,6 +95,44 @@ fn what_no_trial_can_measure_is_refused_in_one_line() {
 }
 
 #[test]
+fn a_plan_of_several_places_or_sizes_is_refused_and_one_is_told() {
+    let planned = |topologies: &[&str], replicas: &[usize]| {
+        let plan = ExactPlan {
+            topologies: topologies.iter().map(|name| name.to_string()).collect(),
+            replicas: replicas.to_vec(),
+            ..ExactPlan::default()
+        };
+        let scenario = Scenario { measure: Measure::Exact(plan), ..Scenario::named("wan") };
+        trial(Order::Total, scenario, Goal::MinP99)
+    };
+    let refused = |topologies, replicas| planned(topologies, replicas).check().unwrap_err().to_string();
+    let error = refused(&["lan", "wan5"], &[5]);
+    assert!(error.ends_with("one topology; name one with `--topology`, of: lan, wan5"), "{error}");
+    let error = refused(&["wan5"], &[5, 13]);
+    assert!(error.ends_with("one size; name one with `--replicas`, of: 5, 13"), "{error}");
+    let one = planned(&["wan5"], &[13]);
+    assert!(one.check().is_ok());
+    assert_eq!((one.place().as_str(), one.replicas()), ("wan5, 13 replicas", 13));
+    let mut scenario = Scenario { replicas: 7, ..Scenario::named("real") };
+    scenario.network.delay_ms = 20.0;
+    assert_eq!(trial(Order::Total, scenario, Goal::MinP99).place(), "channel, 20 ms one way, 7 replicas");
+}
+
+#[test]
+fn a_load_that_asks_for_nothing_is_refused() {
+    let refused = |load| {
+        let mut trial = trial(Order::Total, offered(), Goal::MinP99);
+        trial.load = load;
+        trial.check().unwrap_err().to_string()
+    };
+    for rate_per_s in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        let error = refused(LoadKind::Open { rate_per_s });
+        assert!(error.ends_with("requests/s are no load; offer more than 0"), "{error}");
+    }
+    assert!(refused(LoadKind::Closed { clients: 0 }).ends_with("0 clients ask for nothing; take at least 1"));
+}
+
+#[test]
 fn values_in_force_are_the_scenarios_where_a_tunable_stands_for_its_times() {
     let trial = trial(Order::Total, offered(), Goal::MinP99);
     let in_force = |settings: &SettingValues, name| trial.in_force(settings, name);

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::search::PENALTY;
 use super::{Changed, Finalist, Proposal, Space, TuneError, TuneOptions, Tuning};
 use crate::results::Better;
 use crate::trial::{Plan, SettingValues, SideBySide, Trial, Verdict, side_by_side};
@@ -32,13 +33,19 @@ pub(super) fn confirm(
             break;
         }
         let found = proof.compare(&SettingValues::new(), &proposal.settings, FIRST_ROUNDS, 0)?;
+        tuning.now_p99_ns = trial.target.and_then(|target| found.base_misses(target));
         ranked.push((gain(trial, &found), proposal.clone(), proof.finalist(proposal, &found)));
     }
     ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
     tuning.finalists = ranked.iter().map(|(_, _, finalist)| finalist.clone()).collect();
     let Some((gain, proposal, _)) = ranked.into_iter().next() else { return Ok(()) };
     if gain <= 0.0 {
-        tuning.stands = Some("none of the best few did better side by side with what is set now".into());
+        tuning.stands = Some(match (trial.target, tuning.now_p99_ns) {
+            (Some(target), Some(_)) => {
+                format!("none of the best few holds {target} either, side by side with it")
+            }
+            _ => "none of the best few did better side by side with what is set now".into(),
+        });
         return Ok(());
     }
     let (proposal, idle) = proof.without_idle(proposal)?;
@@ -49,6 +56,7 @@ pub(super) fn confirm(
     tuning.dropped.dedup();
     // Blocks that had no part in the choice.
     let found = proof.compare(&SettingValues::new(), &proposal.settings, proof.rounds_left(), 1_000)?;
+    tuning.now_p99_ns = trial.target.and_then(|target| found.base_misses(target));
     tuning.disturbed =
         found.disturbed.iter().map(|(what, blocks)| format!("{blocks} blocks: {what}")).collect();
     let proven = proof.finalist(&proposal, &found);
@@ -143,12 +151,15 @@ impl Proof<'_> {
     }
 }
 
-/// How much better, in logarithms; below zero when it is refused.
+/// How much better, in logarithms; below zero when it is refused, and more than any metric differs when it holds a
+/// target that what is set now misses.
 fn gain(trial: &Trial, found: &SideBySide) -> f64 {
+    let missed = trial.target.is_some_and(|target| found.base_misses(target).is_some());
+    let met = if missed { PENALTY } else { 0.0 };
     match (&found.verdict, &found.effect) {
         (Verdict::Refused { .. }, _) => f64::NEG_INFINITY,
-        (_, Some(effect)) if trial.goal.better() == Better::Higher => effect.ratio.ln(),
-        (_, Some(effect)) => -effect.ratio.ln(),
+        (_, Some(effect)) if trial.goal.better() == Better::Higher => met + effect.ratio.ln(),
+        (_, Some(effect)) => met - effect.ratio.ln(),
         (Verdict::Better, None) => f64::INFINITY,
         (_, None) => 0.0,
     }

@@ -36,6 +36,8 @@ pub struct LiveRun {
     pub protocol: String,
     /// Scenario.
     pub scenario: String,
+    /// Where the cluster ran and how large it was: `wan5, 5 replicas`.
+    pub place: String,
     /// The tunable that was adapted.
     pub tunable: String,
     /// What had to hold.
@@ -56,6 +58,7 @@ pub fn live(trial: &Trial, options: &LiveOptions) -> Result<LiveRun, TuneError> 
         let why = "live mode needs an offered rate: name one with `--rate-per-s`".to_string();
         return Err(TrialError::Unsuitable(why).into());
     };
+    trial.check()?;
     trial.check_settings(&SettingValues::new()).map_err(TrialError::Base)?;
     let tunable = tunable(trial, options.tunable.as_deref())?;
     let start = trial.in_force(&SettingValues::new(), tunable.name).unwrap_or(tunable.default);
@@ -83,6 +86,7 @@ pub fn live(trial: &Trial, options: &LiveOptions) -> Result<LiveRun, TuneError> 
     Ok(LiveRun {
         protocol: trial.pair.name.clone(),
         scenario: trial.pair.scenario.name.clone(),
+        place: trial.place(),
         tunable: tunable.name.into(),
         target: options.target.to_string(),
         settled: settled(&values),
@@ -115,7 +119,8 @@ impl From<RunError> for TuneError {
 
 impl Display for LiveRun {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        writeln!(f, "{}/{}: {} follows {}", self.scenario, self.protocol, self.tunable, self.target)?;
+        let (tunable, target, place) = (&self.tunable, &self.target, &self.place);
+        writeln!(f, "{}/{}: {tunable} follows {target}; {place}", self.scenario, self.protocol)?;
         writeln!(
             f,
             "  {:>8} {:>12} {:>10} {:>10} {:>12}",

@@ -27,7 +27,7 @@ use crate::calibration::Calibration;
 use crate::results::Effect;
 use crate::trial::{Goal, LoadKind, P99Target, Sample, SettingValues, Trial, TrialError, Verdict, twin};
 
-pub use conditions::conditions;
+pub use conditions::{conditions, this_program};
 pub use live::{LiveOptions, LiveRun, live};
 pub use search::{Proposal, Searched};
 pub use space::{Dimension, Space, SpaceError};
@@ -138,6 +138,10 @@ pub struct Tuning {
     pub target: Option<String>,
     /// How it was loaded: `64 clients`, `5000 requests/s`.
     pub load: String,
+    /// Where the cluster ran and how large it was: `wan5, 5 replicas`.
+    pub place: String,
+    /// What was set before, and stayed as it was in every trial that does not say otherwise.
+    pub settings: SettingValues,
     /// What the search took its costs from, in words.
     pub searched_in: String,
     /// The tunables that were searched.
@@ -160,6 +164,9 @@ pub struct Tuning {
     pub best: Option<Finalist>,
     /// Why what is set now stands; none when it does not.
     pub stands: Option<String>,
+    /// 99th percentile of the response time with what is set now, in nanoseconds, where it misses the target; of the
+    /// last blocks that it was measured in.
+    pub now_p99_ns: Option<f64>,
     /// What disturbed the blocks side by side.
     pub disturbed: Vec<String>,
 }
@@ -187,7 +194,7 @@ pub fn tune(
     trial: &Trial,
     options: &TuneOptions,
     calibration: Option<&Calibration>,
-    known: &[(SettingValues, Option<Sample>)],
+    known: &[(SettingValues, Sample)],
     mut tried: impl FnMut(&Tried),
 ) -> Result<Tuning, TuneError> {
     let started = Instant::now();
@@ -199,6 +206,8 @@ pub fn tune(
         goal: trial.goal,
         target: trial.target.as_ref().map(P99Target::to_string),
         load: load_in_words(trial.load),
+        place: trial.place(),
+        settings: trial.pair.settings.clone(),
         searched_in: clock_in_words(trial, simulated.as_ref()),
         tunables: space.dimensions().iter().map(|one| one.tunable.name.to_string()).collect(),
         known: searched.known,
@@ -210,6 +219,7 @@ pub fn tune(
         finalists: Vec::new(),
         best: None,
         stands: None,
+        now_p99_ns: searched.base.as_ref().and_then(|base| missed_p99_ns(trial, base)),
         disturbed: Vec::new(),
     };
     if searched.finalists.is_empty() {
@@ -226,7 +236,7 @@ pub fn search(
     trial: &Trial,
     options: &TuneOptions,
     calibration: Option<&Calibration>,
-    known: &[(SettingValues, Option<Sample>)],
+    known: &[(SettingValues, Sample)],
     mut tried: impl FnMut(&Tried),
 ) -> Result<Searched, TuneError> {
     let simulated = prepared(trial, options, calibration)?;
@@ -247,7 +257,7 @@ fn search_in(
     trial: &Trial,
     simulated: Option<&Trial>,
     options: &TuneOptions,
-    known: &[(SettingValues, Option<Sample>)],
+    known: &[(SettingValues, Sample)],
     tried: &mut dyn FnMut(&Tried),
 ) -> Result<(Space, Searched), TuneError> {
     let space = Space::of(trial, &options.tunables)?;
@@ -278,6 +288,11 @@ fn nothing_better(simulated: bool) -> String {
     } else {
         found.into()
     }
+}
+
+fn missed_p99_ns(trial: &Trial, now: &Sample) -> Option<f64> {
+    let missed = trial.target.is_some_and(|target| !target.holds(now));
+    now.metric("response_ns_p99").filter(|_| missed)
 }
 
 fn load_in_words(load: LoadKind) -> String {

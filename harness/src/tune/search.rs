@@ -23,16 +23,15 @@ pub use proposal::Proposal;
 use super::space::{Point, Space};
 use super::{Tried, TuneError, TuneOptions};
 use crate::results::Better;
-use crate::run::RunError;
 use crate::stats::median;
-use crate::trial::{Sample, SettingValues, Trial, TrialError};
+use crate::trial::{Sample, SettingValues, Trial};
 
 /// What the search may still take up when it ends, for every tunable: blocks that show what does not matter.
 const KEPT_PER_DIMENSION: usize = 1;
 /// Settings that may matter less than this, as a share, don't: in virtual and in real time.
 const NO_MATTER: (f64, f64) = (0.005, 0.03);
 /// What missing the target costs, in units of the logarithm of the goal's metric: more than any metric differs.
-const PENALTY: f64 = 1e3;
+pub(super) const PENALTY: f64 = 1e3;
 /// The sampler's proposals that were tried before, until something else is tried.
 const PATIENCE: usize = 12;
 
@@ -50,6 +49,8 @@ pub(super) struct SearchBudget {
 pub struct Searched {
     /// Trials that it knew already.
     pub known: usize,
+    /// What was measured with what is set now.
+    pub base: Option<Sample>,
     /// Trials that it made.
     pub trials: usize,
     /// Blocks of those.
@@ -117,7 +118,7 @@ impl<'a> Search<'a> {
 
     pub(super) fn run(
         mut self,
-        known: &[(SettingValues, Option<Sample>)],
+        known: &[(SettingValues, Sample)],
         tried: &mut dyn FnMut(&Tried),
     ) -> Result<Searched, TuneError> {
         self.learn(known)?;
@@ -180,30 +181,27 @@ impl<'a> Search<'a> {
         if self.arena.is_virtual() { NO_MATTER.0 } else { NO_MATTER.1 }
     }
 
-    /// Takes over what earlier tunings tried.
-    fn learn(&mut self, known: &[(SettingValues, Option<Sample>)]) -> Result<(), TuneError> {
+    /// Takes over what earlier tunings measured. What says nothing of the goal is tried again.
+    fn learn(&mut self, known: &[(SettingValues, Sample)]) -> Result<(), TuneError> {
         for (settings, sample) in known {
             let Some(point) = self.space.point(settings) else { continue };
-            if self.losses.contains_key(&point) {
+            let loss = self.loss(sample);
+            if self.losses.contains_key(&point) || !loss.is_finite() {
                 continue;
             }
-            let loss = sample.as_ref().map_or(f64::INFINITY, |sample| self.loss(sample));
-            self.tell(&point, loss)?;
+            let trial = self.ask(&point)?;
+            self.study.complete_trial(trial, loss);
+            self.keep(point, loss, Some(sample));
             self.found.known += 1;
         }
         Ok(())
     }
 
-    /// Enters a result that needs no run.
-    fn tell(&mut self, point: &Point, loss: f64) -> Result<(), TuneError> {
-        let trial = self.ask(point)?;
-        if loss.is_finite() {
-            self.study.complete_trial(trial, loss);
-        } else {
-            self.study.fail_trial(trial, "it did not serve");
+    fn keep(&mut self, point: Point, loss: f64, sample: Option<&Sample>) {
+        if point == self.space.base() {
+            self.found.base = sample.cloned();
         }
-        self.losses.insert(point.clone(), loss);
-        Ok(())
+        self.losses.insert(point, loss);
     }
 
     /// A trial of the study at a point of our own choice.
@@ -244,10 +242,7 @@ impl<'a> Search<'a> {
             outcome.blocks += 1;
             match self.arena.block(&settings, self.options.block, self.options.seed.wrapping_add(block)) {
                 Ok(sample) => samples.push(sample),
-                Err(TrialError::Interrupted) => return Err(TrialError::Interrupted.into()),
-                Err(TrialError::Run(error @ (RunError::Io { .. } | RunError::Calibration(_)))) => {
-                    return Err(TrialError::Run(error).into());
-                }
+                Err(error) if !error.is_the_settings_doing() => return Err(error.into()),
                 Err(error) => {
                     outcome.failure = Some(error.to_string());
                     self.last_failure = outcome.failure.clone();
@@ -272,7 +267,7 @@ impl<'a> Search<'a> {
         self.found.pruned += usize::from(outcome.pruned);
         self.found.failed += usize::from(!loss.is_finite());
         tried(&outcome);
-        self.losses.insert(point.clone(), loss);
+        self.keep(point.clone(), loss, outcome.sample.as_ref());
         Ok(loss)
     }
 

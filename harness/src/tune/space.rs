@@ -3,7 +3,7 @@
 //! Levels and not a continuum: doubling a batch may matter, a command more does not, and settings that are
 //! tried twice need not be run twice.
 
-use protocol_core::{Scale, StorageSpec, Tunable};
+use protocol_core::{Role, Scale, StorageSpec, Tunable};
 use thiserror::Error;
 
 use crate::scenario::StorageConfig;
@@ -13,7 +13,9 @@ use crate::trial::{SettingValues, Trial};
 const DOUBLINGS: i32 = 8;
 /// Where such a scale begins that has zero, in its unit, when zero is set.
 const ABOVE_ZERO: f64 = 16.0;
-/// Levels of a linear scale, about.
+/// A linear scale this long or shorter has a level for each value.
+const MOST_UNITS: f64 = 101.0;
+/// Levels of a longer one, about, besides doublings of the distance from the value that is set.
 const STEPS: f64 = 10.0;
 
 /// A tunable with the values that are tried.
@@ -90,7 +92,7 @@ impl Space {
             .filter(wanted)
             .filter_map(|tunable| {
                 let in_force = trial.in_force(&SettingValues::new(), tunable.name)?;
-                Some(Dimension::of(*tunable, in_force))
+                Some(Dimension::of(*tunable, in_force, trial.replicas()))
             })
             .filter(|dimension| dimension.levels.len() > 1)
             .collect();
@@ -138,8 +140,8 @@ impl Space {
 }
 
 impl Dimension {
-    /// The levels around the value in force.
-    pub fn of(tunable: Tunable, in_force: f64) -> Dimension {
+    /// The levels around the value in force, in a cluster of so many replicas.
+    pub fn of(tunable: Tunable, in_force: f64, replicas: usize) -> Dimension {
         let (low, high) = tunable.range;
         let mut levels = if tunable.is_flag() {
             vec![0.0, 1.0]
@@ -151,8 +153,7 @@ impl Dimension {
                 doublings.map(|times| rounded(middle * 2f64.powi(times))).filter(|&level| level >= 1.0);
             doubled.chain((low == 0.0).then_some(0.0)).collect()
         } else {
-            let step = rounded(((high - low) / STEPS).max(1.0));
-            (0..=STEPS as u32).map(|index| low + f64::from(index) * step).collect()
+            linear(low, if counts_replicas(&tunable) { high.min(replicas as f64) } else { high }, in_force)
         };
         levels.push(in_force);
         levels.retain(|level| (low..=high).contains(level) && !stands_for_the_scenarios(&tunable, *level));
@@ -161,6 +162,22 @@ impl Dimension {
         let base = levels.iter().position(|&level| level == in_force).unwrap_or_default();
         Dimension { tunable, levels, base }
     }
+}
+
+/// All values of a short scale. Of a long one every tenth of it, and what is nearer to the value in force.
+fn linear(low: f64, high: f64, in_force: f64) -> Vec<f64> {
+    if high - low <= MOST_UNITS {
+        return (0..).map(|index| low + f64::from(index)).take_while(|&level| level <= high).collect();
+    }
+    let step = rounded((high - low) / STEPS);
+    let coarse = (0..=STEPS as u32).map(|index| low + f64::from(index) * step);
+    let distances = (0i32..).map(|times| 2f64.powi(times)).take_while(|&distance| distance < step);
+    coarse.chain(distances.flat_map(|distance| [in_force - distance, in_force + distance])).collect()
+}
+
+/// Whether its values are numbers of replicas, of which there are no more than the cluster has.
+fn counts_replicas(tunable: &Tunable) -> bool {
+    matches!(tunable.role, Role::ReadQuorum | Role::WriteQuorum) || tunable.name.ends_with("_replicas")
 }
 
 /// Times of failure detection take zero for the scenario's, which has a level of its own already.

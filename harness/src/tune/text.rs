@@ -3,12 +3,13 @@
 use std::fmt::{Display, Formatter};
 
 use super::{Changed, Finalist, Tuning};
-use crate::trial::Verdict;
+use crate::trial::{SettingValues, Verdict};
 
 impl Display for Tuning {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         let target = self.target.as_ref().map_or_else(String::new, |target| format!(", {target}"));
-        writeln!(f, "{}/{}: {}{target}, {}", self.scenario, self.protocol, self.goal.name(), self.load)?;
+        let (goal, load, place) = (self.goal.name(), &self.load, &self.place);
+        writeln!(f, "{}/{}: {goal}{target}, {load}; {place}", self.scenario, self.protocol)?;
         writeln!(f, "  searched {} in {}", self.tunables.join(", "), self.searched_in)?;
         write!(f, "  {} trials in {} blocks", self.trials, self.blocks)?;
         if self.pruned + self.failed > 0 {
@@ -24,10 +25,15 @@ impl Display for Tuning {
         for finalist in &self.finalists {
             writeln!(f, "  side by side: {}", in_words(finalist))?;
         }
+        let missed = self.target.as_ref().zip(self.now_p99_ns);
+        if let Some((target, p99_ns)) = missed {
+            writeln!(f, "  what is set now misses {target}: p99 is {:.3} ms", p99_ns / 1e6)?;
+        }
         match (&self.best, &self.stands) {
-            (Some(best), _) => {
-                writeln!(f, "Better, on fresh blocks: {}", in_words(best))?;
-            }
+            (Some(best), _) => match missed {
+                Some((target, _)) => writeln!(f, "Holds {target}, on fresh blocks: {}", in_words(best))?,
+                None => writeln!(f, "Better, on fresh blocks: {}", in_words(best))?,
+            },
             (None, Some(why)) => writeln!(f, "The default stands: {why}.")?,
             (None, None) => writeln!(f, "The default stands.")?,
         }
@@ -39,10 +45,17 @@ impl Display for Tuning {
 }
 
 impl Tuning {
+    /// All that is set with a finalist: what was set before, and what it changes.
+    pub fn settings_with(&self, finalist: &Finalist) -> SettingValues {
+        let mut settings = self.settings.clone();
+        settings.extend(finalist.changes.iter().map(|change| (change.name.clone(), change.to)));
+        settings
+    }
+
     /// The command that runs the scenario with settings.
     pub fn command(&self, finalist: &Finalist) -> String {
-        let set = finalist.changes.iter().map(|change| format!(" --set {}={}", change.name, change.to));
-        let set: String = set.collect();
+        let settings = self.settings_with(finalist);
+        let set: String = settings.iter().map(|(name, value)| format!(" --set {name}={value}")).collect();
         format!("consensus-bench run --protocol {} --scenario {}{set}", self.protocol, self.scenario)
     }
 }
