@@ -169,7 +169,7 @@ impl Blocks {
         let goal = trial.goal.metric();
         let effect = effects.iter().find(|effect| effect.metric == goal).cloned();
         let p = signed_rank_p(&log_ratios(&pairs_of(goal, &blocks.pairs)));
-        let refused = refused.or_else(|| misses_target(trial, &blocks));
+        let refused = refused.or_else(|| serves_less(&blocks)).or_else(|| misses_target(trial, &blocks));
         let verdict = match refused {
             Some(reason) => Verdict::Refused { reason },
             None => verdict(trial, &effects, &blocks),
@@ -226,6 +226,16 @@ fn effect_on(metric: &str, pairs: &[(Sample, Sample)], trial: &Trial) -> Option<
     })
 }
 
+/// Pairs are of rounds in which both served, so what fails more often is not in them.
+fn serves_less(blocks: &Blocks) -> Option<String> {
+    let [base, changed] = blocks.failed;
+    let rounds = blocks.rounds;
+    (changed > base).then(|| {
+        let how = blocks.last_failure[CHANGED].as_deref().unwrap_or("no reason was told");
+        format!("it does not serve in {changed} of {rounds} rounds, and in {base} without the change: {how}")
+    })
+}
+
 fn misses_target(trial: &Trial, blocks: &Blocks) -> Option<String> {
     let target = trial.target?;
     let p99 = p99_beyond(target, &blocks.changed)?;
@@ -264,4 +274,25 @@ fn verdict(trial: &Trial, effects: &[Effect], blocks: &Blocks) -> Verdict {
 
 fn median_of(samples: &[Sample], metric: &str) -> Option<f64> {
     median(&mut samples.iter().filter_map(|sample| sample.metric(metric)).collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fails_more_often_is_refused_however_fast_the_rest_is() {
+        let blocks = |base, changed| Blocks {
+            rounds: 10,
+            failed: [base, changed],
+            last_failure: [None, Some("no leader".into())],
+            ..Blocks::default()
+        };
+        assert_eq!(
+            serves_less(&blocks(1, 3)).unwrap(),
+            "it does not serve in 3 of 10 rounds, and in 1 without the change: no leader"
+        );
+        assert_eq!(serves_less(&blocks(3, 3)), None);
+        assert_eq!(serves_less(&blocks(3, 0)), None);
+    }
 }
