@@ -76,10 +76,38 @@ fn a_run_ends_with_its_page_and_the_page_can_be_made_again() {
     let cards: serde_json::Value = serde_json::from_slice(&place.run("report --format json").stdout).unwrap();
     assert_eq!(cards[0]["id"], "cost");
     let metrics = told(&place.run("report --format openmetrics"));
-    assert!(
-        metrics.starts_with("# TYPE consensus_bench_") && metrics.trim_end().ends_with("# EOF"),
-        "{metrics}"
-    );
+    assert!(metrics.starts_with("# TYPE consensus_bench_") && metrics.ends_with("\n# EOF\n"), "{metrics}");
+}
+
+#[test]
+fn what_a_program_reads_stands_alone() {
+    let place = Place::new();
+    place.measured("text");
+    let ran = place.run("report --format json --data numbers");
+    assert!(serde_json::from_slice::<serde_json::Value>(&ran.stdout).is_ok(), "{}", told(&ran));
+    assert!(String::from_utf8_lossy(&ran.stderr).starts_with("data of "));
+    assert!(place.run("report --format text --output a.txt").stdout.is_empty());
+}
+
+#[test]
+fn a_page_goes_where_its_run_is_and_over_no_other() {
+    let place = Place::new();
+    let [first, second] = [page_of(&place.measured("text")), page_of(&place.measured("text"))];
+    let (before, mine) = (std::fs::read(&second).unwrap(), place.path().join("report.html"));
+    std::fs::write(&mine, "mine").unwrap();
+    let elsewhere = place.path().join("copied");
+    std::fs::create_dir(&elsewhere).unwrap();
+    std::fs::copy(first.with_file_name("results.json"), elsewhere.join("results.json")).unwrap();
+    assert_eq!(page_of(&told(&place.run("report copied"))), Path::new("copied/report.html"));
+    let [a, b] = [&first, &second].map(|page| page.parent().unwrap().display().to_string());
+    let together = page_of(&told(&place.run(&format!("report {a} {b} --together"))));
+    assert_eq!(together, place.path().join("home/together.html"));
+    assert_eq!((std::fs::read(&second).unwrap(), std::fs::read(&mine).unwrap()), (before, b"mine".to_vec()));
+
+    place.run(&format!("report {a} {b} --data numbers"));
+    for side in ["A", "B"] {
+        assert!(std::fs::read_dir(place.path().join("numbers").join(side)).unwrap().count() > 1);
+    }
 }
 
 #[test]

@@ -51,6 +51,7 @@ pub mod stats;
 pub mod store;
 pub mod suite;
 pub mod table;
+pub mod threshold;
 pub mod topology;
 pub mod trial;
 pub mod tune;

@@ -81,6 +81,8 @@ pub struct SessionOptions {
     pub history: Option<Retention>,
     /// The `cargo bench` that it is a part of, whose targets end with one page and one summary.
     pub call: Option<Call>,
+    /// A mere test, whose numbers are worth no page.
+    pub is_test: bool,
 }
 
 /// A run in progress.
@@ -249,7 +251,9 @@ impl Session {
             }
             self.use_baselines();
             self.advise(&folder);
-            self.report(&folder);
+            if !self.options.is_test {
+                self.report(&folder);
+            }
         }
         if interrupt::requested() {
             return self.worst.max(interrupt::EXIT_INTERRUPTED);

@@ -30,10 +30,10 @@ pub(super) fn comparisons(group: &Group) -> Vec<CurveComparison> {
                 let (curve_a, curve_b) = (Curve::of(curve_a, latency), Curve::of(curve_b, latency));
                 let (from_per_s, to_per_s, outcome) = compare(&curve_a, &curve_b, [&name_a, &name_b]);
                 comparisons.push(CurveComparison {
-                    scenario: group.scenario.name.clone(),
+                    scenario: group.scenario().name.clone(),
                     network: group.network(),
                     storage: group.storage(),
-                    promise: group.promise.into(),
+                    promise: group.first.promise.clone(),
                     metric: metric.into(),
                     a: name_a,
                     b: name_b,

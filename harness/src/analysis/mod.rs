@@ -1,7 +1,7 @@
 //! What several measurements say together: throughput by size and clients, and protocols against
 //! each other.
 
-use crate::results::{Analysis, Cost, Costs, NotRanked, ScenarioResult};
+use crate::results::{Analysis, Cost, Costs, NotRanked, Ranking, ScenarioResult};
 use crate::scenario::Scenario;
 use crate::store::reason_not_to_compare;
 
@@ -33,11 +33,27 @@ pub fn compare_protocols(results: &[ScenarioResult]) -> Analysis {
     analysis
 }
 
+/// The rankings alone, of results that one or several runs made.
+pub fn rankings<'a>(results: impl IntoIterator<Item = &'a ScenarioResult>) -> Vec<Ranking> {
+    groups(results).iter().flat_map(ranking::rankings).collect()
+}
+
+/// Whether two rows may be set against each other: the same scenario, as it ran, and the same promise.
+pub fn are_peers(a: &ScenarioResult, b: &ScenarioResult) -> bool {
+    a.promise == b.promise && is_same_scenario(&a.scenario, &b.scenario)
+}
+
+/// Whether two scenarios are one: what a scenario says about itself changes nothing that is measured.
+pub fn is_same_scenario(a: &Scenario, b: &Scenario) -> bool {
+    let silent = |scenario: &Scenario| Scenario { about: String::new(), ..scenario.clone() };
+    a.name == b.name && silent(a) == silent(b)
+}
+
 /// The rows of one scenario, as it ran, that promise the same: same load, same cluster, same network,
 /// same storage.
 struct Group<'a> {
-    scenario: &'a Scenario,
-    promise: &'a str,
+    /// The row that came first; all others are its peers.
+    first: &'a ScenarioResult,
     /// Rows with numbers that may be compared.
     rows: Vec<&'a ScenarioResult>,
     /// The others.
@@ -45,27 +61,25 @@ struct Group<'a> {
 }
 
 impl Group<'_> {
+    fn scenario(&self) -> &Scenario {
+        &self.first.scenario
+    }
+
     fn network(&self) -> String {
-        self.scenario.network_name().into()
+        self.scenario().network_name().into()
     }
 
     fn storage(&self) -> String {
-        self.scenario.storage.name().into()
+        self.scenario().storage.name().into()
     }
 }
 
 /// Groups of at least two rows, in the order in which their scenarios first appear.
-fn groups(results: &[ScenarioResult]) -> Vec<Group<'_>> {
-    let mut scenarios: Vec<(Scenario, &str)> = Vec::new();
+fn groups<'a>(results: impl IntoIterator<Item = &'a ScenarioResult>) -> Vec<Group<'a>> {
     let mut groups: Vec<Group> = Vec::new();
     for result in results {
-        // What a scenario says about itself changes nothing that is measured.
-        let promise = result.promise.as_str();
-        let key = (Scenario { about: String::new(), ..result.scenario.clone() }, promise);
-        let index = scenarios.iter().position(|known| *known == key).unwrap_or_else(|| {
-            scenarios.push(key);
-            let scenario = &result.scenario;
-            groups.push(Group { scenario, promise, rows: Vec::new(), not_ranked: Vec::new() });
+        let index = groups.iter().position(|group| are_peers(group.first, result)).unwrap_or_else(|| {
+            groups.push(Group { first: result, rows: Vec::new(), not_ranked: Vec::new() });
             groups.len() - 1
         });
         match reason_not_to_compare(result) {
@@ -94,7 +108,7 @@ fn costs(group: &Group) -> Vec<Costs> {
         })
     };
     let of_row = |row: &&ScenarioResult| Costs {
-        scenario: group.scenario.name.clone(),
+        scenario: group.scenario().name.clone(),
         network: group.network(),
         storage: group.storage(),
         protocol: row.row_name(),

@@ -103,16 +103,16 @@ fn ranking(group: &Group, name: &str) -> Option<Ranking> {
         Better::Higher => b.metric.value.total_cmp(&a.metric.value),
         _ => a.metric.value.total_cmp(&b.metric.value),
     });
-    let (places, basis) = places(&entries, group.scenario.seed);
+    let (places, basis) = places(&entries, group.scenario().seed);
     Some(Ranking {
-        scenario: group.scenario.name.clone(),
+        scenario: group.scenario().name.clone(),
         network: group.network(),
         storage: group.storage(),
         metric: name.into(),
         unit,
         better,
         basis,
-        promise: group.promise.into(),
+        promise: group.first.promise.clone(),
         places,
         not_ranked,
         note: note(&entries, name),

@@ -206,7 +206,9 @@ fn session_options(args: &BenchArgs, measures: bool) -> Result<SessionOptions, H
         baselines: if measures { Baselines::from(args) } else { Baselines::default() },
         // A mere test is no measurement to remember.
         history: if args.test { None } else { Some(Retention::from_environment()?) },
-        call: Call::of_this_process(),
+        // Nor does it take the place of one on the page of all targets.
+        call: if args.test { None } else { Call::of_this_process() },
+        is_test: args.test,
         ..SessionOptions::default()
     })
 }

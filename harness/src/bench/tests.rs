@@ -8,6 +8,13 @@ use super::*;
 use crate::export::installed::critcmp;
 
 #[test]
+fn a_mere_test_leaves_neither_a_page_nor_a_place_among_the_targets() {
+    let options = |test| session_options(&BenchArgs { test, ..BenchArgs::default() }, true).unwrap();
+    assert_eq!((options(true).is_test, options(true).call), (true, None));
+    assert!(!options(false).is_test);
+}
+
+#[test]
 fn critcmp_itself_reads_what_a_bench_leaves() {
     let folder = tempfile::tempdir().unwrap();
     let target = folder.path().join("target");

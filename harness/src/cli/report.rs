@@ -17,6 +17,9 @@ use crate::report::page::{compare_page, page};
 use crate::report::{DEFAULT_FILE, data, terminal};
 use crate::store::{Recorded, Store, StoreError};
 
+/// The page of what is not one run, in the home.
+const TOGETHER_FILE: &str = "together.html";
+
 #[derive(Args)]
 pub(super) struct Report {
     /// Runs by id, `latest`, baselines, or paths; two are compared. When none is given the newest run, with all
@@ -29,11 +32,12 @@ pub(super) struct Report {
     /// As what
     #[arg(long, value_enum, default_value_t = ReportFormat::Html)]
     format: ReportFormat,
-    /// Where to; by default `report.html` in the run's folder, or beside the runs for all targets of a `cargo bench`,
-    /// and standard output for text
+    /// Where to; by default `report.html` in the run's folder, or beside the runs for all targets of a `cargo bench`
+    /// (`compare.html` in B's folder of two, `together.html` beside the runs of several and of a baseline), and standard
+    /// output for text
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Writes the data of every chart into this folder too, as CSV and JSON
+    /// Writes the data of every chart into this folder too, as CSV and JSON; of two runs into A and B in it
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
 }
@@ -122,10 +126,16 @@ impl Report {
 
     /// In the format that was asked for; a page goes to this path unless another was asked for.
     fn show(&self, material: &Material, path: &Path) -> Result<u8, ReportError> {
-        self.write_data(material)?;
+        if let Some(folder) = &self.data {
+            self.write_data(material, folder)?;
+        }
         match self.format {
             ReportFormat::Html => self.write(&page(material), self.output.as_deref().unwrap_or(path))?,
-            ReportFormat::Text => self.print(&terminal::summary(material, terminal::colours()))?,
+            ReportFormat::Text => {
+                // A file is no terminal, whatever standard output is.
+                let colours = self.output.is_none() && terminal::colours();
+                self.print(&terminal::summary(material, colours))?;
+            }
             ReportFormat::Json => self.print(&data::json(material)?)?,
             ReportFormat::OpenMetrics => {
                 let recorded = Recorded { name: material.name.clone(), runs: material.runs.clone() };
@@ -141,7 +151,10 @@ impl Report {
             return Err(ReportError::OnlyPage { a: a.into(), b: b.into() });
         }
         let (a, b) = (Material::load(store, a)?, Material::load(store, b)?);
-        self.write_data(&b)?;
+        if let Some(folder) = &self.data {
+            self.write_data(&a, &folder.join("A"))?;
+            self.write_data(&b, &folder.join("B"))?;
+        }
         let recorded = |side: &Material| Recorded { name: side.name.clone(), runs: side.runs.clone() };
         let comparison = compare(&recorded(&a), &recorded(&b));
         let path = self.page_path(store, &b).with_file_name("compare.html");
@@ -149,38 +162,53 @@ impl Report {
         Ok(EXIT_OK)
     }
 
-    /// In the folder of the last run, or here when it has none any more.
+    /// In the run's folder. What is not one run has none, and no run's page is its.
     fn page_path(&self, store: &Store, material: &Material) -> PathBuf {
-        let folder =
-            material.runs.last().map(|run| store.home.join(&run.run_id)).filter(|folder| folder.is_dir());
-        folder.unwrap_or_default().join(DEFAULT_FILE)
+        match &material.folder {
+            Some(folder) => folder.join(DEFAULT_FILE),
+            None => {
+                if self.output.is_none() {
+                    // Baselines may be there without any run; what prevents it is told when the page is written.
+                    std::fs::create_dir_all(&store.home).ok();
+                }
+                store.home.join(TOGETHER_FILE)
+            }
+        }
     }
 
     fn write(&self, page: &str, path: &Path) -> Result<(), ReportError> {
         write_atomically(path, page.as_bytes())?;
-        say!("report: {}", path.display());
+        self.notice(format_args!("report: {}", path.display()));
         Ok(())
+    }
+
+    /// Says what was written where; not among what a program reads from standard output.
+    fn notice(&self, text: std::fmt::Arguments<'_>) {
+        match self.format {
+            ReportFormat::Html => say!("{text}"),
+            ReportFormat::Text | ReportFormat::Json | ReportFormat::OpenMetrics => eprintln!("{text}"),
+        }
     }
 
     fn print(&self, text: &str) -> Result<(), ReportError> {
         match &self.output {
             Some(path) => self.write(text, path),
             None => {
-                say!("{text}");
+                // What ends with a line end of its own gets no second one: OpenMetrics knows no empty lines.
+                say!("{}", text.strip_suffix('\n').unwrap_or(text));
                 Ok(())
             }
         }
     }
 
-    fn write_data(&self, material: &Material) -> Result<(), ReportError> {
-        let Some(folder) = &self.data else { return Ok(()) };
-        let failed = |source| ReportError::Folder { path: folder.clone(), source };
+    fn write_data(&self, material: &Material, folder: &Path) -> Result<(), ReportError> {
+        let failed = |source| ReportError::Folder { path: folder.into(), source };
         std::fs::create_dir_all(folder).map_err(failed)?;
         let files = data::files(material)?;
         for (name, text) in &files {
             write_atomically(&folder.join(name), text.as_bytes())?;
         }
-        say!("data of {} charts: {}", files.len() / 2, folder.display());
+        self.notice(format_args!("data of {} charts: {}", files.len() / 2, folder.display()));
         Ok(())
     }
 }

@@ -93,6 +93,7 @@ impl Run {
             report: if self.format == Format::Json { Report::Json } else { Report::Tables },
             history,
             call: None,
+            is_test: false,
         })
     }
 

@@ -68,8 +68,9 @@ fn allocations_in(run_folder: &Path) -> Option<FoundAllocations> {
 /// How far in time a folder was made from a run; a folder without a time in its name is the farthest.
 fn apart(run: &RunResults, folder: &Path) -> Duration {
     let made = folder.file_name().and_then(|name| RunFolder::started(&name.to_string_lossy()));
-    let started = SystemTime::UNIX_EPOCH + Duration::from_secs(run.started_unix_s);
-    made.map_or(Duration::MAX, |made| {
+    // A results file may hold a time that no clock has.
+    let started = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(run.started_unix_s));
+    made.zip(started).map_or(Duration::MAX, |(made, started)| {
         made.duration_since(started).or_else(|_| started.duration_since(made)).unwrap_or(Duration::MAX)
     })
 }

@@ -4,18 +4,19 @@ use maud::{Markup, html};
 
 use super::charts::{Card, ids};
 use super::material::Material;
-use super::page::title_of;
+use super::page::PROFILE_TITLE;
 use crate::results::{Change, Confidence, Effect, Evidence, Recommendation, Status};
 use crate::table::quantity;
 
 /// All recommendations; nothing when no one has looked for any.
 pub(super) fn section(material: &Material, cards: &[Card]) -> Option<Markup> {
     let advice = material.advice.as_ref()?;
+    let places = Places { cards, profiled: !material.profiles.is_empty() };
     Some(html! {
         @if advice.recommendations.is_empty() { p { "The rules found nothing that is worth a change." } }
         ol.advice {
             @for one in &advice.recommendations {
-                li data-protocol=(one.protocol) { (recommendation(one, cards)) }
+                li data-protocol=(one.protocol) { (recommendation(one, &places)) }
             }
         }
         @if !advice.symptoms.is_empty() {
@@ -35,6 +36,22 @@ pub(super) fn section(material: &Material, cards: &[Card]) -> Option<Markup> {
     })
 }
 
+/// What of the page evidence may be linked to.
+struct Places<'a> {
+    cards: &'a [Card],
+    /// Whether it has flame graphs, which are a section and no card.
+    profiled: bool,
+}
+
+impl<'a> Places<'a> {
+    fn title_of(&self, id: &str) -> Option<&'a str> {
+        if id == ids::PROFILE {
+            return self.profiled.then_some(PROFILE_TITLE);
+        }
+        self.cards.iter().find(|card| card.id == id).map(|card| card.title.as_str())
+    }
+}
+
 /// What to do, in a few words.
 pub(super) fn action(change: &Change) -> String {
     match change {
@@ -44,7 +61,7 @@ pub(super) fn action(change: &Change) -> String {
     }
 }
 
-fn recommendation(one: &Recommendation, cards: &[Card]) -> Markup {
+fn recommendation(one: &Recommendation, places: &Places) -> Markup {
     html! {
         h3 { (action(&one.change)) }
         p {
@@ -52,7 +69,7 @@ fn recommendation(one: &Recommendation, cards: &[Card]) -> Markup {
             @if let Some(cell) = &one.cell { " (" (cell) ")" }
             ": " (one.reason)
         }
-        ul.evidence { @for evidence in &one.evidence { li { (evidence_of(evidence, cards)) } } }
+        ul.evidence { @for evidence in &one.evidence { li { (evidence_of(evidence, places)) } } }
         @if let Some(effect) = &one.expected { p { "Expected: " (effect_of(effect)) "." } }
         p {
             (status_of(&one.status)) " "
@@ -67,21 +84,21 @@ fn recommendation(one: &Recommendation, cards: &[Card]) -> Markup {
     }
 }
 
-fn evidence_of(evidence: &Evidence, cards: &[Card]) -> Markup {
+fn evidence_of(evidence: &Evidence, places: &Places) -> Markup {
     let card = card_of(&evidence.what, &evidence.source);
     let number = |value: f64| quantity::of_metric(&evidence.what, value, &evidence.unit);
     html! {
         code { (evidence.what) } ": " (number(evidence.value))
         @if let Some(threshold) = evidence.threshold { " against " (number(threshold)) }
         span.muted { ", " (evidence.source) }
-        @if let Some(title) = title_of(cards, card) { " – " a href={ "#" (card) } { (title) } }
+        @if let Some(title) = places.title_of(card) { " – " a href={ "#" (card) } { (title) } }
     }
 }
 
 /// The chart that shows a metric.
 fn card_of(metric: &str, source: &str) -> &'static str {
     let has = |words: &[&str]| words.iter().any(|word| metric.contains(word) || source.contains(word));
-    if has(&["profile", "flame"]) {
+    if has(&["profile", "flame", "allocation_share", "encoding_share"]) {
         ids::PROFILE
     } else if has(&["sustainable", "knee"]) {
         ids::LOAD

@@ -1,5 +1,7 @@
 //! Two sides: what changed, exact changes first, each with its interval.
 
+use std::collections::BTreeSet;
+
 use maud::{Markup, html};
 
 use super::material::Material;
@@ -166,23 +168,39 @@ fn line(metric: &ComparedMetric) -> Markup {
     }
 }
 
+type Facts = [(&'static str, String); 7];
+
+fn facts(manifest: &Manifest) -> Facts {
+    let machine = &manifest.machine;
+    [
+        ("commit", manifest.commit.clone().unwrap_or_else(|| "none".into())),
+        ("consensus-bench", manifest.harness_version.clone()),
+        ("command", manifest.command.join(" ")),
+        ("machine", format!("{} ({}, {} cores)", machine.fingerprint, machine.cpu_model, machine.cores)),
+        ("system", format!("{}, kernel {}", machine.os, machine.kernel)),
+        ("compiler", machine.rustc.clone()),
+        ("clients", manifest.client_placement.clone()),
+    ]
+}
+
+/// The facts of all runs of a side: rows of a baseline may be of several commits.
+fn facts_of(side: &Material) -> Option<Facts> {
+    let mut runs = side.runs.iter().map(|run| facts(&run.manifest));
+    let mut all = runs.next()?.map(|(name, value)| (name, BTreeSet::from([value])));
+    for run in runs {
+        for ((_, values), (_, value)) in all.iter_mut().zip(run) {
+            values.insert(value);
+        }
+    }
+    Some(all.map(|(name, values)| (name, values.into_iter().collect::<Vec<_>>().join("; "))))
+}
+
 /// What else differs: machine, commit, command.
 pub(super) fn manifests(a: &Material, b: &Material) -> Markup {
-    let (first, second) = (a.runs.last().map(|run| &run.manifest), b.runs.last().map(|run| &run.manifest));
-    let facts = |manifest: &Manifest| {
-        let machine = &manifest.machine;
-        [
-            ("commit", manifest.commit.clone().unwrap_or_else(|| "none".into())),
-            ("consensus-bench", manifest.harness_version.clone()),
-            ("command", manifest.command.join(" ")),
-            ("machine", format!("{} ({}, {} cores)", machine.fingerprint, machine.cpu_model, machine.cores)),
-            ("system", format!("{}, kernel {}", machine.os, machine.kernel)),
-            ("compiler", machine.rustc.clone()),
-            ("clients", manifest.client_placement.clone()),
-        ]
+    let (Some(first), Some(second)) = (facts_of(a), facts_of(b)) else {
+        return html! { p { "One side has no run." } };
     };
-    let (Some(first), Some(second)) = (first, second) else { return html! { p { "One side has no run." } } };
-    let pairs: Vec<_> = facts(first).into_iter().zip(facts(second)).filter(|(a, b)| a.1 != b.1).collect();
+    let pairs: Vec<_> = first.into_iter().zip(second).filter(|(a, b)| a.1 != b.1).collect();
     html! {
         @if pairs.is_empty() { p { "Nothing: same commit, machine and command." } } @else {
             div.scroll tabindex="0" role="region" aria-label="Differences of the manifests" {

@@ -1,14 +1,17 @@
 //! Charts on the page: a card for each question, with its views, its legend and its values as a table.
 
-use maud::{Markup, html};
+use maud::{Markup, PreEscaped, html};
 
 use super::charts::chart::{Form, Point, Series, Style};
 use super::charts::svg::{look_of, shown};
 use super::charts::{Card, ChartData, View, draw};
 use super::identity::{COLOURS, Looks};
+use super::page::Detail;
 
 /// Values of a chart that the page has as a table; more are in the exported files.
 const MOST_IN_TABLE: usize = 150;
+/// What writes all values of all charts.
+const DATA: PreEscaped<&str> = PreEscaped("<code>consensus-bench report --data FOLDER</code>");
 /// Views that are named before they are opened.
 const NAMED: usize = 3;
 
@@ -51,19 +54,35 @@ pub(super) fn patterns() -> Markup {
 }
 
 /// All cards, one after the other.
-pub(super) fn all(cards: &[Card], looks: &Looks) -> Option<Markup> {
+pub(super) fn all(cards: &[Card], looks: &Looks, detail: Detail) -> Option<Markup> {
+    if detail.views == 0 && !cards.is_empty() {
+        return Some(left_out());
+    }
     (!cards.is_empty())
-        .then(|| html! { div.cards.flow { @for card in cards { (figure_of(card, "", looks)) } } })
+        .then(|| html! { div.cards.flow { @for card in cards { (figure_of(card, "", looks, detail)) } } })
+}
+
+fn left_out() -> Markup {
+    html! {
+        p.note { "Charts would make this page too large: " (DATA) " writes their values." }
+    }
 }
 
 /// Cards of two sides, side by side.
-pub(super) fn beside(a: &[Card], b: &[Card], looks: &Looks) -> Option<Markup> {
+pub(super) fn beside(a: &[Card], b: &[Card], looks: &Looks, detail: Detail) -> Option<Markup> {
     let (a, b) = (&on_axes_of(a, b), &on_axes_of(b, a));
     let only_b = b.iter().filter(|card| a.iter().all(|one| one.id != card.id));
     let ids: Vec<&str> = a.iter().chain(only_b).map(|card| card.id.as_str()).collect();
+    if detail.views == 0 && !ids.is_empty() {
+        return Some(left_out());
+    }
     (!ids.is_empty()).then(|| {
         html! {
-            div.cards { @for id in ids { (figure_of_side(a, "A", id, looks)) (figure_of_side(b, "B", id, looks)) } }
+            div.cards {
+                @for id in ids {
+                    @for (cards, side) in [(a, "A"), (b, "B")] { (figure_of_side(cards, side, id, looks, detail)) }
+                }
+            }
         }
     })
 }
@@ -87,35 +106,41 @@ fn on_axes_of(cards: &[Card], others: &[Card]) -> Vec<Card> {
     cards.iter().map(together).collect()
 }
 
-fn figure_of_side(cards: &[Card], side: &str, id: &str, looks: &Looks) -> Markup {
+fn figure_of_side(cards: &[Card], side: &str, id: &str, looks: &Looks, detail: Detail) -> Markup {
     match cards.iter().find(|card| card.id == id) {
         Some(card) => {
             let title = format!("{side}: {}", card.title);
-            figure_of(&Card { title, ..card.clone() }, side, looks)
+            figure_of(&Card { title, ..card.clone() }, side, looks, detail)
         }
         None => html! { article.card { h3 { (side) } p.muted { "Not measured in " (side) "." } } },
     }
 }
 
 /// A card: without scripts its first view, and the others below a line that opens.
-fn figure_of(card: &Card, side: &str, looks: &Looks) -> Markup {
+fn figure_of(card: &Card, side: &str, looks: &Looks, detail: Detail) -> Markup {
     let id = if side.is_empty() { card.id.clone() } else { format!("{}-{side}", card.id) };
     // On another scale a view says nothing new: it is for those who can choose.
-    let (rest, other_scales): (Vec<&View>, Vec<&View>) =
-        card.views.iter().skip(1).partition(|view| !is_second_scale(card, view));
+    let later = card.views.iter().take(detail.views).skip(1);
+    let (rest, other_scales): (Vec<&View>, Vec<&View>) = later.partition(|view| !is_second_scale(card, view));
+    let left_out = card.views.len().saturating_sub(detail.views);
     html! {
         article.card id=(id) aria-labelledby={ (id) "-name" } {
             h3 id={ (id) "-name" } { a.anchor href={ "#" (id) } { (card.title) } }
             p.about { (card.about) }
             div.choice {}
-            @if let Some(first) = card.views.first() { (figure(first, looks, true, false)) }
+            @if let Some(first) = card.views.first() { (figure(first, looks, true, false, detail.tables > 0)) }
             @if !rest.is_empty() {
                 details.more {
                     summary { (rest.len()) " more: " (names_of(&rest)) }
-                    @for view in rest { (figure(view, looks, false, false)) }
+                    @for (index, view) in rest.iter().enumerate() {
+                        (figure(view, looks, false, false, detail.tables > index + 1))
+                    }
                 }
             }
-            @for view in other_scales { (figure(view, looks, false, true)) }
+            @for view in other_scales { (figure(view, looks, false, true, false)) }
+            @if left_out > 0 {
+                p.note { (left_out) " more would make this page too large: " (DATA) " writes their values." }
+            }
         }
     }
 }
@@ -125,7 +150,7 @@ fn is_second_scale(card: &Card, view: &View) -> bool {
     first.is_some_and(|first| first.scale != view.scale)
 }
 
-fn figure(view: &View, looks: &Looks, is_first: bool, is_hidden: bool) -> Markup {
+fn figure(view: &View, looks: &Looks, is_first: bool, is_hidden: bool, has_table: bool) -> Markup {
     html! {
         figure.view data-subject=(view.subject) data-metric=(view.metric) data-scale=(view.scale)
             data-first[is_first] hidden[is_hidden] {
@@ -133,7 +158,7 @@ fn figure(view: &View, looks: &Looks, is_first: bool, is_hidden: bool) -> Markup
             div.picture { (draw(&view.chart, looks)) }
             (legend(&view.chart, looks))
             @for note in &view.chart.notes { p.note { (note) } }
-            @if !is_hidden { (values(&view.chart)) }
+            @if has_table { (values(&view.chart)) }
         }
     }
 }
@@ -159,7 +184,7 @@ fn legend(chart: &ChartData, looks: &Looks) -> Markup {
                     (series.name)
                 }
             }
-            @if models > 0 { li.muted { "thin lines without marks: computed" } }
+            @if models > 0 { li.muted { "thin lines without marks: computed, or asked of the protocol" } }
         }
     }
 }
@@ -185,14 +210,10 @@ fn swatch(colour: usize) -> Markup {
 
 /// The values, for those who can't see the picture or want the numbers.
 fn values(chart: &ChartData) -> Markup {
-    let count: usize = chart.series.iter().map(|series| series.points.len()).sum();
+    // What thinning took away counts too: a chart with fewer points on it is not one with fewer values.
+    let count = chart.thinned_away + chart.series.iter().map(|series| series.points.len()).sum::<usize>();
     if count > MOST_IN_TABLE {
-        return html! {
-            p.note {
-                (count) " values: " code { "consensus-bench report --data FOLDER" }
-                " writes them as CSV and JSON."
-            }
-        };
+        return html! { p.note { (count) " values: " (DATA) " writes them as CSV and JSON." } };
     }
     let rows = matches!(chart.form, Form::Dots | Form::Stacks);
     let (at, value) = if rows { (&chart.y, &chart.x) } else { (&chart.x, &chart.y) };

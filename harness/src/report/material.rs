@@ -1,20 +1,20 @@
 //! All that a report is made of, read before anything is drawn: results, histograms, advice, flame graphs and
 //! trends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use hdrhistogram::Histogram;
 
 use crate::advice;
+use crate::analysis::{is_same_scenario, rankings};
 use crate::histogram_log;
 use crate::history::{
     AllSeries, DEFAULT_SIGNIFICANCE, Filter, History, HistoryError, SeriesOptions, Trend, Trends,
 };
 use crate::profile::{FoundProfile, profiles_of};
-use crate::results::{Advice, RunResults, ScenarioResult};
-use crate::scenario::Scenario;
-use crate::store::{RESULTS_FILE, Recorded, Store, StoreError};
+use crate::results::{Advice, Ranking, RunResults, ScenarioResult};
+use crate::store::{Recorded, Store, StoreError};
 use crate::table::shows_numbers;
 
 /// Entries of a scenario's history that are looked at, at most: reading them takes a millisecond each.
@@ -27,8 +27,12 @@ pub const TRENDS_OF: [&str; 3] = ["throughput_per_s", "response_ns_p99", "cpu_ns
 pub struct Material {
     /// By what name it was asked for.
     pub name: String,
+    /// The folder of the one run that it is; none of several runs and of a baseline.
+    pub folder: Option<PathBuf>,
     /// Its runs.
     pub runs: Vec<RunResults>,
+    /// The order of protocols by metric, over the results of all runs.
+    pub rankings: Vec<Ranking>,
     /// Response times of the measured phases.
     pub percentiles: Vec<Percentiles>,
     /// What to change; none when no one has looked for it yet.
@@ -75,6 +79,8 @@ impl Material {
     pub fn of_runs(name: &str, runs: Vec<RunResults>) -> Material {
         Material {
             name: name.into(),
+            folder: None,
+            rankings: rankings_of(&runs),
             runs,
             percentiles: Vec::new(),
             advice: None,
@@ -87,10 +93,12 @@ impl Material {
     /// What was recorded under one name, with all that lies beside it. Only the results themselves have to be
     /// there.
     pub fn load(store: &Store, reference: &str) -> Result<Material, StoreError> {
-        let Recorded { name, runs } = store.load(reference)?;
-        let mut material = Material::of_runs(&name, runs);
-        let folders: Vec<Option<PathBuf>> =
-            material.runs.iter().map(|run| folder_of(store, reference, run)).collect();
+        let (Recorded { name, runs }, folder) = store.locate(reference)?;
+        let folders: Vec<Option<PathBuf>> = match &folder {
+            Some(folder) => vec![Some(folder.clone())],
+            None => runs.iter().map(|run| store.folder_of(run)).collect(),
+        };
+        let mut material = Material { folder, ..Material::of_runs(&name, runs) };
         material.read_beside(store, &folders);
         material.read_trends(&store.history_path());
         Ok(material)
@@ -105,7 +113,8 @@ impl Material {
 
     /// What was recorded in a folder that is at hand.
     pub fn of_run(store: &Store, run: RunResults, folder: &Path) -> Material {
-        let mut material = Material::of_runs(&run.run_id.clone(), vec![run]);
+        let mut material =
+            Material { folder: Some(folder.into()), ..Material::of_runs(&run.run_id.clone(), vec![run]) };
         material.read_beside(store, &[Some(folder.into())]);
         material.read_trends(&store.history_path());
         material
@@ -126,16 +135,9 @@ impl Material {
             all.profiles.append(&mut part.profiles);
             all.trends.append(&mut part.trends);
             all.not_read.append(&mut part.not_read);
-            if let Some(advice) = part.advice {
-                let known = all.advice.get_or_insert_default();
-                known.recommendations.extend(advice.recommendations);
-                known.symptoms.extend(advice.symptoms);
-                known.withheld.extend(advice.withheld);
-            }
+            all.add_advice(part.advice);
         }
-        if let Some(advice) = &mut all.advice {
-            advice::rank(&mut advice.recommendations);
-        }
+        all.rankings = rankings_of(&all.runs);
         all
     }
 
@@ -169,10 +171,14 @@ impl Material {
     }
 
     fn read_beside(&mut self, store: &Store, folders: &[Option<PathBuf>]) {
+        let mut read = BTreeSet::new();
         for (index, folder) in folders.iter().enumerate() {
             let Some(folder) = folder else { continue };
             self.read_percentiles(index, folder);
-            self.read_advice(folder);
+            // Rows of a baseline may come from one run.
+            if read.insert(folder) {
+                self.read_advice(folder);
+            }
             self.read_profiles(profiles_of(&self.runs[index], folder, store));
         }
     }
@@ -195,9 +201,18 @@ impl Material {
 
     fn read_advice(&mut self, folder: &Path) {
         match advice::read(folder) {
-            Ok(advice) => self.advice = advice,
+            Ok(advice) => self.add_advice(advice),
             Err(error) => self.not_read.push(error.to_string()),
         }
+    }
+
+    fn add_advice(&mut self, advice: Option<Advice>) {
+        let Some(advice) = advice else { return };
+        let known = self.advice.get_or_insert_default();
+        known.recommendations.extend(advice.recommendations);
+        known.symptoms.extend(advice.symptoms);
+        known.withheld.extend(advice.withheld);
+        advice::rank(&mut known.recommendations);
     }
 
     fn read_profiles(&mut self, profiles: Vec<FoundProfile>) {
@@ -236,20 +251,12 @@ fn key_of(result: &ScenarioResult) -> (String, String) {
     (result.scenario.name.clone(), result.row_name())
 }
 
-/// Where the files of a run are: what was asked for may be its folder, a file in it, or a name.
-fn folder_of(store: &Store, reference: &str, run: &RunResults) -> Option<PathBuf> {
-    let asked = Path::new(reference);
-    let candidates = [
-        Some(asked.to_path_buf()),
-        asked.parent().map(Path::to_path_buf),
-        Some(store.home.join(&run.run_id)),
-    ];
-    candidates.into_iter().flatten().find(|folder| folder.join(RESULTS_FILE).is_file())
-}
-
-/// What a scenario says about itself changes nothing that is measured.
-fn silent(scenario: &Scenario) -> Scenario {
-    Scenario { about: String::new(), ..scenario.clone() }
+/// What a run that came to its end has found out itself is not found out again.
+fn rankings_of(runs: &[RunResults]) -> Vec<Ranking> {
+    match runs {
+        [RunResults { analysis: Some(analysis), .. }] => analysis.rankings.clone(),
+        _ => rankings(runs.iter().flat_map(|run| &run.results)),
+    }
 }
 
 fn trends_of(history: &Path, runs: &[RunResults]) -> Result<Vec<Trend>, HistoryError> {
@@ -270,7 +277,7 @@ fn trends_of(history: &Path, runs: &[RunResults]) -> Result<Vec<Trend>, HistoryE
                     result.scenario.name == scenario
                         && series.key.split('/').nth(1) == Some(&result.protocol)
                         && series.settings == result.settings
-                        && silent(&series.scenario) == silent(&result.scenario)
+                        && is_same_scenario(&series.scenario, &result.scenario)
                 })
         });
         all.series.extend(here);

@@ -9,6 +9,7 @@ use super::story::{Board, Cell, Held, Matrix, ProtocolStory, Row, Story, ordinal
 use crate::history::timestamp;
 use crate::results::{RunResults, ScenarioResult};
 use crate::table::quantity;
+use crate::threshold::Kept;
 
 /// Recommendations that are shown at a glance.
 const ADVICE_SHOWN: usize = 3;
@@ -47,7 +48,7 @@ pub(super) fn heading(material: &Material) -> Markup {
 
 /// `2026-11-21 15:36 UTC`.
 pub(super) fn when(unix_s: u64) -> String {
-    let text = timestamp((unix_s * 1_000) as i64);
+    let text = timestamp(unix_s.saturating_mul(1_000).try_into().unwrap_or(i64::MAX));
     format!("{} UTC", text.chars().take(16).collect::<String>().replace('T', " "))
 }
 
@@ -60,10 +61,10 @@ pub(super) fn glance(material: &Material, story: &Story, looks: &Looks) -> Marku
     html! {
         @for warning in warnings(story) { p.warning { (warning) } }
         div.answers {
-            (answer("Who holds the most load?", story.capacity.as_ref(), looks,
+            (answer("Who holds the most load?", story.capacity.as_slice(), looks,
                 "throughput", "searches for the highest rate that holds the target"))
             (cost_answer(story, looks))
-            (answer("What happened when the leader died?", story.leader.as_ref(), looks,
+            (answer("What happened when the leader died?", &story.leader, looks,
                 "fault_tolerance", "crashes leaders under load"))
             (advice_answer(material))
         }
@@ -72,9 +73,10 @@ pub(super) fn glance(material: &Material, story: &Story, looks: &Looks) -> Marku
 
 fn warnings(story: &Story) -> Vec<String> {
     let count = |of: fn(&ProtocolStory) -> usize| story.protocols.iter().map(of).sum::<usize>();
-    let (unsafe_rows, disturbed, failed) = (
+    let (unsafe_rows, disturbed, interrupted, failed) = (
         count(|one| one.unsafe_in.len()),
         count(|one| one.disturbed_in.len()),
+        count(|one| one.interrupted_in.len()),
         count(|one| one.failed_in.len()),
     );
     let mut warnings = Vec::new();
@@ -90,31 +92,45 @@ fn warnings(story: &Story) -> Vec<String> {
             counted(disturbed, "result")
         ));
     }
+    if interrupted > 0 {
+        warnings.push(format!(
+            "† {} interrupted: the numbers are of what ran until then.",
+            if interrupted == 1 { "1 result was".into() } else { format!("{interrupted} results were") }
+        ));
+    }
     if failed > 0 {
-        warnings
-            .push(format!("{} without numbers: the protocols' table says why.", counted(failed, "result")));
+        warnings.push(format!("✗ {} failed: the protocols' table says why.", counted(failed, "result")));
     }
     warnings
 }
 
-fn answer(question: &str, board: Option<&Board>, looks: &Looks, scenario: &str, does: &str) -> Markup {
+fn answer(question: &str, boards: &[Board], looks: &Looks, scenario: &str, does: &str) -> Markup {
     html! {
         article.answer {
             h3 { (question) }
-            @match board {
-                None => { p.muted { "Not measured in this run. The scenario " code { (scenario) } " " (does) "." } }
-                Some(board) => {
-                    p.what { (board.label) ", in " a href={ "#" (board.card) } { (board.scenario) } }
-                    @for group in &board.groups {
-                        @if !group.promise.is_empty() && board.groups.len() > 1 {
-                            p.promise { (group.promise) }
-                        }
-                        @if group.rows.len() > 1 { p.verdict { (group.verdict) } }
-                        (bars(board, &group.rows, looks))
-                    }
-                    @if !board.note.is_empty() { p.note { (board.note) } }
-                }
+            @if boards.is_empty() {
+                p.muted { "Not measured in this run. The scenario " code { (scenario) } " " (does) "." }
             }
+            @for board in boards {
+                p.what { (board.label) ", in " a href={ "#" (board.card) } { (board.scenario) } }
+                @for group in &board.groups {
+                    @if !group.title.is_empty() && board.groups.len() > 1 { p.promise { (group.title) } }
+                    @if group.rows.len() > 1 { p.verdict { (group.verdict) } }
+                    (bars(board, &group.rows, looks))
+                }
+                @if !board.note.is_empty() { p.note { (board.note) } }
+            }
+        }
+    }
+}
+
+/// A row's name with its protocol's sign, and with marks of what is the matter with it.
+fn row_head(row: &Row, looks: &Looks) -> Markup {
+    html! {
+        th scope="row" {
+            (looks.get(&row.protocol).key()) (row.name)
+            @if row.disturbed { span title="disturbed" { " *" } }
+            @if row.interrupted { span title="interrupted" { " †" } }
         }
     }
 }
@@ -128,11 +144,7 @@ fn bars(board: &Board, rows: &[Row], looks: &Looks) -> Markup {
             tbody {
                 @for row in rows {
                     tr data-protocol=(row.protocol) {
-                        th scope="row" {
-                            (looks.get(&row.protocol).key()) (row.protocol) @if row.disturbed {
-                                span title="disturbed" { " *" }
-                            }
-                        }
+                        (row_head(row, looks))
                         td.bar-cell {
                             @let width = (row.metric.value / longest * 100.0).clamp(0.5, 100.0);
                             svg class={ "bar-line s" (looks.get(&row.protocol).colour) } viewBox="0 0 100 8"
@@ -148,45 +160,43 @@ fn bars(board: &Board, rows: &[Row], looks: &Looks) -> Markup {
     }
 }
 
-/// Costs as one table: a column each.
+/// Costs as a table for each scenario: a column each.
 fn cost_answer(story: &Story, looks: &Looks) -> Markup {
-    let Some(first) = story.costs.first() else {
-        return answer("What does a commit cost?", None, looks, "cost", "counts it");
-    };
-    let rows = first.groups.iter().flat_map(|group| &group.rows);
-    let row_of = |board: &Board, protocol: &str| -> Option<Row> {
-        board.groups.iter().flat_map(|group| &group.rows).find(|row| row.protocol == protocol).cloned()
-    };
+    if story.costs.is_empty() {
+        return answer("What does a commit cost?", &[], looks, "cost", "counts it");
+    }
     html! {
         article.answer {
             h3 { "What does each cost per commit?" }
-            p.what { "in " a href={ "#" (first.card) } { (first.scenario) } }
-            table.costs {
-                thead {
-                    tr {
-                        th scope="col" { "protocol" }
-                        @for board in &story.costs {
-                            th scope="col" { (board.label.replace(" per commit", "")) }
-                        }
-                    }
+            @for boards in &story.costs { (cost_table(boards, looks)) }
+        }
+    }
+}
+
+fn cost_table(boards: &[Board], looks: &Looks) -> Markup {
+    let Some(first) = boards.first() else { return html! {} };
+    let row_of = |board: &Board, name: &str| -> Option<Row> {
+        board.groups.iter().flat_map(|group| &group.rows).find(|row| row.name == name).cloned()
+    };
+    html! {
+        p.what { "in " a href={ "#" (first.card) } { (first.scenario) } }
+        table.costs {
+            thead {
+                tr {
+                    th scope="col" { "protocol" }
+                    @for board in boards { th scope="col" { (board.label.replace(" per commit", "")) } }
                 }
-                tbody {
-                    @for row in rows {
-                        tr data-protocol=(row.protocol) {
-                            th scope="row" {
-                                (looks.get(&row.protocol).key()) (row.protocol) @if row.disturbed {
-                                    span title="disturbed" { " *" }
-                                }
-                            }
-                            @for board in &story.costs {
-                                (cost_cell(row_of(board, &row.protocol)))
-                            }
-                        }
+            }
+            tbody {
+                @for row in first.groups.iter().flat_map(|group| &group.rows) {
+                    tr data-protocol=(row.protocol) {
+                        (row_head(row, looks))
+                        @for board in boards { (cost_cell(row_of(board, &row.name))) }
                     }
                 }
             }
-            @if !first.note.is_empty() { p.note { (first.note) } }
         }
+        @if !first.note.is_empty() { p.note { (first.note) } }
     }
 }
 
@@ -255,7 +265,9 @@ pub(super) fn protocols(story: &Story, looks: &Looks) -> Markup {
                                 }
                                 @for line in &one.unsafe_in { br; span.bad { "✗ unsafe: " (line) } }
                                 (remarks("* disturbed", "warn", &one.disturbed_in))
-                                (remarks("no numbers", "muted", &one.failed_in))
+                                (remarks("† interrupted", "warn", &one.interrupted_in))
+                                (remarks("✗ failed", "bad", &one.failed_in))
+                                (remarks("not measured", "muted", &one.not_measured_in))
                             }
                             td { ul.targets { @for held in &one.targets.0 { (target(held)) } } }
                         }
@@ -280,8 +292,9 @@ fn remarks(what: &str, class: &str, lines: &[String]) -> Markup {
 
 fn target(held: &Held) -> Markup {
     let (mark, word, class) = match held.met {
-        Some(true) => ("✓", "pass", "good"),
-        Some(false) => ("✗", "fail", "bad"),
+        Some(Kept::Yes) => ("✓", "pass", "good"),
+        Some(Kept::No) => ("✗", "fail", "bad"),
+        Some(Kept::Unknown) => ("?", "can't be told", "warn"),
         None => ("–", "not measured", "muted"),
     };
     html! {
@@ -295,7 +308,8 @@ pub(super) fn matrix(story: &Story, looks: &Looks) -> Markup {
     html! {
         p.about {
             "One number for each, with its 95 % interval; places are among protocols that promise the same. "
-            "= can't be told from the one before or beside it; * was disturbed; ✗ broke its promises."
+            "= can't be told from the one before or beside it; * was disturbed; † was interrupted; \
+             ✗ broke its promises, or failed."
         }
         div.scroll tabindex="0" role="region" aria-label="Results" {
             table.matrix {
@@ -327,6 +341,7 @@ fn matrix_cell(cell: &Cell) -> Markup {
             @if cell.is_unsafe { "✗ " }
             (cell.text)
             @if !cell.disturbed.is_empty() { " *" }
+            @if cell.interrupted { " †" }
             @if let Some(place) = cell.place { br; span.muted { @if cell.tie { "= " } (ordinal(place)) } }
         }
     }

@@ -2,7 +2,7 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::charts::{self, Card};
+use super::charts;
 use super::compared;
 use super::identity::{Looks, definitions};
 use super::material::Material;
@@ -17,23 +17,55 @@ const SCRIPT: &str = include_str!("report.js");
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; \
                       frame-src data:";
 
-/// A page larger than this is drawn anew with fewer points.
+/// A page larger than this is drawn anew with less on it.
 pub const MOST_BYTES: usize = 2_000_000;
-/// Points of a series, in the order in which they are tried.
-const POINTS: [usize; 4] = [charts::MOST_POINTS, 80, 40, 16];
+
+/// What the section of flame graphs is called.
+pub(super) const PROFILE_TITLE: &str = "Where the CPU time goes";
+
+/// How much a page has of what makes it large.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Detail {
+    /// Points of a series, at most.
+    points: usize,
+    /// Charts of a card, at most; without any there are no cards.
+    pub(super) views: usize,
+    /// Charts of a card that have their values as a table, at most.
+    pub(super) tables: usize,
+    /// Whether flame graphs are on it.
+    profiles: bool,
+}
+
+const ALL: Detail =
+    Detail { points: charts::MOST_POINTS, views: usize::MAX, tables: usize::MAX, profiles: true };
+/// What is tried, in this order: what a card shows last goes first, and a chart loses its points at the very end.
+const DETAILS: [Detail; 11] = [
+    ALL,
+    Detail { tables: 1, ..ALL },
+    Detail { tables: 1, views: 16, ..ALL },
+    Detail { tables: 1, views: 8, ..ALL },
+    Detail { tables: 1, profiles: false, ..ALL },
+    Detail { tables: 1, views: 16, profiles: false, ..ALL },
+    Detail { tables: 1, views: 8, profiles: false, ..ALL },
+    Detail { tables: 1, views: 4, points: 80, profiles: false },
+    Detail { tables: 1, views: 2, points: 40, profiles: false },
+    Detail { tables: 0, views: 1, points: 16, profiles: false },
+    Detail { tables: 0, views: 0, points: 16, profiles: false },
+];
 
 /// The page of a run, of several runs as one, or of a baseline.
 pub fn page(material: &Material) -> String {
-    fitting(|points, with_profiles| {
-        let (story, cards) = (Story::of(material), charts::cards(material, points));
+    let story = Story::of(material);
+    fitting(|detail| {
+        let cards = charts::cards(material, detail.points);
         let looks = Looks::of(material.protocols());
         let sections = [
             section("overview", "At a glance", overview::glance(material, &story, &looks)),
             section("protocols", "Protocol by protocol", overview::protocols(&story, &looks)),
             section("results", "Every protocol under every scenario", overview::matrix(&story, &looks)),
             section("advice", "What to change", advice::section(material, &cards)),
-            section("charts", "Charts", figures::all(&cards, &looks)),
-            section("profile", "Where the CPU time goes", profiles::section(material, with_profiles)),
+            section("charts", "Charts", figures::all(&cards, &looks, detail)),
+            section(charts::ids::PROFILE, PROFILE_TITLE, profiles::section(material, detail.profiles)),
             section("about", "About this run", overview::manifest(material)),
         ];
         document(
@@ -48,28 +80,27 @@ pub fn page(material: &Material) -> String {
 /// The page of two sides.
 pub fn compare_page(a: &Material, b: &Material, comparison: &Comparison) -> String {
     let profiled = profiles::differences(a, b);
-    fitting(|points, with_profiles| {
+    fitting(|detail| {
         let looks = Looks::of(a.protocols().into_iter().chain(b.protocols()));
-        let (cards_a, cards_b) = (charts::cards(a, points), charts::cards(b, points));
+        let (cards_a, cards_b) = (charts::cards(a, detail.points), charts::cards(b, detail.points));
         let sections = [
             section("differences", "What changed", compared::summary(comparison)),
             section("exact", "Exact changes", compared::exact(comparison)),
             section("measured", "Measured changes", compared::measured(comparison)),
             section("manifest", "What else differs between the runs", compared::manifests(a, b)),
-            section("charts", "Charts, A beside B", figures::beside(&cards_a, &cards_b, &looks)),
-            section("profile", "Where the CPU time goes", profiles::two(a, b, &profiled, with_profiles)),
+            section("charts", "Charts, A beside B", figures::beside(&cards_a, &cards_b, &looks, detail)),
+            section(charts::ids::PROFILE, PROFILE_TITLE, profiles::two(a, b, &profiled, detail.profiles)),
         ];
         let title = format!("consensus-bench: {} against {}", comparison.a, comparison.b);
         document(&title, compared::heading(a, b), &sections, &looks)
     })
 }
 
-/// Draws with fewer and fewer points, and at last without profiles, until the page is small enough.
-fn fitting(draw: impl Fn(usize, bool) -> String) -> String {
-    let tries = POINTS.iter().flat_map(|&points| [(points, true), (points, false)]);
+/// Draws with less and less on the page until it is small enough.
+fn fitting(draw: impl Fn(Detail) -> String) -> String {
     let mut last = String::new();
-    for (points, with_profiles) in tries {
-        last = draw(points, with_profiles);
+    for detail in DETAILS {
+        last = draw(detail);
         if last.len() <= MOST_BYTES {
             break;
         }
@@ -136,9 +167,4 @@ fn document(title: &str, heading: Markup, sections: &[Section], looks: &Looks) -
         }
     };
     page.into_string()
-}
-
-/// A card's title by its id, for links to it.
-pub(super) fn title_of<'a>(cards: &'a [Card], id: &str) -> Option<&'a str> {
-    cards.iter().find(|card| card.id == id).map(|card| card.title.as_str())
 }

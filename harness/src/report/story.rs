@@ -1,6 +1,8 @@
 //! What a run says, in plain data: who holds most, what a commit costs, what a dead leader does to clients,
 //! and whether the targets were met. The page and the terminal tell it alike.
 
+use std::collections::BTreeSet;
+
 use super::material::Material;
 use crate::results::{Better, Class, Metric, Outcome, Ranking, Ratio, ScenarioResult};
 use crate::scenario::Measure;
@@ -19,10 +21,10 @@ pub use targets::{Held, Targets};
 pub struct Story {
     /// Which protocol holds the most load.
     pub capacity: Option<Board>,
-    /// What a commit costs.
-    pub costs: Vec<Board>,
-    /// What happened when the leader died.
-    pub leader: Option<Board>,
+    /// What a commit costs: the boards of a scenario, and of further ones for protocols that it does not have.
+    pub costs: Vec<Vec<Board>>,
+    /// What happened when the leader died, by scenario.
+    pub leader: Vec<Board>,
     /// A line for each protocol.
     pub protocols: Vec<ProtocolStory>,
     /// Every protocol under every scenario.
@@ -46,15 +48,15 @@ pub struct Board {
     pub card: &'static str,
     /// What else is to be said; empty when nothing is.
     pub note: String,
-    /// Only those that promise the same are set against each other.
+    /// Only those that promise the same and ran the same are set against each other.
     pub groups: Vec<Group>,
 }
 
 /// Protocols that promise the same, from best to worst.
 #[derive(Clone, Debug)]
 pub struct Group {
-    /// What they promise; empty in old results.
-    pub promise: String,
+    /// What they promise, and whether others that promise the same ran something else; empty in old results.
+    pub title: String,
     /// Who won, by how much, and how sure that is.
     pub verdict: String,
     /// The rows.
@@ -66,6 +68,8 @@ pub struct Group {
 pub struct Row {
     /// Protocol.
     pub protocol: String,
+    /// What the row is called: its protocol, with more where another row has the same.
+    pub name: String,
     /// Its place, from 1, where places were given.
     pub place: Option<usize>,
     /// Whether it can't be told from the row before.
@@ -74,10 +78,14 @@ pub struct Row {
     pub metric: Metric,
     /// The value as people read it, with its spread.
     pub shown: String,
+    /// Replicas of its cluster, where they are not those that the metric names.
+    pub replicas: Option<usize>,
     /// Against the best of its group.
     pub ratio: Option<Ratio>,
     /// Whether something disturbed it.
     pub disturbed: bool,
+    /// Whether it was interrupted, so that the value is of what ran until then.
+    pub interrupted: bool,
 }
 
 /// A protocol in a line.
@@ -97,8 +105,12 @@ pub struct ProtocolStory {
     pub unsafe_in: Vec<String>,
     /// Scenarios that something disturbed, with what.
     pub disturbed_in: Vec<String>,
-    /// Scenarios without numbers, with the reason.
+    /// Scenarios that were interrupted.
+    pub interrupted_in: Vec<String>,
+    /// Scenarios that failed, with the reason.
     pub failed_in: Vec<String>,
+    /// Scenarios that it can't be asked for, with the reason.
+    pub not_measured_in: Vec<String>,
 }
 
 /// Spreads that round to nothing, and so say nothing.
@@ -112,11 +124,43 @@ impl Story {
         let costs = boards.costs();
         let leader = boards.leader();
         let protocols = material.protocols().into_iter().map(|protocol| {
-            let lines = [&capacity, &leader].into_iter().flatten().chain(&costs);
+            let lines = capacity.iter().chain(&leader).chain(costs.iter().flatten());
             protocol_story(material, protocol, lines.collect())
         });
         let protocols = protocols.collect();
         Story { protocols, matrix: Matrix::of(material), capacity, costs, leader }
+    }
+}
+
+impl Row {
+    /// Signs after its value, as they stand in the terminal too: `*` was disturbed, `†` was interrupted.
+    pub fn marks(&self) -> &'static str {
+        match (self.disturbed, self.interrupted) {
+            (false, false) => "",
+            (true, false) => " *",
+            (false, true) => " †",
+            (true, true) => " * †",
+        }
+    }
+
+    /// Whether the ranges of both have values in common.
+    fn overlaps(&self, other: &Row) -> bool {
+        let ends = |row: &Row| row.metric.lower.zip(row.metric.upper);
+        ends(self).zip(ends(other)).is_some_and(|((lower, upper), (others_lower, others_upper))| {
+            lower <= others_upper && others_lower <= upper
+        })
+    }
+}
+
+impl Board {
+    /// The protocols that stand on it.
+    pub fn protocols(&self) -> BTreeSet<&str> {
+        self.groups.iter().flat_map(|group| &group.rows).map(|row| row.protocol.as_str()).collect()
+    }
+
+    fn row_of(&self, protocol: &str) -> Option<(&Group, &Row)> {
+        let rows = self.groups.iter().flat_map(|group| group.rows.iter().map(move |row| (group, row)));
+        rows.into_iter().find(|(_, row)| row.protocol == protocol)
     }
 }
 
@@ -134,30 +178,39 @@ impl Group {
     fn verdict(&self, better: Better) -> String {
         let Some(first) = self.rows.first() else { return String::new() };
         let Some(second) = self.rows.get(1) else {
-            return format!("{}: {}", first.protocol, first.shown);
+            return format!("{}: {}", first.name, first.shown);
         };
-        let tied: Vec<&str> = self
-            .rows
-            .iter()
-            .skip(1)
-            .take_while(|row| row.place == first.place && row.place.is_some())
-            .map(|row| row.protocol.as_str())
-            .collect();
-        if !tied.is_empty() {
-            let all = [&[first.protocol.as_str()], tied.as_slice()].concat();
-            return format!("{} can't be told apart", in_a_row(&all));
+        let named_with_first = |with: &dyn Fn(&Row) -> bool| -> Option<String> {
+            let all: Vec<&str> = std::iter::once(first)
+                .chain(self.rows.iter().skip(1).take_while(|row| with(row)))
+                .map(|row| row.name.as_str())
+                .collect();
+            (all.len() > 1).then(|| in_a_row(&all))
+        };
+        let is_exact = |row: &Row| row.metric.class == Class::Exact;
+        let equals = |row: &Row| is_exact(row) && is_exact(first) && row.metric.value == first.metric.value;
+        if let Some(all) = named_with_first(&equals) {
+            return format!("{all} are the same");
+        }
+        if let Some(all) = named_with_first(&|row| row.place == first.place && row.place.is_some()) {
+            return format!("{all} can't be told apart");
         }
         let by = second.ratio.as_ref().map(|ratio| by_how_much(ratio, better)).unwrap_or_default();
         let sure = match second.ratio {
-            _ if second.metric.class == Class::Exact => "",
-            None => " (not ranked: the values alone)",
-            Some(Ratio { lower: None, upper: None, .. }) => " (by the values alone: chance is not ruled out)",
-            Some(_) if second.tied => " (not sure: the intervals overlap)",
-            Some(_) => "",
+            None => " (not ranked: the values alone)".into(),
+            Some(_) if is_exact(second) && second.overlaps(first) => {
+                format!(" (by the median of {} seeds, whose ranges overlap)", second.metric.n)
+            }
+            Some(_) if is_exact(second) => String::new(),
+            Some(Ratio { lower: None, upper: None, .. }) => {
+                " (by the values alone: chance is not ruled out)".into()
+            }
+            Some(_) if second.tied => " (not sure: the intervals overlap)".into(),
+            Some(_) => String::new(),
         };
         match by.as_str() {
-            "" => format!("{} is ahead of {}{sure}", first.protocol, second.protocol),
-            by => format!("{} is ahead of {} by {by}{sure}", first.protocol, second.protocol),
+            "" => format!("{} is ahead of {}{sure}", first.name, second.name),
+            by => format!("{} is ahead of {} by {by}{sure}", first.name, second.name),
         }
     }
 }
@@ -206,16 +259,24 @@ fn metric_of(result: &ScenarioResult, name: &str) -> Option<Metric> {
     metric.value.is_finite().then_some(metric)
 }
 
-fn row(result: &ScenarioResult, name: String, metric: Metric, ranking: Option<&Ranking>) -> Row {
+fn row(
+    result: &ScenarioResult,
+    name: String,
+    (metric, replicas): (Metric, Option<usize>),
+    ranking: Option<&Ranking>,
+) -> Row {
     let row_name = result.row_name();
     let place = ranking.and_then(|ranking| ranking.places.iter().find(|place| place.protocol == row_name));
     Row {
-        protocol: name,
+        protocol: result.protocol.clone(),
+        name,
         place: place.map(|place| place.place),
         tied: place.is_some_and(|place| place.tied_with_previous),
-        shown: shown(&metric, result),
+        shown: matrix::with_size(shown(&metric, result), replicas),
+        replicas,
         ratio: place.and_then(|place| place.ratio_to_best),
         disturbed: !result.disturbed.is_empty(),
+        interrupted: result.outcome == Outcome::Interrupted,
         metric,
     }
 }
@@ -252,14 +313,15 @@ fn protocol_story(material: &Material, protocol: &str, boards: Vec<&Board>) -> P
         material.results().filter(|result| result.protocol == protocol).collect();
     let first = results.first();
     let mut parts = Vec::new();
+    let mut told = BTreeSet::new();
     for board in boards {
-        let group = board.groups.iter().find(|group| group.rows.iter().any(|row| row.protocol == protocol));
-        let Some((group, row)) =
-            group.and_then(|group| Some((group, group.rows.iter().find(|row| row.protocol == protocol)?)))
-        else {
+        let Some((group, row)) = board.row_of(protocol) else { continue };
+        // What the first scenario says of it is enough.
+        if !told.insert(&board.label) {
             continue;
-        };
-        parts.push(format!("{} {}{}", value_only(&row.metric), short_label(board), standing(group, row)));
+        }
+        let value = matrix::with_size(value_only(&row.metric), row.replicas);
+        parts.push(format!("{value} {}{}", short_label(board), standing(group, row)));
     }
     let lost: u64 =
         results.iter().flat_map(|result| &result.faults).map(|fault| fault.lost + fault.applied_twice).sum();
@@ -287,7 +349,13 @@ fn protocol_story(material: &Material, protocol: &str, boards: Vec<&Board>) -> P
             let disturbed = !result.disturbed.is_empty();
             disturbed.then(|| format!("{}: {}", result.scenario.name, result.disturbed.join("; ")))
         }),
-        failed_in: named(&|result| matrix::without_numbers(result)),
+        interrupted_in: named(&|result| {
+            (result.outcome == Outcome::Interrupted).then(|| result.scenario.name.clone())
+        }),
+        failed_in: named(&|result| Some(matrix::without_numbers(result).filter(|found| found.failed)?.why)),
+        not_measured_in: named(&|result| {
+            Some(matrix::without_numbers(result).filter(|found| !found.failed)?.why)
+        }),
     }
 }
 

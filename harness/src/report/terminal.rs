@@ -2,10 +2,12 @@
 
 use std::io::IsTerminal;
 
-use super::material::Material;
+use super::material::{Material, Rows};
 use super::story::{Board, Group, ProtocolStory, Story};
 use crate::results::ScenarioResult;
+use crate::scenario::Measure;
 use crate::stats::median;
+use crate::threshold::Kept;
 
 /// Width of the summary.
 const COLUMNS: usize = 80;
@@ -13,6 +15,8 @@ const COLUMNS: usize = 80;
 const SPARK: usize = 48;
 /// A sparkline goes up to so many times its median.
 const BURST: f64 = 1.6;
+/// Characters of a row's name, at most.
+const LONGEST_NAME: usize = 28;
 /// Heights of a sparkline, from nothing on.
 const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
@@ -47,12 +51,14 @@ impl Paint {
 pub fn summary(material: &Material, colours: bool) -> String {
     let (story, paint) = (Story::of(material), Paint(colours));
     let mut lines = vec![paint.bold("Summary")];
-    let boards = [story.capacity.as_ref(), story.costs.first(), story.leader.as_ref()];
-    for board in boards.into_iter().flatten() {
+    // Of each scenario the cost that comes first: the page has the others beside it.
+    let costs = story.costs.iter().filter_map(|boards| boards.first());
+    for board in story.capacity.iter().chain(costs).chain(&story.leader) {
         lines.extend(board_lines(board, &paint));
     }
-    lines.extend(sparklines(material, &paint));
-    lines.extend(problems(&story.protocols, &paint));
+    lines.extend(load_sparklines(material, &paint));
+    lines.extend(crash_sparklines(material, &paint));
+    lines.extend(problems(material, &story.protocols, &paint));
     lines.push(String::new());
     lines.extend(next(material, &paint));
     lines.join("\n")
@@ -65,34 +71,68 @@ fn board_lines(board: &Board, paint: &Paint) -> Vec<String> {
     let values = board.groups.iter().flat_map(|group| &group.rows).map(|row| row.metric.value);
     let longest = values.fold(f64::MIN_POSITIVE, f64::max);
     for group in &board.groups {
-        if board.groups.len() > 1 && !group.promise.is_empty() {
-            lines.extend(wrapped(&format!("{}:", group.promise), 2));
+        if board.groups.len() > 1 && !group.title.is_empty() {
+            lines.extend(wrapped(&format!("{}:", group.title), 2));
         }
         if group.rows.len() > 1 {
             lines.extend(wrapped(&format!("{}.", group.verdict), 2));
         }
         lines.extend(rows_of(group, longest));
     }
+    if !board.note.is_empty() {
+        lines.extend(wrapped(&board.note, 2));
+    }
     lines
 }
 
+/// Room for the names of rows: what tells two rows of one protocol apart comes last in theirs.
+fn width_of<'a>(names: impl Iterator<Item = &'a str>, least: usize) -> usize {
+    names.map(|name| name.chars().count()).max().unwrap_or(0).clamp(least, LONGEST_NAME)
+}
+
 fn rows_of(group: &Group, longest: f64) -> Vec<String> {
+    let wide = width_of(group.rows.iter().map(|row| row.name.as_str()), 16);
+    // Longer names take their room from the bars.
+    let most = 36 - wide;
     let line = |row: &super::story::Row| {
         let place = match (row.place, row.tied) {
             (Some(place), true) => format!("={place}"),
             (Some(place), false) => format!(" {place}"),
             (None, _) => "  ".into(),
         };
-        let name = cut(&row.protocol, 16);
-        let filled = (row.metric.value / longest * 20.0).round().clamp(1.0, 20.0) as usize;
-        let disturbed = if row.disturbed { " *" } else { "" };
-        cut(&format!("  {place:>3} {name:<16} {:<20} {}{disturbed}", "█".repeat(filled), row.shown), COLUMNS)
+        let name = cut(&row.name, wide);
+        let filled = (row.metric.value / longest * most as f64).round().clamp(1.0, most as f64) as usize;
+        let (bar, marks) = ("█".repeat(filled), row.marks());
+        cut(&format!("  {place:>3} {name:<wide$} {bar:<most$} {}{marks}", row.shown), COLUMNS)
     };
     group.rows.iter().map(line).collect()
 }
 
-/// Commits over time of each row of the first load whose rate changes, or that has a fault.
-fn sparklines(material: &Material, paint: &Paint) -> Vec<String> {
+/// Commits over time of each row of the first load.
+fn load_sparklines(material: &Material, paint: &Paint) -> Vec<String> {
+    let scenarios = material.scenarios();
+    let is_load = |rows: &&Rows| {
+        rows.shown()
+            .any(|result| result.scenario.measure == Measure::Load && !commits_over_time(result).is_empty())
+    };
+    let Some(rows) = scenarios.iter().find(is_load) else { return Vec::new() };
+    let series: Vec<(String, Vec<u64>)> =
+        rows.shown().map(|result| (rows.name_of(result), commits_over_time(result))).collect();
+    let wide = width_of(series.iter().map(|(name, _)| name.as_str()), 20);
+    let head = format!("Commits per second over time, in {}", rows.scenario);
+    let line = |(name, rates): &(String, Vec<u64>)| {
+        format!("  {:<wide$} {}", cut(name, wide), sparkline(rates, SPARK))
+    };
+    [String::new(), paint.bold(&head)].into_iter().chain(series.iter().map(line)).collect()
+}
+
+fn commits_over_time(result: &ScenarioResult) -> Vec<u64> {
+    let intervals = result.phases.iter().flat_map(|phase| &phase.intervals);
+    intervals.map(|one| (one.succeeded as f64 / one.duration_s.max(1e-9)).round() as u64).collect()
+}
+
+/// Commits of each row around its leader's crash, of the first scenario that crashes leaders.
+fn crash_sparklines(material: &Material, paint: &Paint) -> Vec<String> {
     let scenarios = material.scenarios();
     let with_fault =
         scenarios.iter().find(|rows| rows.shown().any(|result| leader_timeline(result).is_some()));
@@ -101,15 +141,17 @@ fn sparklines(material: &Material, paint: &Paint) -> Vec<String> {
         String::new(),
         paint.bold(&format!("Commits around the leader's crash (▲), in {}", rows.scenario)),
     ];
+    let names: Vec<String> = rows.shown().map(|result| rows.name_of(result)).collect();
+    let wide = width_of(names.iter().map(String::as_str), 20);
     let mut marked = false;
     for result in rows.shown() {
         let Some((commits, fault_at)) = leader_timeline(result) else { continue };
         if !marked {
             let at = (fault_at * SPARK as f64) as usize;
-            lines.push(format!("  {:<20} {}▲", "", " ".repeat(at)));
+            lines.push(format!("  {:<wide$} {}▲", "", " ".repeat(at)));
             marked = true;
         }
-        lines.push(format!("  {:<20} {}", cut(&rows.name_of(result), 20), sparkline(&commits, SPARK)));
+        lines.push(format!("  {:<wide$} {}", cut(&rows.name_of(result), wide), sparkline(&commits, SPARK)));
     }
     lines
 }
@@ -141,27 +183,44 @@ pub fn sparkline(values: &[u64], width: usize) -> String {
     means.iter().map(height).collect()
 }
 
-/// Targets that were missed, and results that are not to be trusted.
-fn problems(protocols: &[ProtocolStory], paint: &Paint) -> Vec<String> {
+/// What did not end, targets that were missed, and results that are not to be trusted.
+fn problems(material: &Material, protocols: &[ProtocolStory], paint: &Paint) -> Vec<String> {
     let mut lines = Vec::new();
+    let mut say = |text: String| lines.extend(wrapped(&text, 2));
+    for run in material.runs.iter().filter(|run| !run.complete) {
+        say(format!("✗ the run {} did not come to its end", run.run_id));
+    }
     for one in protocols {
         for line in &one.unsafe_in {
-            lines.extend(wrapped(&format!("✗ {} broke a promise: {line}", one.protocol), 2));
+            say(format!("✗ {} broke a promise: {line}", one.protocol));
         }
-        for held in one.targets.0.iter().filter(|held| held.met == Some(false)) {
-            lines
-                .extend(wrapped(&format!("✗ {} misses {}: {}", one.protocol, held.target, held.evidence), 2));
+        for line in &one.failed_in {
+            say(format!("✗ {} failed: {line}", one.protocol));
+        }
+        for held in one.targets.0.iter().filter(|held| held.met == Some(Kept::No)) {
+            say(format!("✗ {} misses {}: {}", one.protocol, held.target, held.evidence));
         }
     }
-    let disturbed: usize = protocols.iter().map(|one| one.disturbed_in.len()).sum();
-    if disturbed > 0 {
-        lines.extend(wrapped(
-            &format!(
-                "* Something else on this machine disturbed {disturbed} of the results; run again when it is \
-                 quiet."
-            ),
-            2,
-        ));
+    let count = |of: fn(&ProtocolStory) -> usize| protocols.iter().map(of).sum::<usize>();
+    let unknown =
+        |one: &ProtocolStory| one.targets.0.iter().filter(|held| held.met == Some(Kept::Unknown)).count();
+    match count(unknown) {
+        0 => {}
+        unknown => {
+            say(format!("? Of {unknown} targets it can't be told whether they are met: the page says why."))
+        }
+    }
+    match count(|one| one.interrupted_in.len()) {
+        0 => {}
+        results => say(format!(
+            "† {results} of the results were interrupted: their numbers are of what ran until then."
+        )),
+    }
+    match count(|one| one.disturbed_in.len()) {
+        0 => {}
+        results => say(format!(
+            "* Something else on this machine disturbed {results} of the results; run again when it is quiet."
+        )),
     }
     if lines.is_empty() {
         let measured = protocols.iter().any(|one| one.targets.0.iter().any(|held| held.met.is_some()));

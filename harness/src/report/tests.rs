@@ -9,9 +9,10 @@ use super::page::{MOST_BYTES, compare_page, page};
 use super::samples;
 use crate::compare::compare;
 use crate::results::{
-    Advice, Change, Confidence, Effect, Evidence, Outcome, Recommendation, RunResults, Severity, Status,
+    Advice, Analysis, Change, Confidence, Effect, Evidence, Outcome, Recommendation, RunResults, Severity,
+    Status,
 };
-use crate::store::Recorded;
+use crate::store::{Recorded, Store};
 
 const STYLE: &str = include_str!("report.css");
 
@@ -65,7 +66,15 @@ fn advice() -> Advice {
 #[test]
 fn the_page_holds_everything_and_asks_for_nothing() {
     let mut material = samples::material();
+    material.runs[0].results.iter_mut().for_each(|result| result.disturbed.clear());
     material.advice = Some(advice());
+    material.advice.as_mut().unwrap().recommendations[0].evidence.push(Evidence {
+        what: "allocation_share".into(),
+        value: 0.3,
+        threshold: None,
+        unit: "1".into(),
+        source: "measured phase".into(),
+    });
     let svg = "<svg xmlns=\"http://www.w3.org/2000/svg\"><script>1</script></svg>".to_string();
     let home = tempfile::tempdir().unwrap();
     material.profiles = vec![RunProfile { svg, ..samples::profile(home.path(), 30) }];
@@ -79,6 +88,7 @@ fn the_page_holds_everything_and_asks_for_nothing() {
         "Who holds the most load?",
         "set batch_commands from 1 to 64",
         "href=\"#cost\"",
+        "<a href=\"#profile\">Where the CPU time goes</a></li>",
         "Flame graph of stress/raft-rs".to_lowercase().as_str(),
         "✓ pass",
         "aria-label=\"fault_tolerance: commits per second around crash leader\"",
@@ -153,6 +163,42 @@ fn many_protocols_with_long_runs_still_fit() {
     assert!(page.contains("It would make this page too large") && page.contains(&place));
 }
 
+/// As many protocols, scenarios, faults and counted sizes as a whole `cargo bench` has.
+fn whole_bench() -> Material {
+    let mut run = samples::run();
+    let first: Vec<_> = run.results.iter().filter(|result| result.protocol == "raft-rs").cloned().collect();
+    run.results.clear();
+    for result in &first {
+        for copy in 0..4 {
+            for protocol in 0..11 {
+                let mut result = result.clone();
+                result.scenario.name += &format!("_{copy}");
+                result.protocol = format!("protocol-{protocol}");
+                let faults = result.faults.iter().cycle().take(if result.faults.is_empty() { 0 } else { 12 });
+                result.faults = faults.cloned().collect();
+                for (number, fault) in result.faults.iter_mut().enumerate().skip(1) {
+                    fault.fault = format!("fault_{number}");
+                }
+                run.results.push(result);
+            }
+        }
+    }
+    // Who is ahead of whom is not what this is about, and takes a minute to find out.
+    run.analysis = Some(Analysis::default());
+    Material::of_runs("all", vec![run])
+}
+
+#[test]
+fn a_whole_bench_fits_and_its_charts_keep_their_points() {
+    let page = page(&whole_bench());
+    assert!(page.len() <= MOST_BYTES, "{}", page.len());
+    let points = regex::Regex::new(r"value of each stretch: ([0-9]+) of").unwrap();
+    let drawn: Vec<usize> = points.captures_iter(&page).map(|found| found[1].parse().unwrap()).collect();
+    assert!(drawn.iter().all(|&points| points == super::charts::MOST_POINTS), "{drawn:?}");
+    assert!(page.contains("<summary>Values</summary>"), "the first chart of a card has its values");
+    assert!(page.contains("more would make this page too large"), "what is not there is told");
+}
+
 #[test]
 fn two_sides_show_what_their_profiles_differ_in() {
     let (home_a, home_b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -174,9 +220,46 @@ fn two_sides_show_what_their_profiles_differ_in() {
     assert!(text(&page).contains("hashing and crypto 20.0 % 42.9 % +22.9 % ["), "{}", text(&page));
     assert!(text(&page).contains("crate blake3 20.0 % 42.9 % +22.9 % ["));
     assert_eq!(page.matches("<iframe").count(), 3, "the difference and both sides");
+    // What else differs is told of all runs of a side, and not of its last.
+    assert!(text(&page).contains("Nothing: same commit, machine and command."));
+    let mut mixed = b.clone();
+    mixed.runs.insert(0, samples::run());
+    mixed.runs[0].manifest.commit = Some("another".into());
+    assert!(text(&compare_page(&a, &mixed, &comparison)).contains("another"));
     // One profile on both sides is no difference.
     let alone = compare_page(&a, &a, &comparison);
     assert!(text(&alone).contains("so there is no difference to show"));
+}
+
+#[test]
+fn what_lies_beside_a_run_is_read_from_where_the_run_was_read() {
+    let home = tempfile::tempdir().unwrap();
+    let store = Store { home: home.path().into(), committed: None, fingerprint: String::new() };
+    let id = "20261121T120000.000Z-latency";
+    let folder = home.path().join(id);
+    std::fs::create_dir(&folder).unwrap();
+    let mut run = samples::run();
+    run.run_id = id.into();
+    std::fs::write(folder.join("results.json"), serde_json::to_vec(&run).unwrap()).unwrap();
+    for reference in [id, "latest", folder.to_str().unwrap(), folder.join("results.json").to_str().unwrap()] {
+        assert_eq!(Material::load(&store, reference).unwrap().folder.as_ref(), Some(&folder), "{reference}");
+    }
+    let bare = home.path().join("bare.json");
+    std::fs::copy(folder.join("results.json"), &bare).unwrap();
+    assert_eq!(Material::load(&store, bare.to_str().unwrap()).unwrap().folder, None);
+    assert_eq!(store.folder_of(&run), Some(folder.clone()));
+    run.run_id = folder.display().to_string();
+    assert_eq!(store.folder_of(&run), None, "an id is no path");
+}
+
+#[test]
+fn a_time_that_no_clock_has_is_no_end() {
+    let mut run = samples::run();
+    run.started_unix_s = 1 << 63;
+    let store = Store { home: samples::folder(), committed: None, fingerprint: String::new() };
+    // A folder with a time in its name is a candidate for its profile.
+    let page = page(&Material::of_run(&store, run, &samples::folder()));
+    assert!(page.contains("never"));
 }
 
 #[test]

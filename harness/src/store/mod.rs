@@ -230,7 +230,14 @@ impl Store {
 
     /// The newest run with readable results. Runs that were killed before they wrote any are passed over.
     pub fn latest(&self) -> Result<RunResults, StoreError> {
-        let readable = |id: &String| files::read_results(&self.home.join(id).join(RESULTS_FILE)).ok();
+        Ok(self.newest()?.0)
+    }
+
+    fn newest(&self) -> Result<(RunResults, PathBuf), StoreError> {
+        let readable = |id: &String| {
+            let folder = self.home.join(id);
+            Some((files::read_results(&folder.join(RESULTS_FILE)).ok()?, folder))
+        };
         let runs = run_folder::ids_in(&self.home)?;
         runs.iter().rev().find_map(readable).ok_or_else(|| StoreError::NoRuns { home: self.home.clone() })
     }
@@ -250,26 +257,42 @@ impl Store {
     /// Results by a path (of a results file or a run's folder), `latest`, a baseline's name or a run's id;
     /// the first that fits, in this order.
     pub fn load(&self, reference: &str) -> Result<Recorded, StoreError> {
+        Ok(self.locate(reference)?.0)
+    }
+
+    /// As [`Store::load`], with the folder of the run that was read; none for a baseline, and for a file that has
+    /// another name than a run's results.
+    pub fn locate(&self, reference: &str) -> Result<(Recorded, Option<PathBuf>), StoreError> {
         let path = Path::new(reference);
-        let in_folder = path.join(RESULTS_FILE);
-        let in_run = self.home.join(reference).join(RESULTS_FILE);
-        let one = |run: RunResults| Recorded { name: reference.into(), runs: vec![run] };
+        let in_home = self.home.join(reference);
+        let one = |file: &Path, folder: Option<&Path>| {
+            let runs = vec![files::read_results(file)?];
+            Ok((Recorded { name: reference.into(), runs }, folder.map(Path::to_path_buf)))
+        };
+        let in_folder = |folder: &Path| one(&folder.join(RESULTS_FILE), Some(folder));
         if reference.is_empty() {
             Err(self.unknown(reference))
         } else if path.is_file() {
-            Ok(one(files::read_results(path)?))
-        } else if in_folder.is_file() {
-            Ok(one(files::read_results(&in_folder)?))
+            let is_results = path.file_name().is_some_and(|name| name == RESULTS_FILE);
+            one(path, path.parent().filter(|_| is_results))
+        } else if path.join(RESULTS_FILE).is_file() {
+            in_folder(path)
         } else if reference == "latest" {
-            let run = self.latest()?;
-            Ok(Recorded { name: run.run_id.clone(), runs: vec![run] })
+            let (run, folder) = self.newest()?;
+            Ok((Recorded { name: run.run_id.clone(), runs: vec![run] }, Some(folder)))
         } else if self.baseline_folder(reference).is_some() {
-            self.load_baseline(reference)
-        } else if run_folder::is_id(reference) && in_run.is_file() {
-            Ok(one(files::read_results(&in_run)?))
+            Ok((self.load_baseline(reference)?, None))
+        } else if run_folder::is_id(reference) && in_home.join(RESULTS_FILE).is_file() {
+            in_folder(&in_home)
         } else {
             Err(self.unknown(reference))
         }
+    }
+
+    /// The folder of a run by its id; none when it is not there any more, or the id is none.
+    pub fn folder_of(&self, run: &RunResults) -> Option<PathBuf> {
+        let folder = self.home.join(&run.run_id);
+        (run_folder::is_id(&run.run_id) && folder.join(RESULTS_FILE).is_file()).then_some(folder)
     }
 
     fn unknown(&self, reference: &str) -> StoreError {

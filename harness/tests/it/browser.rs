@@ -1,6 +1,7 @@
 //! The page in a real browser: it opens from disk without a fault, its marks are where they belong, its
 //! filter and its links work, and it holds axe-core's rules of accessibility.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -60,7 +61,11 @@ fn profiled_run(home: &Path, hashing: u64) -> Material {
 fn the_page_works_in_a_browser_and_a_spoiled_one_is_found_out() {
     let (chromium, folder) = match needed() {
         Ok(found) => found,
-        Err(why) => return println!("the page was not opened in a browser: {why}"),
+        Err(why) => {
+            // Not through `eprintln`, which the test runner keeps to itself when a test passes.
+            writeln!(std::io::stderr(), "the page was not opened in a browser: {why}").ok();
+            return;
+        }
     };
     let (home, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (a, b) = (profiled_run(home.path(), 100), profiled_run(other.path(), 300));

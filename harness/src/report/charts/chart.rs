@@ -52,6 +52,9 @@ pub struct ChartData {
     /// Values that its axes hold besides, because it stands beside a chart that has them.
     #[serde(skip)]
     pub beside: Held,
+    /// Points that are not drawn because neighbours stand for them.
+    #[serde(skip)]
+    pub thinned_away: usize,
     /// What a reader must know.
     pub notes: Vec<String>,
 }
@@ -236,6 +239,7 @@ impl ChartData {
             references: Vec::new(),
             y_at_most: None,
             beside: Held::default(),
+            thinned_away: 0,
             notes,
         }
     }
@@ -279,13 +283,16 @@ impl ChartData {
 
     /// Leaves at most so many points in each series, and says so.
     ///
-    /// Of each stretch the lowest and the highest value stay, so that neither a gap nor a peak is lost.
+    /// Of each stretch the lowest and the highest value stay, so that neither a gap nor a peak is lost. Points with
+    /// which something is the matter stay whatever their number is.
     pub fn thin(&mut self, most: usize) {
         let mut longest = 0;
         for series in &mut self.series {
             if series.points.len() > most {
-                longest = longest.max(series.points.len());
+                let before = series.points.len();
+                longest = longest.max(before);
                 series.points = thinned(&series.points, most);
+                self.thinned_away += before - series.points.len();
             }
         }
         if longest > 0 {
@@ -304,6 +311,7 @@ impl ChartData {
             references: self.references.clone(),
             y_at_most: self.y_at_most,
             beside: self.beside.clone(),
+            thinned_away: self.thinned_away,
             notes: [again.notes, self.notes.clone()].concat(),
             ..again
         }
@@ -322,15 +330,11 @@ fn thinned(points: &[Point], most: usize) -> Vec<Point> {
     for stretch in points.chunks(length) {
         let by_y = |a: &&(usize, &Point), b: &&(usize, &Point)| a.1.y.total_cmp(&b.1.y);
         let numbered: Vec<(usize, &Point)> = stretch.iter().enumerate().collect();
-        let (Some(lowest), Some(highest)) = (numbered.iter().min_by(by_y), numbered.iter().max_by(by_y))
-        else {
-            continue;
+        let ends = [numbered.iter().min_by(by_y), numbered.iter().max_by(by_y)];
+        let stays = |(index, point): &&(usize, &Point)| {
+            point.hollow || ends.iter().flatten().any(|(end, _)| end == index)
         };
-        let (first, last) = if lowest.0 <= highest.0 { (lowest, highest) } else { (highest, lowest) };
-        kept.push(first.1.clone());
-        if last.0 != first.0 {
-            kept.push(last.1.clone());
-        }
+        kept.extend(numbered.iter().filter(stays).map(|(_, point)| (*point).clone()));
     }
     kept
 }
@@ -361,8 +365,20 @@ mod tests {
         assert!(kept.iter().any(|point| point.y == 0.0) && kept.iter().any(|point| point.y == 900.0));
         assert!(kept.windows(2).all(|pair| pair[0].x < pair[1].x), "their order stays");
         assert_eq!(chart.notes.len(), 1);
+        assert_eq!(chart.thinned_away + kept.len(), 1_000);
         chart.thin(50);
         assert_eq!(chart.notes.len(), 1, "what is thin enough is left alone");
+    }
+
+    #[test]
+    fn thinning_keeps_what_is_marked() {
+        let mut marked = series(&[1.0, 5.0, 3.0, 9.0, 4.0, 1.0]);
+        marked.points[2].hollow = true;
+        let axis = || Axis::of("", "s", Scale::Linear);
+        let mut chart = ChartData::lines("t".into(), axis(), axis(), vec![marked]);
+        chart.thin(2);
+        let kept: Vec<f64> = chart.series[0].points.iter().map(|point| point.y).collect();
+        assert_eq!(kept, [1.0, 3.0, 9.0]);
     }
 
     #[test]

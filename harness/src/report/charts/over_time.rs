@@ -6,7 +6,8 @@ use crate::report::material::{Material, Rows};
 use crate::results::{Interval, ResourceSample, ScenarioResult};
 
 const LOAD: &str = "Intervals of the load, all phases one after the other; phases are shaded. A line that leaves the \
-                    dashed one is a system that no longer does what is asked of it.";
+                    dashed one is a system that no longer does what is asked of it. A load that rises until \
+                    something breaks is another one for each protocol.";
 const RESOURCES: &str = "Samples of the whole process, the load generator included, while the load ran.";
 
 /// What is drawn of an interval.
@@ -59,17 +60,10 @@ fn load_chart(rows: &Rows, what: &str, unit: &str, of: OfInterval) -> ChartData 
                 .collect(),
         })
         .collect();
-    let longest = rows.shown().max_by_key(|result| intervals(result).count());
-    if let Some(result) = longest.filter(|_| what.starts_with("commits")) {
-        let points =
-            intervals(result).map(|(at, one)| Point::at(at + one.duration_s / 2.0, one.offered_per_s));
-        series.push(Series {
-            name: "offered".into(),
-            protocol: None,
-            style: Style::Model,
-            points: points.collect(),
-        });
+    if what.starts_with("commits") {
+        series.extend(offered(rows));
     }
+    let longest = rows.shown().max_by_key(|result| intervals(result).count());
     let mut chart = ChartData::lines(
         format!("{}: {what} over time", rows.scenario),
         Axis::of("seconds since the load began", "s", Scale::Linear),
@@ -78,6 +72,35 @@ fn load_chart(rows: &Rows, what: &str, unit: &str, of: OfInterval) -> ChartData 
     );
     chart.bands = longest.map(phases).unwrap_or_default();
     chart
+}
+
+/// What was asked of each row; one line for all where it was the same.
+fn offered(rows: &Rows) -> Vec<Series> {
+    let rates = |result: &ScenarioResult| -> Vec<f64> {
+        intervals(result).map(|(_, one)| one.offered_per_s).collect()
+    };
+    let of = |result: &ScenarioResult, name: String, protocol: Option<String>| Series {
+        name,
+        protocol,
+        style: Style::Model,
+        points: intervals(result)
+            .map(|(at, one)| Point::at(at + one.duration_s / 2.0, one.offered_per_s))
+            .collect(),
+    };
+    let loaded: Vec<&ScenarioResult> =
+        rows.shown().filter(|result| intervals(result).next().is_some()).collect();
+    match loaded.as_slice() {
+        [first, others @ ..] if others.iter().all(|other| rates(other) == rates(first)) => {
+            vec![of(first, "offered".into(), None)]
+        }
+        all => all
+            .iter()
+            .map(|result| {
+                let name = format!("offered to {}", rows.name_of(result));
+                of(result, name, Some(result.protocol.clone()))
+            })
+            .collect(),
+    }
 }
 
 /// All intervals with the start of their phase added to their own.

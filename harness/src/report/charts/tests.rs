@@ -8,6 +8,7 @@ use super::*;
 use crate::history::{History, Retention};
 use crate::report::identity::Looks;
 use crate::report::samples;
+use crate::results::RunResults;
 use crate::store::Store;
 
 /// One element on a line, so that a change of a picture can be read.
@@ -50,6 +51,31 @@ fn an_outage_is_a_line_on_the_ground_within_the_hatched_stretch() {
         let grounded = series.points.iter().filter(|point| point.y == 0.0 && point.x > 0.0).count();
         assert!(grounded > 5, "{} has no outage after its leader's crash", series.name);
     }
+}
+
+#[test]
+fn a_load_that_each_was_offered_otherwise_is_a_line_for_each() {
+    let mut run = samples::run();
+    run.results.retain(|result| result.scenario.name == "stress");
+    for result in &mut run.results {
+        let intervals = result.phases.iter_mut().flat_map(|phase| &mut phase.intervals);
+        intervals.enumerate().for_each(|(index, one)| one.offered_per_s = index as f64);
+    }
+    let longest = run.results.iter().map(|one| one.phases[0].intervals.len()).min().unwrap();
+    for result in &mut run.results {
+        result.phases.truncate(1);
+        result.phases[0].intervals.truncate(longest);
+    }
+    let offered = |run: &RunResults| -> Vec<(String, Option<String>)> {
+        let card = over_time::load_card(&Material::of_runs("a", vec![run.clone()])).unwrap();
+        let models = card.views[0].chart.series.iter().filter(|series| series.style == Style::Model);
+        models.map(|series| (series.name.clone(), series.protocol.clone())).collect()
+    };
+    assert_eq!(offered(&run), [("offered".to_string(), None)]);
+    run.results[1].phases[0].intervals[0].offered_per_s += 1.0;
+    let names: Vec<String> = offered(&run).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["offered to raft-rs", "offered to openraft", "offered to pbft"]);
+    assert!(offered(&run).iter().all(|(_, protocol)| protocol.is_some()));
 }
 
 #[test]

@@ -36,6 +36,8 @@ pub struct Cell {
     pub is_unsafe: bool,
     /// Something disturbed it: what.
     pub disturbed: Vec<String>,
+    /// It was interrupted: the number is of what ran until then.
+    pub interrupted: bool,
     /// It has no number: why.
     pub failed: Option<String>,
 }
@@ -115,20 +117,22 @@ fn cell(material: &Material, rows: &Rows, protocol: &str, metric: &str) -> Cell 
     if is_unsafe {
         return Cell { text: "unsafe".into(), is_unsafe, disturbed, ..Cell::default() };
     }
-    if let Some(why) = without_numbers(result) {
-        return Cell { text: "not measured".into(), failed: Some(why), disturbed, ..Cell::default() };
+    if let Some(NoNumbers { why, failed }) = without_numbers(result) {
+        let text = if failed { "✗ failed" } else { "not measured" };
+        return Cell { text: text.into(), failed: Some(why), disturbed, ..Cell::default() };
     }
-    let Some(found) = metric_of(result, metric).or_else(|| smallest_of(result, metric)) else {
+    let Some((found, size)) = metric_or_smallest(result, metric) else {
         return Cell { text: "–".into(), disturbed, ..Cell::default() };
     };
-    let ranking = ranking(material, result, metric);
+    let ranking = ranking(material, result, metric, found.value);
     let row_name = result.row_name();
     let place = ranking.and_then(|ranking| ranking.places.iter().find(|place| place.protocol == row_name));
     let shares = |number: usize| {
         ranking.is_some_and(|ranking| ranking.places.iter().filter(|one| one.place == number).count() > 1)
     };
     Cell {
-        text: shown(&found, result),
+        text: with_size(shown(&found, result), size),
+        interrupted: result.outcome == Outcome::Interrupted,
         place: place.map(|place| place.place),
         tie: place.is_some_and(|place| place.tied_with_previous || shares(place.place)),
         disturbed,
@@ -136,47 +140,68 @@ fn cell(material: &Material, rows: &Rows, protocol: &str, metric: &str) -> Cell 
     }
 }
 
-/// The same cost of the smallest cluster that the protocol can have: not all can have three replicas.
-pub(super) fn smallest_of(result: &ScenarioResult, metric: &str) -> Option<Metric> {
-    let cells = &result.exact.as_ref()?.cells;
+/// A metric of a result. Not all protocols can have three replicas: in place of a cost that it does not have, the same
+/// cost of the smallest cluster that it can have, and how many replicas that one has.
+pub(super) fn metric_or_smallest(result: &ScenarioResult, metric: &str) -> Option<(Metric, Option<usize>)> {
+    if let Some(found) = metric_of(result, metric) {
+        return Some((found, None));
+    }
     let of = |cell: &ExactCell| {
-        let name = cell.metrics.iter().find(|one| metric.ends_with(&format!("_{}", one.name)))?;
+        let found = cell.metrics.iter().find(|one| metric.ends_with(&format!("_{}", one.name)))?;
         let same_place = metric.starts_with(&format!("{}_", cell.topology));
-        same_place.then(|| name.clone())
+        same_place.then(|| (found.clone(), Some(cell.replicas)))
     };
-    cells.iter().find_map(of)
+    result.exact.as_ref()?.cells.iter().find_map(of)
 }
 
-/// The ranking that a row stands in.
+/// A number with the size of its cluster, where that is not the one of the head.
+pub(super) fn with_size(shown: String, replicas: Option<usize>) -> String {
+    match replicas {
+        Some(replicas) => format!("{shown} ({replicas} replicas)"),
+        None => shown,
+    }
+}
+
+/// The ranking that a row stands in with this value.
 pub(super) fn ranking<'a>(
     material: &'a Material,
     result: &ScenarioResult,
     metric: &str,
+    value: f64,
 ) -> Option<&'a Ranking> {
-    let analyses = material.runs.iter().filter_map(|run| run.analysis.as_ref());
-    analyses.flat_map(|analysis| &analysis.rankings).find(|ranking| {
+    let row = result.row_name();
+    material.rankings.iter().find(|ranking| {
         ranking.metric == metric
             && ranking.scenario == result.scenario.name
             && ranking.promise == result.promise
-            && ranking.network == result.network_name()
-            && ranking.storage == result.scenario.storage.name()
+            && ranking.places.iter().any(|place| place.protocol == row && place.value == value)
     })
 }
 
-/// Why a result has no numbers, with its scenario; none when it has some, or is unsafe.
-pub(super) fn without_numbers(result: &ScenarioResult) -> Option<String> {
-    let name = &result.scenario.name;
+/// Why a result has no numbers.
+pub(super) struct NoNumbers {
+    /// The reason, with its scenario.
+    pub(super) why: String,
+    /// Whether it was to have some: what a protocol can't be asked for is no failure.
+    pub(super) failed: bool,
+}
+
+/// Why a result has no numbers; none when it has some, or is unsafe.
+pub(super) fn without_numbers(result: &ScenarioResult) -> Option<NoNumbers> {
+    let of =
+        |failed: bool, why: &str| Some(NoNumbers { why: format!("{}: {why}", result.scenario.name), failed });
     if let Some(why) = result.exact.as_ref().and_then(|exact| exact.not_simulated.as_ref()) {
-        return Some(format!("{name}: {why}"));
+        return of(false, why);
     }
     match &result.outcome {
-        Outcome::Failed { reason } => Some(format!("{name}: {reason}")),
+        Outcome::Failed { reason } => of(true, reason),
         Outcome::Completed | Outcome::Interrupted if !result.safety.checked => {
-            Some(format!("{name}: safety was not checked"))
+            of(true, "safety was not checked")
         }
-        Outcome::Completed | Outcome::Interrupted if result.metrics.is_empty() => {
-            let why = result.faults.iter().find_map(|fault| fault.not_measured.clone());
-            Some(format!("{name}: {}", why.unwrap_or_else(|| "it has no numbers".into())))
+        Outcome::Interrupted if result.metrics.is_empty() => of(true, "it was interrupted"),
+        Outcome::Completed if result.metrics.is_empty() => {
+            let why = result.faults.iter().find_map(|fault| fault.not_measured.as_deref());
+            of(false, why.unwrap_or("it has no numbers"))
         }
         _ => None,
     }
