@@ -7,6 +7,7 @@ use super::report::{Effect, Finding, FindingVerdict, Tier};
 use crate::compare::row_of;
 use crate::results::{Better, Metric, Outcome, ScenarioResult};
 use crate::store::reason_not_to_compare;
+use crate::threshold::{Kept, kept};
 
 /// Judges the results of real runs; how many metrics have a target, and what came of them. A metric with a target
 /// that other rows have and one has not is missing there, and so are all of a run that failed.
@@ -60,17 +61,12 @@ fn judge(row: &str, metric: &Metric, result: &ScenarioResult, policy: &Policy) -
     if ruling.effect == Effect::Ignore || !ruling.is_target() {
         return None;
     }
-    let (lower, upper) = (metric.lower.unwrap_or(metric.value), metric.upper.unwrap_or(metric.value));
     let (most, least) =
         (ruling.at_most.unwrap_or(f64::INFINITY), ruling.at_least.unwrap_or(f64::NEG_INFINITY));
-    let verdict = if !result.disturbed.is_empty() {
-        FindingVerdict::Inconclusive
-    } else if upper <= most && lower >= least {
-        FindingVerdict::Passed
-    } else if lower > most || upper < least {
-        FindingVerdict::Regressed
-    } else {
-        FindingVerdict::Inconclusive
+    let verdict = match kept(result, metric, least, most) {
+        Kept::Yes => FindingVerdict::Passed,
+        Kept::No => FindingVerdict::Regressed,
+        Kept::Unknown => FindingVerdict::Inconclusive,
     };
     let target = match (ruling.at_most, ruling.at_least) {
         (Some(most), Some(least)) => format!("target: {least} to {most}"),
