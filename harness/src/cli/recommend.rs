@@ -58,8 +58,8 @@ impl Recommend {
         let mut all = Advice::default();
         // What ends the trials does not take with it what is known by then.
         let mut tried = Ok(());
-        for run in self.runs(suite, &store)? {
-            let advice = self.advise_on(suite, &store, &run, &mut tried)?;
+        for (run, folder) in self.runs(suite, &store)? {
+            let advice = self.advise_on(suite, &store, &run, folder, &mut tried)?;
             all.recommendations.extend(advice.recommendations);
             all.symptoms.extend(advice.symptoms);
             all.withheld.extend(advice.withheld);
@@ -86,10 +86,10 @@ impl Recommend {
         suite: &Suite,
         store: &Store,
         run: &RunResults,
+        folder: Option<PathBuf>,
         tried: &mut Result<(), CliError>,
     ) -> Result<Advice, CliError> {
         let known = |name: &str| suite.get(name).ok().map(|one| one.protocol.descriptor());
-        let folder = self.folder_of(store, run);
         let background = match &folder {
             Some(folder) => background_of(folder, run, store),
             None => Background::default(),
@@ -143,30 +143,29 @@ impl Recommend {
         Ok(())
     }
 
-    /// The folder of the run: the one that was named, or that of its id.
-    fn folder_of(&self, store: &Store, run: &RunResults) -> Option<PathBuf> {
-        let named = self.run.iter().map(PathBuf::from);
-        let mut candidates = named.chain([store.home.join(&run.run_id)]);
-        candidates.find(|folder| folder.join(crate::store::RESULTS_FILE).is_file())
-    }
-
     fn is_asked_for(&self, protocol: &String) -> bool {
         self.protocol.is_empty() || self.protocol.contains(protocol)
     }
 
-    /// What to advise on: the runs with results of protocols that were asked for, each of which one of them has.
-    fn runs(&self, suite: &Suite, store: &Store) -> Result<Vec<RunResults>, CliError> {
+    /// What to advise on: the runs with results of protocols that were asked for, each of which one of them has; with
+    /// their folders, where there are some.
+    fn runs(&self, suite: &Suite, store: &Store) -> Result<Vec<(RunResults, Option<PathBuf>)>, CliError> {
         let named = self.run.clone().map_or_else(|| newest_runs(store), |run| vec![run]);
         let mut runs = Vec::new();
         for run in &named {
-            runs.extend(store.load(run).map_err(CliError::NothingToAdvise)?.runs);
+            let (found, folder) = store.locate(run).map_err(CliError::NothingToAdvise)?;
+            let with_folder = |run: RunResults| {
+                let folder = folder.clone().or_else(|| store.folder_of(&run));
+                (run, folder)
+            };
+            runs.extend(found.runs.into_iter().map(with_folder));
         }
         let has = |run: &RunResults, name: &String| run.results.iter().any(|one| one.protocol == *name);
-        if let Some(absent) = self.protocol.iter().find(|name| !runs.iter().any(|run| has(run, name))) {
+        if let Some(absent) = self.protocol.iter().find(|name| !runs.iter().any(|(run, _)| has(run, name))) {
             suite.get(absent)?;
             return Err(CliError::NotInRun { protocol: absent.clone(), run: named.join(", ") });
         }
-        runs.retain(|run| self.protocol.is_empty() || self.protocol.iter().any(|name| has(run, name)));
+        runs.retain(|(run, _)| self.protocol.is_empty() || self.protocol.iter().any(|name| has(run, name)));
         Ok(runs)
     }
 }
