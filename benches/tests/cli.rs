@@ -404,7 +404,7 @@ fn scenarios_that_differ_are_not_compared() {
 
 #[test]
 fn every_network_and_storage_runs() {
-    for arguments in ["--network tcp", "--storage wal", "--network tcp --storage wal --delay-ms 5"] {
+    let check = |arguments: &str| {
         let place = Place::new();
         let output = place.run(&format!("run -q --file scenarios.toml --scenario brief {arguments}"));
         assert_eq!(output.status.code(), Some(0), "{arguments}: {}", text(&output.stderr));
@@ -414,7 +414,14 @@ fn every_network_and_storage_runs() {
             assert_eq!(result["fsync"].is_null(), !wal, "{arguments}");
             assert_eq!(result["safety"]["violations"].as_array().unwrap().len(), 0);
         }
-    }
+    };
+    // At the same time: they mostly wait.
+    std::thread::scope(|scope| {
+        for arguments in ["--network tcp", "--storage wal", "--network tcp --storage wal --delay-ms 5"] {
+            let check = &check;
+            scope.spawn(move || check(arguments));
+        }
+    });
 }
 
 #[test]

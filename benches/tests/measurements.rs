@@ -28,8 +28,33 @@ fn results_of(order: Order, scenario: &Scenario) -> Vec<ScenarioResult> {
         consensus_bench_suite::suite().pairs(std::slice::from_ref(scenario), Limits::default()).unwrap();
     let pairs = pairs.iter().filter(|pair| KINDS.contains(&pair.name.as_str()));
     let pairs = pairs.filter(|pair| pair.protocol.descriptor().order == order);
-    let results: Vec<ScenarioResult> =
-        pairs.map(|pair| pair.run(folder.path(), &Progress::default())).collect();
+    let results = pairs.map(|pair| pair.run(folder.path(), &Progress::default())).collect();
+    checked(results)
+}
+
+/// As [`results`], of all kinds at the same time: for what mostly waits, and asks for no times.
+fn results_at_once(scenario: &Scenario) -> Vec<ScenarioResult> {
+    let names: Vec<String> = consensus_bench_suite::suite()
+        .all()
+        .iter()
+        .filter(|one| KINDS.contains(&one.name.as_str()))
+        .filter(|one| one.protocol.descriptor().order == Order::Total)
+        .map(|one| one.name.clone())
+        .collect();
+    scenario.check("test").unwrap();
+    let run = |name: &String| {
+        let suite = consensus_bench_suite::suite().select(std::slice::from_ref(name)).unwrap();
+        let pair = suite.pairs(std::slice::from_ref(scenario), Limits::default()).unwrap().remove(0);
+        pair.run(tempfile::tempdir().unwrap().path(), &Progress::default())
+    };
+    let results = std::thread::scope(|scope| {
+        let running: Vec<_> = names.iter().map(|name| scope.spawn(move || run(name))).collect();
+        running.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    checked(results)
+}
+
+fn checked(results: Vec<ScenarioResult>) -> Vec<ScenarioResult> {
     assert!(!results.is_empty());
     for result in &results {
         assert_eq!(result.outcome, Outcome::Completed, "{}", result.protocol);
@@ -171,7 +196,7 @@ fn every_fault_is_survived_without_losing_anything() {
         fault.for_s = fault.for_s.map(|for_s| for_s.min(1.0));
     }
     let count = plan.faults.len();
-    for result in results(&scenario) {
+    for result in results_at_once(&scenario) {
         assert_eq!(result.faults.len(), count);
         for fault in &result.faults {
             let name = format!("{} {}", result.protocol, fault.fault);

@@ -64,12 +64,14 @@ async function accessible(page, what) {
 }
 
 async function inEveryLook(browser, path) {
-  for (const [theme, width] of [["light", 1280], ["dark", 1280], ["light", 390], ["dark", 390]]) {
+  // Rules of accessibility take most of the time: once in each theme and at each width.
+  const looks = [["light", 1280, true], ["dark", 1280, false], ["light", 390, false], ["dark", 390, true]];
+  for (const [theme, width, ruled] of looks) {
     const page = await open(browser, path, { theme, width });
     for (const line of await page.evaluate(outside)) fault(`${path}, ${theme}, ${width}: ${line}`);
     const wider = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     if (wider > 1) fault(`${path}, ${width}: ${wider} pixels wider than the window`);
-    await accessible(page, `${path}, ${theme}, ${width}`);
+    if (ruled) await accessible(page, `${path}, ${theme}, ${width}`);
     await page.close();
   }
 }

@@ -81,7 +81,7 @@ fn each_planted_fault_is_found_and_its_schedule_shrinks() {
         let found = outcome(&schedule);
         assert!(!found.violations.is_empty(), "{fault:?} is not found by seed {seed}");
         let promise = found.violations[0].promise;
-        let shrunk = shrink(&schedule, 8, |candidate| outcome(candidate).breaks(promise)).schedule;
+        let shrunk = shrink(&schedule, 4, |candidate| outcome(candidate).breaks(promise)).schedule;
         assert!(outcome(&shrunk).breaks(promise), "{fault:?}: {shrunk}");
         assert!(shrunk.size() <= schedule.size(), "{fault:?}");
         assert_eq!(outcome(&schedule), found, "{fault:?}: the same schedule, the same outcome");
