@@ -119,7 +119,6 @@ fn raft_rs_is_predicted() {
 }
 
 #[test]
-#[ignore = "takes more than nine minutes without optimisation; no result is known"]
 fn openraft_is_predicted() {
     judge("openraft", &[3, 5, 7], 2_000);
 }
