@@ -70,7 +70,7 @@ fn costs_are_measured_used_and_held_against_real_time() {
     {
         let (code, error) = refusal(&place.run(arguments));
         assert_eq!(code, Some(5), "{arguments}: {error}");
-        assert!(error.contains("run `consensus-bench calibrate`"), "{arguments}: {error}");
+        assert!(error.contains("run `cargo consensus-bench calibrate`"), "{arguments}: {error}");
     }
 
     let report = place.calibrate("raft-rs,openraft");

@@ -9,7 +9,7 @@ use consensus_bench::compare::{ExactValues, compare_exact};
 use consensus_bench::progress::Progress;
 use consensus_bench::results::{Outcome, ScenarioResult};
 use consensus_bench::run::Limits;
-use consensus_bench::scenario;
+use consensus_bench::scenario::{self, Measure};
 
 const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../baselines/exact.json");
 const FOR_ALL: &str = "cost";
@@ -49,4 +49,24 @@ fn exact_counts_repeat_themselves_and_are_as_committed() {
         found.is_same(),
         "{found}\nIf the change is meant, refresh them with\n    cargo consensus-bench baseline exact\nand say why in the commit."
     );
+}
+
+#[test]
+fn where_no_crash_is_borne_no_recovery_is_counted() {
+    let all = scenario::profile("quick").unwrap();
+    let mut scenario = scenario::find(&all, FOR_ALL).unwrap().clone();
+    let Measure::Exact(plan) = &mut scenario.measure else { panic!("{:?}", scenario.measure) };
+    plan.replicas = vec![3];
+    let recovery = |quorums: [f64; 2]| {
+        let settings = ["read_quorum", "write_quorum"].map(String::from).into_iter().zip(quorums).collect();
+        let suite = consensus_bench_suite::suite().select(&["abd".into()]).unwrap();
+        let suite = suite.with_settings(&settings).unwrap();
+        let pairs = suite.pairs(&[scenario.clone()], Limits::default()).unwrap();
+        let result = pairs[0].run(Path::new("unused"), &Progress::default());
+        assert_eq!(result.outcome, Outcome::Completed);
+        assert!(result.metric("lan_replicas_3_clients_1_messages_per_commit").is_some());
+        result.metric("lan_replicas_3_clients_1_recovery_ns").is_some()
+    };
+    // With a quorum of all three replicas none may crash.
+    assert_eq!([recovery([2.0, 2.0]), recovery([1.0, 3.0])], [true, false]);
 }

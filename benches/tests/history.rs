@@ -82,7 +82,7 @@ fn without_a_run_there_is_nothing_and_it_is_said_how_to_make_one() {
     let place = Place::new();
     let expected = "no run was recorded yet";
     assert!(place.says("list").contains(expected));
-    assert!(place.says("list").contains("`consensus-bench run` records one"));
+    assert!(place.says("list").contains("`cargo consensus-bench run` records one"));
     assert_eq!(place.says("list --format json"), "[]\n");
     for arguments in
         ["show 1", "query --metric response_ns_p99", "trend", "prune", "pin 1", "unpin 1", "export"]
@@ -96,7 +96,7 @@ fn without_a_run_there_is_nothing_and_it_is_said_how_to_make_one() {
 fn bad_input_gets_one_line_and_its_exit_code() {
     let place = Place::recorded();
     for (arguments, code, expected) in [
-        ("show 9", 2, "no entry 9; `consensus-bench history list` shows which there are"),
+        ("show 9", 2, "no entry 9; `cargo consensus-bench history list` shows which there are"),
         ("show newest", 2, "`newest` is no entry's id: "),
         ("pin 9", 2, "no entry 9"),
         ("unpin 9", 2, "no entry 9"),
@@ -235,6 +235,6 @@ fn every_command_explains_itself_with_an_example() {
     let place = Place::new();
     for command in ["list", "show", "query", "prune", "pin", "unpin", "export"] {
         let help = place.says(&format!("{command} --help"));
-        assert!(help.contains(&format!("Example: consensus-bench history {command}")), "{help}");
+        assert!(help.contains(&format!("Example: cargo consensus-bench history {command}")), "{help}");
     }
 }

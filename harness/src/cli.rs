@@ -68,7 +68,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Subcommands {
     /// Lists protocols, scenarios and tunables
-    #[command(after_help = "Example: consensus-bench list --format json")]
+    #[command(after_help = "Example: cargo consensus-bench list --format json")]
     List {
         /// Profile or scenario file whose scenarios are listed
         #[command(flatten)]
@@ -78,12 +78,12 @@ enum Subcommands {
         format: Format,
     },
     /// Runs scenarios, each in real or in virtual time as it says
-    #[command(after_help = "Example: consensus-bench run --protocol raft-rs --scenario high_load \
+    #[command(after_help = "Example: cargo consensus-bench run --protocol raft-rs --scenario high_load \
                             --network tcp --storage wal --save mine")]
     Run(Box<run::Run>),
     /// Compares two runs or baselines, with intervals
     #[command(
-        after_help = "Examples: consensus-bench compare main latest, consensus-bench compare exact latest"
+        after_help = "Examples: cargo consensus-bench compare main latest, cargo consensus-bench compare exact latest"
     )]
     Compare {
         /// A baseline, a run's id, `latest` (the newest run: one target of a `cargo bench`), a path, or `exact`
@@ -96,61 +96,69 @@ enum Subcommands {
         format: Format,
     },
     /// Baselines by name
-    #[command(subcommand, after_help = "Example: consensus-bench baseline list")]
+    #[command(subcommand, after_help = "Example: cargo consensus-bench baseline list")]
     Baseline(BaselineCommand),
     /// Results of earlier runs: a list, a metric over time, an export
-    #[command(subcommand, after_help = "Example: consensus-bench history list")]
+    #[command(subcommand, after_help = "Example: cargo consensus-bench history list")]
     History(history::HistoryCommand),
     /// Writes the numbers of a run for other tools: Bencher, github-action-benchmark, critcmp, Prometheus
-    #[command(after_help = "Example: consensus-bench export latest --format bencher --output numbers.json")]
+    #[command(
+        after_help = "Example: cargo consensus-bench export latest --format bencher --output numbers.json"
+    )]
     Export(export::Export),
     /// Says what to change, by the results of a run
-    #[command(after_help = "Example: consensus-bench recommend --format markdown")]
+    #[command(after_help = "Example: cargo consensus-bench recommend --format markdown")]
     Recommend(recommend::Recommend),
     /// Explains a rule of advice
-    #[command(after_help = "Example: consensus-bench explain batch-too-small")]
+    #[command(after_help = "Example: cargo consensus-bench explain batch-too-small")]
     Explain(explain::Explain),
     /// Writes a page to look at: one run, several as one, or two against each other
-    #[command(after_help = "Examples: consensus-bench report, consensus-bench report main latest, \
-                            consensus-bench report latest --format text\n\n\
-                            `latest` is the newest run; after a `cargo bench` that is its last target alone.")]
+    #[command(
+        after_help = "Examples: cargo consensus-bench report, cargo consensus-bench report main latest, \
+                            cargo consensus-bench report latest --format text\n\n\
+                            `latest` is the newest run; after a `cargo bench` that is its last target alone."
+    )]
     Report(report::Report),
     /// Searches seeded schedules of faults for broken promises, in virtual time
-    #[command(after_help = "Example: consensus-bench explore --protocol raft-rs --seeds 10000")]
+    #[command(after_help = "Example: cargo consensus-bench explore --protocol raft-rs --seeds 10000")]
     Explore(explore::Explore),
     /// Measures what work costs on this machine, for virtual time
-    #[command(after_help = "Example: consensus-bench calibrate --protocol raft-rs")]
+    #[command(after_help = "Example: cargo consensus-bench calibrate --protocol raft-rs")]
     Calibrate(calibrate::Calibrate),
     /// Compares virtual time, with the costs of this machine, to real time
-    #[command(after_help = "Example: consensus-bench validate --protocol raft-rs --format markdown")]
+    #[command(after_help = "Example: cargo consensus-bench validate --protocol raft-rs --format markdown")]
     Validate(validate::Validate),
     /// Profiles a scenario's load: whose CPU time it is and what for, and where requests wait
-    #[command(after_help = "Examples: consensus-bench profile high_load raft-rs, \
-                            consensus-bench profile diff BEFORE AFTER")]
+    #[command(after_help = "Examples: cargo consensus-bench profile high_load raft-rs, \
+                            cargo consensus-bench profile diff BEFORE AFTER")]
     Profile(Box<profile::Profile>),
     /// Finds settings that serve a goal better, and proves it side by side with what is set now
     #[command(
-        after_help = "Examples: consensus-bench tune raft-rs --scenario high_load --goal max-throughput, \
-                            consensus-bench tune pbft --scenario low_load --goal min-p99 --delay-ms 20 \
+        after_help = "Examples: cargo consensus-bench tune raft-rs --scenario high_load --goal max-throughput, \
+                            cargo consensus-bench tune pbft --scenario low_load --goal min-p99 --delay-ms 20 \
                             --apply tuned.toml"
     )]
     Tune(Box<tune::Tune>),
     /// Fits a performance model to runs, and predicts settings that were not run
     #[command(
-        after_help = "Example: consensus-bench model raft-rs latest --predict clients=128,replicas=5 --predict rate=50000"
+        after_help = "Example: cargo consensus-bench model raft-rs latest --predict clients=128,replicas=5 --predict rate=50000"
     )]
     Model(model::ModelCommand),
     /// Ranks read and write quorums for a topology and a share of reads
-    #[command(after_help = "Example: consensus-bench quorums abd --topology wan5 --read-share 0.9 --verify")]
+    #[command(
+        after_help = "Example: cargo consensus-bench quorums abd --topology wan5 --read-share 0.9 --verify"
+    )]
     Quorums(quorums::QuorumsCommand),
     /// Says whether a change may get in, and exits with 3 when it regresses
-    #[command(after_help = "Examples: consensus-bench gate, consensus-bench gate --base origin/main")]
+    #[command(
+        after_help = "Examples: cargo consensus-bench gate, cargo consensus-bench gate --base origin/main"
+    )]
     Gate(gate::Gate),
     /// Compares two builds side by side, process by process
-    #[command(after_help = "Example: consensus-bench pair ./before ./after --protocol raft-rs")]
+    #[command(after_help = "Example: cargo consensus-bench pair ./before ./after --protocol raft-rs")]
     Pair(gate::PairPrograms),
     /// Measures this machine's noise, and so which benchmarks may block in a gate
-    #[command(after_help = "Example: consensus-bench calibrate-gate --protocol raft-rs")]
+    #[command(after_help = "Example: cargo consensus-bench calibrate-gate --protocol raft-rs")]
     CalibrateGate(calibrate_gate::CalibrateGate),
     /// Measures one block of a paired run
     #[command(hide = true)]

@@ -81,7 +81,7 @@ pub struct SessionOptions {
     pub history: Option<Retention>,
     /// The `cargo bench` that it is a part of, whose targets end with one page and one summary.
     pub call: Option<Call>,
-    /// A mere test, whose numbers are worth no page.
+    /// A mere test, whose numbers are worth no page, and no place among the runs.
     pub is_test: bool,
 }
 
@@ -319,7 +319,10 @@ impl Session {
         if let Some(folder) = &self.folder {
             return Ok(folder.clone());
         }
-        let folder = self.store.create_run(&self.label)?;
+        let folder = match self.options.is_test {
+            true => self.store.create_test(&self.label)?,
+            false => self.store.create_run(&self.label)?,
+        };
         self.results.run_id.clone_from(&folder.id);
         self.folder = Some(folder.clone());
         Ok(folder)

@@ -38,7 +38,7 @@ pub fn text(advice: &Advice) -> String {
     }
     let rules = rules_of(advice);
     if !rules.is_empty() {
-        let _ = writeln!(text, "`consensus-bench explain RULE` says more, of: {}", rules.join(", "));
+        let _ = writeln!(text, "`cargo consensus-bench explain RULE` says more, of: {}", rules.join(", "));
     }
     text.trim_end().into()
 }

@@ -16,20 +16,22 @@ const COSTS: Document = Document { what: "costs", version: SCHEMA_VERSION };
 #[derive(Debug, Error)]
 pub enum CalibrationError {
     /// Nothing was measured on this machine.
-    #[error("{}: no costs were measured on this machine: run `consensus-bench calibrate`", path.display())]
+    #[error("{}: no costs were measured on this machine: run `cargo consensus-bench calibrate`", path.display())]
     Missing {
         /// Where they would be.
         path: PathBuf,
     },
     /// Others were measured, and this one was not.
-    #[error("{protocol}: its costs were not measured: run `consensus-bench calibrate --protocol {protocol}`")]
+    #[error(
+        "{protocol}: its costs were not measured: run `cargo consensus-bench calibrate --protocol {protocol}`"
+    )]
     NotCalibrated {
         /// The protocol.
         protocol: String,
     },
     /// Measured elsewhere, or before this machine's kernel or compiler changed.
     #[error(
-        "{}: measured on another machine ({measured_on}, this one is {here}): run `consensus-bench calibrate`",
+        "{}: measured on another machine ({measured_on}, this one is {here}): run `cargo consensus-bench calibrate`",
         path.display()
     )]
     OtherMachine {
@@ -92,7 +94,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Calibration, CalibrationError> {
 fn check(path: &Path, mut found: Calibration) -> Result<Calibration, CalibrationError> {
     bring_up_to_date(&mut found);
     let broken =
-        |reason: String| COSTS.wrong(path, reason + "; remove it and run `consensus-bench calibrate`");
+        |reason: String| COSTS.wrong(path, reason + "; remove it and run `cargo consensus-bench calibrate`");
     for costs in &found.protocols {
         let named = costs.costs.named().into_iter().chain([("resume_ns", costs.resume_ns)]);
         for (name, cost) in named {
@@ -214,8 +216,8 @@ mod tests {
             assert!(error.contains(expected) && error.lines().count() == 1, "{error}");
         }
         let error = read(Path::new("/nowhere/costs.json")).unwrap_err().to_string();
-        assert!(error.contains("run `consensus-bench calibrate`"), "{error}");
+        assert!(error.contains("run `cargo consensus-bench calibrate`"), "{error}");
         let error = sample().of("zab").unwrap_err().to_string();
-        assert!(error.contains("run `consensus-bench calibrate --protocol zab`"), "{error}");
+        assert!(error.contains("run `cargo consensus-bench calibrate --protocol zab`"), "{error}");
     }
 }

@@ -19,10 +19,10 @@ use crate::table::scenario_table;
 #[derive(Subcommand)]
 pub(super) enum BaselineCommand {
     /// Lists local and committed baselines
-    #[command(after_help = "Example: consensus-bench baseline list")]
+    #[command(after_help = "Example: cargo consensus-bench baseline list")]
     List,
     /// Saves a finished run as a baseline
-    #[command(after_help = "Example: consensus-bench baseline save before latest")]
+    #[command(after_help = "Example: cargo consensus-bench baseline save before latest")]
     Save {
         /// Name to save under
         name: String,
@@ -31,20 +31,20 @@ pub(super) enum BaselineCommand {
         run: String,
     },
     /// Prints the tables of a baseline
-    #[command(after_help = "Example: consensus-bench baseline show before")]
+    #[command(after_help = "Example: cargo consensus-bench baseline show before")]
     Show {
         /// Which baseline
         name: String,
     },
     /// Copies a local baseline to the folder `baselines/`, which is committed
-    #[command(after_help = "Example: consensus-bench baseline promote before")]
+    #[command(after_help = "Example: cargo consensus-bench baseline promote before")]
     Promote {
         /// Which baseline
         name: String,
     },
     /// Counts everything in virtual time and writes `baselines/exact.json`, which you then commit: `gate --tier exact`
     /// compares with it
-    #[command(after_help = "Example: consensus-bench baseline exact --protocol raft-rs")]
+    #[command(after_help = "Example: cargo consensus-bench baseline exact --protocol raft-rs")]
     Exact {
         /// Protocols to count, by name; the rows of others stay. All when none is given, and then rows of what
         /// there is no more go
@@ -53,10 +53,10 @@ pub(super) enum BaselineCommand {
     },
     /// Counts instructions and allocations of this workspace and writes them to `baselines/` for this machine; you
     /// then commit them
-    #[command(after_help = "Example: consensus-bench baseline instructions")]
+    #[command(after_help = "Example: cargo consensus-bench baseline instructions")]
     Instructions,
     /// Removes a local baseline
-    #[command(after_help = "Example: consensus-bench baseline rm before")]
+    #[command(after_help = "Example: cargo consensus-bench baseline rm before")]
     Rm {
         /// Which baseline
         name: String,

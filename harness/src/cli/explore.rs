@@ -163,7 +163,7 @@ impl Explore {
         let fifo = if self.fifo { " --fifo" } else { "" };
         let liars = if self.liars > 0 { format!(" --liars {}", self.liars) } else { String::new() };
         format!(
-            "consensus-bench explore --protocol {name} --first-seed {} --seeds 1 --replicas {} --commands {} \
+            "cargo consensus-bench explore --protocol {name} --first-seed {} --seeds 1 --replicas {} --commands {} \
              --horizon-ms {}{liars}{fifo}",
             finding.seed, plan.replicas, self.commands, self.horizon_ms
         )

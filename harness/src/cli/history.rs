@@ -21,7 +21,7 @@ use crate::output::say;
 #[derive(Subcommand)]
 pub(super) enum HistoryCommand {
     /// Lists entries, newest first
-    #[command(after_help = "Example: consensus-bench history list --namespace default --limit 10")]
+    #[command(after_help = "Example: cargo consensus-bench history list --namespace default --limit 10")]
     List {
         #[command(flatten)]
         filters: Filters,
@@ -33,7 +33,7 @@ pub(super) enum HistoryCommand {
         format: Format,
     },
     /// Shows an entry: its table, and all its metrics with their intervals
-    #[command(after_help = "Example: consensus-bench history show 12")]
+    #[command(after_help = "Example: cargo consensus-bench history show 12")]
     Show {
         /// Which entry, by the id that `list` shows
         id: String,
@@ -42,7 +42,7 @@ pub(super) enum HistoryCommand {
         format: Format,
     },
     /// Shows a metric over time, oldest first
-    #[command(after_help = "Example: consensus-bench history query --metric response_ns_p99 \
+    #[command(after_help = "Example: cargo consensus-bench history query --metric response_ns_p99 \
                             --protocol raft-rs --scenario high_load --since 7d")]
     Query {
         /// Which metric, by the name that `show` gives
@@ -58,11 +58,13 @@ pub(super) enum HistoryCommand {
         format: Format,
     },
     /// Shows where metrics changed their level over many runs, the worst change first
-    #[command(after_help = "Examples: consensus-bench history trend, consensus-bench history trend \
-                            --metric response_ns_p99 --protocol raft-rs --scenario high_load")]
+    #[command(
+        after_help = "Examples: cargo consensus-bench history trend, cargo consensus-bench history trend \
+                            --metric response_ns_p99 --protocol raft-rs --scenario high_load"
+    )]
     Trend(trend::TrendArguments),
     /// Removes entries and trials of `tune` that have expired, or that are older than an age; never pinned entries
-    #[command(after_help = "Example: consensus-bench history prune --older-than 30d --dry-run")]
+    #[command(after_help = "Example: cargo consensus-bench history prune --older-than 30d --dry-run")]
     Prune {
         /// Removes what was recorded longer ago, expired or not: 30d, 12h
         #[arg(long, value_name = "AGE")]
@@ -72,13 +74,13 @@ pub(super) enum HistoryCommand {
         dry_run: bool,
     },
     /// Keeps an entry for good
-    #[command(after_help = "Example: consensus-bench history pin 12")]
+    #[command(after_help = "Example: cargo consensus-bench history pin 12")]
     Pin {
         /// Which entry, by the id that `list` shows
         id: String,
     },
     /// Lets an entry expire again
-    #[command(after_help = "Example: consensus-bench history unpin 12 --keep-for 30d")]
+    #[command(after_help = "Example: cargo consensus-bench history unpin 12 --keep-for 30d")]
     Unpin {
         /// Which entry, by the id that `list` shows
         id: String,
@@ -87,7 +89,7 @@ pub(super) enum HistoryCommand {
         keep_for: Option<String>,
     },
     /// Lists what `tune` tried, newest first
-    #[command(after_help = "Example: consensus-bench history trials --protocol raft-rs --limit 20")]
+    #[command(after_help = "Example: cargo consensus-bench history trials --protocol raft-rs --limit 20")]
     Trials {
         /// Only trials of this protocol
         #[arg(long, value_name = "NAME")]
@@ -103,7 +105,7 @@ pub(super) enum HistoryCommand {
         format: Format,
     },
     /// Writes entries for other programs, oldest first
-    #[command(after_help = "Example: consensus-bench history export --format csv --output history.csv")]
+    #[command(after_help = "Example: cargo consensus-bench history export --format csv --output history.csv")]
     Export {
         /// What to write
         #[arg(long, visible_alias = "to", value_enum, default_value_t = ExportFormat::Json)]
@@ -142,7 +144,7 @@ pub(super) enum HistoryCommandError {
     History(#[from] HistoryError),
     #[error("`{flag} {text}` is no age: write a number with its unit, as in 7d, 12h or 30min")]
     Age { flag: &'static str, text: String },
-    #[error("no run was recorded yet ({} is not there); `consensus-bench run` records one", path.display())]
+    #[error("no run was recorded yet ({} is not there); `cargo consensus-bench run` records one", path.display())]
     NothingRecorded { path: PathBuf },
     #[error("{0}")]
     NoMatch(String),
@@ -243,7 +245,7 @@ fn trials(filter: &Filter, format: Format) -> Result<(), HistoryCommandError> {
     let found = recorded()?.trials(filter)?;
     match format {
         Format::Json => say!("{}", serde_json::to_string_pretty(&found)?),
-        Format::Text if found.is_empty() => say!("no trial matches; `consensus-bench tune` makes some"),
+        Format::Text if found.is_empty() => say!("no trial matches; `cargo consensus-bench tune` makes some"),
         Format::Text => say!("{}", text::trials(&found)),
     }
     Ok(())
@@ -316,7 +318,7 @@ fn no_match(history: &History) -> Result<String, HistoryError> {
     let (namespaces, protocols, scenarios) =
         (history.namespaces()?, history.protocols()?, history.scenarios()?);
     if namespaces.is_empty() {
-        return Ok("the history is empty; `consensus-bench run` records results".into());
+        return Ok("the history is empty; `cargo consensus-bench run` records results".into());
     }
     Ok(format!(
         "no entry matches; there are: namespaces {}; protocols {}; scenarios {}",

@@ -64,7 +64,7 @@ pub(super) enum ModelCommandError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(
-        "{runs}: nothing of {protocol} to fit a model to; `consensus-bench run --profile full --protocol \
+        "{runs}: nothing of {protocol} to fit a model to; `cargo consensus-bench run --profile full --protocol \
          {protocol} --scenario scalability,throughput` measures what it takes"
     )]
     NoCells { protocol: String, runs: String },

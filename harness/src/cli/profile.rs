@@ -41,7 +41,7 @@ pub(super) struct Profile {
 #[derive(Subcommand)]
 enum ProfileCommand {
     /// Says which kinds of work and which crates cost more or less per commit in B than in A
-    #[command(after_help = "Example: consensus-bench profile diff \
+    #[command(after_help = "Example: cargo consensus-bench profile diff \
                             20261121T114500.123Z-profile latest")]
     Diff(ProfileDifference),
 }
@@ -95,7 +95,7 @@ pub(super) enum ProfileCommandError {
     Profile(#[from] ProfileError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("what to profile? `consensus-bench profile SCENARIO PROTOCOL`, or `profile diff A B`")]
+    #[error("what to profile? `cargo consensus-bench profile SCENARIO PROTOCOL`, or `profile diff A B`")]
     Nothing,
     #[error("`--time {0}` is no time from 100ms to 10m")]
     Time(String),

@@ -68,7 +68,9 @@ pub(super) enum ReportError {
     NoFile { path: PathBuf },
     #[error("--data {}: {source}", path.display())]
     Folder { path: PathBuf, source: std::io::Error },
-    #[error("two runs side by side are a page; `consensus-bench compare {a} {b}` says it in a terminal")]
+    #[error(
+        "two runs side by side are a page; `cargo consensus-bench compare {a} {b}` says it in a terminal"
+    )]
     OnlyPage { a: String, b: String },
     #[error(transparent)]
     Export(#[from] ExportError),

@@ -62,7 +62,7 @@ pub(super) fn write(path: &Path, protocol: &str, settings: &SettingValues) -> Re
     let file = SettingsFile { settings: all };
     let text = toml::to_string(&file)
         .map_err(|error| CliError::SettingsFile { path: path.into(), reason: error.to_string() })?;
-    let head = "# Written by `consensus-bench tune --apply`; `consensus-bench run --settings` reads it.\n\n";
+    let head = "# Written by `cargo consensus-bench tune --apply`; `cargo consensus-bench run --settings` reads it.\n\n";
     write_atomically(path, format!("{head}{text}").as_bytes())
         .map_err(|error: FileError| CliError::SettingsFile { path: path.into(), reason: error.to_string() })
 }

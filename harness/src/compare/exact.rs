@@ -20,6 +20,8 @@ use crate::table::{empty_table, lines_of};
 /// Version of the schema of [`ExactValues`].
 const EXACT_SCHEMA_VERSION: u32 = 1;
 const EXACT: Document = Document { what: "exact counts", version: EXACT_SCHEMA_VERSION };
+/// More rows of one side than these are counted and not named.
+const ROWS_NAMED: usize = 8;
 
 /// Values of exact metrics by row and name. A row is `scenario/protocol`, with `/seed=N` where the seed is not
 /// the usual one. As a file it has one metric per line, so that a change can be read in a diff.
@@ -259,13 +261,15 @@ impl fmt::Display for ExactComparison {
             table.add_rows(self.changed.iter().filter(|change| change.row == row).map(cells));
             write!(f, "{row}\n{}\n\n", lines_of(&table))?;
         }
-        for (what, names) in [
-            ("gone", &self.gone),
-            ("new", &self.new),
-            ("not in the new one", &self.rows_gone),
-            ("not in the old one", &self.rows_new),
-        ] {
+        for (what, names) in [("gone", &self.gone), ("new", &self.new)] {
             names.iter().try_for_each(|name| writeln!(f, "{what}: {name}"))?;
+        }
+        for (what, rows) in [("not in the new one", &self.rows_gone), ("not in the old one", &self.rows_new)]
+        {
+            match rows.len() {
+                0..=ROWS_NAMED => rows.iter().try_for_each(|row| writeln!(f, "{what}: {row}"))?,
+                count => writeln!(f, "{what}: {count} rows of {}", scenarios_of(rows).join(", "))?,
+            }
         }
         for refused in &self.refused {
             writeln!(f, "not compared: {}: {}", refused.name, refused.reason)?;
@@ -276,6 +280,13 @@ impl fmt::Display for ExactComparison {
             (compared, changed) => write!(f, "{changed} of {compared} exact metrics changed"),
         }
     }
+}
+
+/// The scenarios of rows, each once.
+fn scenarios_of(rows: &[String]) -> Vec<&str> {
+    let mut scenarios: Vec<&str> = rows.iter().filter_map(|row| row.split('/').next()).collect();
+    scenarios.dedup();
+    scenarios
 }
 
 fn cells(change: &ExactChange) -> Vec<String> {
@@ -338,6 +349,11 @@ mod tests {
         let found = compare_exact(&side, &ExactValues::default());
         assert!(!found.is_same());
         assert_eq!(found.to_string(), "not in the new one: cost/a\nno exact metric could be compared");
+        let names: Vec<String> = (0..5).flat_map(|n| [format!("cost/{n}"), format!("wan/{n}")]).collect();
+        let rows: Vec<_> = names.iter().map(|name| (name.as_str(), &[("messages", 1.0)][..])).collect();
+        let found = compare_exact(&values(&rows), &ExactValues::default());
+        let expected = "not in the new one: 10 rows of cost, wan\nno exact metric could be compared";
+        assert_eq!(found.to_string(), expected);
     }
 
     #[test]

@@ -65,8 +65,10 @@ fn finding(
     let broken: Vec<String> =
         found.violations.iter().map(|found| format!("{}: {}", found.promise.name(), found.what)).collect();
     let liars = if plan.liars > 0 { format!(" --liars {}", plan.liars) } else { String::new() };
-    let replay =
-        format!("consensus-bench explore --protocol {name} --first-seed {} --seeds 1{liars}", found.seed);
+    let replay = format!(
+        "cargo consensus-bench explore --protocol {name} --first-seed {} --seeds 1{liars}",
+        found.seed
+    );
     Finding {
         verdict: FindingVerdict::Unsafe,
         reason: Some(format!("{}; `{replay}`", broken.join("; "))),

@@ -1,6 +1,7 @@
 //! Commits as folders and programs: worktrees of git that go when they are done with, and builds of them that
 //! differ in nothing but their source.
 
+pub(super) mod dependencies;
 mod times;
 
 use std::path::{Path, PathBuf};
@@ -87,11 +88,11 @@ impl Repository {
         })
     }
 
-    /// Where a commit left the history of another: their last common ancestor. The other itself, when the commit is
-    /// part of its history or has nothing in common with it.
-    pub fn left_at(&self, other: &str, commit: &str) -> String {
-        let found = git(&self.root, &["merge-base", other, commit]).map(|output| text(&output));
-        found.ok().filter(|ancestor| ancestor != commit).unwrap_or_else(|| other.into())
+    /// Where a commit left the history of another: their last common ancestor, or the other itself, when the commit
+    /// is part of its history. None when they have nothing in common here, as in a shallow clone.
+    pub fn left_at(&self, other: &str, commit: &str) -> Option<String> {
+        let ancestor = text(&git(&self.root, &["merge-base", other, commit]).ok()?);
+        Some(if ancestor == commit { other.into() } else { ancestor })
     }
 
     /// Refuses a working tree with changes.
@@ -268,13 +269,13 @@ mod tests {
         let tip = commit(&repository, "a", "2");
         git(&repository.root, &["checkout", "--quiet", "-b", "change", &left]).unwrap();
         let change = commit(&repository, "b", "1");
-        assert_eq!(repository.left_at(&tip, &change), left);
+        assert_eq!(repository.left_at(&tip, &change).as_ref(), Some(&left));
         // A base that the change has in its history is where it left, and so is one that came out of the change.
-        assert_eq!(repository.left_at(&left, &change), left);
-        assert_eq!(repository.left_at(&change, &left), change);
+        assert_eq!(repository.left_at(&left, &change).as_ref(), Some(&left));
+        assert_eq!(repository.left_at(&change, &left).as_ref(), Some(&change));
         git(&repository.root, &["checkout", "--quiet", "--orphan", "other"]).unwrap();
         let other = commit(&repository, "c", "1");
-        assert_eq!(repository.left_at(&other, &change), other);
+        assert_eq!(repository.left_at(&other, &change), None);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::policy::Policy;
 use super::report::{Effect, Finding, FindingVerdict, Side, Tier, TierReport, TierStatus};
 use super::run::{BASE, FOLDER, GateOptions, HEAD};
 use super::safety::judge_safety;
-use super::source::{Repository, Worktree};
+use super::source::{Repository, Worktree, dependencies};
 use super::targets::judge_targets;
 use super::values::Reference;
 use crate::compare::{ExactValues, row_of};
@@ -101,13 +101,21 @@ impl<'a> Gate<'a> {
             repository.check_clean()?;
         }
         let head = repository.commit("HEAD")?;
-        let commit = repository.left_at(&tip, &head);
-        if commit != tip {
-            let short = &commit[..SHORT_COMMIT.min(commit.len())];
-            self.notes.push(format!(
-                "`{name}` has gone on since this change left it: compared with {short}, where it left"
-            ));
+        let left = repository.left_at(&tip, &head);
+        match &left {
+            Some(commit) if *commit != tip => {
+                let short = &commit[..SHORT_COMMIT.min(commit.len())];
+                self.notes.push(format!(
+                    "`{name}` has gone on since this change left it: compared with {short}, where it left"
+                ));
+            }
+            Some(_) => {}
+            None => self.notes.push(format!(
+                "`{name}` has no commit in common with this change here: compared with its latest, which may have \
+                 gone on (`git fetch --unshallow` brings the history of a shallow clone)"
+            )),
         }
+        let commit = left.unwrap_or(tip);
         self.base = Some(Base { repository, name: name.clone(), commit, head });
         Ok(())
     }
@@ -237,13 +245,11 @@ impl<'a> Gate<'a> {
             let reason = "the sources are not here: it counts what is built from a repository of git".into();
             return Ok(not_run(Tier::Instructions, reason, policy.instructions.required));
         };
-        let folder = self.folder();
-        let target = |side: &str| folder.join(format!("{side}-target"));
         let (old, reference) = if self.base.is_some() {
             self.check_out()?;
             let Some([base, _]) = &self.trees else { return Ok(ran(Tier::Instructions)) };
             progress("instructions of the base");
-            match instructions::measure(&base.folder, &target(BASE)) {
+            match instructions::measure(&base.folder, &self.target(BASE)) {
                 Err(error @ InstructionsError::NoBenches { .. }) => {
                     return Ok(not_run(Tier::Instructions, error.to_string(), policy.instructions.required));
                 }
@@ -260,7 +266,7 @@ impl<'a> Gate<'a> {
         };
         progress("instructions");
         let source = self.trees.as_ref().map_or(&repository.root, |[_, head]| &head.folder);
-        let new = match instructions::measure(source, &target(HEAD)) {
+        let new = match instructions::measure(source, &self.target(HEAD)) {
             Err(InstructionsError::Unsafe { reason }) => {
                 return Ok(broken_promise(Tier::Instructions, "instructions", reason, policy));
             }
@@ -378,6 +384,13 @@ impl<'a> Gate<'a> {
         self.store.home.join(FOLDER)
     }
 
+    /// Where a side is built. It stays for the next time, and begins with what the other side made of dependencies.
+    fn target(&self, side: &str) -> PathBuf {
+        let target = |side: &str| self.folder().join(format!("{side}-target"));
+        dependencies::lend(&target(if side == BASE { HEAD } else { BASE }), &target(side));
+        target(side)
+    }
+
     /// Puts both commits into worktrees, whose names are equally long: even the length of a path can move code.
     fn check_out(&mut self) -> Result<(), GateError> {
         let Some(base) = &self.base else { return Ok(()) };
@@ -399,7 +412,7 @@ impl<'a> Gate<'a> {
         Ok(())
     }
 
-    /// Builds the program of both commits, each in a target folder of its own, which stays for the next time.
+    /// Builds the program of both commits, each in a target folder of its own.
     fn build(&mut self, progress: &impl Fn(&str)) -> Result<(), GateError> {
         let Some(base) = &self.base else { return Ok(()) };
         if self.built.is_some() {
@@ -415,8 +428,7 @@ impl<'a> Gate<'a> {
         let mut built = Vec::new();
         for ((tree, name), side) in trees.iter().zip(&names).zip([BASE, HEAD]) {
             progress(&format!("building {name}"));
-            let target = folder.join(format!("{side}-target"));
-            let program = tree.build(name, &build.arguments, &build.program, &target)?;
+            let program = tree.build(name, &build.arguments, &build.program, &self.target(side))?;
             let copy = programs.join(side);
             std::fs::copy(&program, &copy).map_err(|source| io(&copy, source))?;
             built.push(copy);

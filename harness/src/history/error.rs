@@ -92,13 +92,13 @@ pub enum HistoryError {
         name: String,
     },
     /// Not an id.
-    #[error("`{text}` is no entry's id: `consensus-bench history list` shows ids, which are numbers")]
+    #[error("`{text}` is no entry's id: `cargo consensus-bench history list` shows ids, which are numbers")]
     BadId {
         /// Asked for.
         text: String,
     },
     /// No such entry.
-    #[error("no entry {id}; `consensus-bench history list` shows which there are")]
+    #[error("no entry {id}; `cargo consensus-bench history list` shows which there are")]
     UnknownEntry {
         /// Asked for.
         id: EntryId,

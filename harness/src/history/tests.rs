@@ -99,7 +99,7 @@ fn an_entry_says_where_it_is_from_and_when_it_goes() {
     assert_eq!(entry.summary, expected);
     assert_eq!(history.list(&Filter::default()).unwrap(), [expected]);
     let missing = history.get(EntryId(7)).unwrap_err().to_string();
-    assert_eq!(missing, "no entry 7; `consensus-bench history list` shows which there are");
+    assert_eq!(missing, "no entry 7; `cargo consensus-bench history list` shows which there are");
 }
 
 #[test]

@@ -220,7 +220,9 @@ impl PlaceModel {
 
     fn find_missing(&self, protocol: &str, closed: usize, open: usize) -> Vec<String> {
         let command = |scenario: &str, key: &str| match self.surroundings.topology {
-            None => format!("consensus-bench run --profile full --protocol {protocol} --scenario {scenario}"),
+            None => format!(
+                "cargo consensus-bench run --profile full --protocol {protocol} --scenario {scenario}"
+            ),
             Some(_) => format!("a scenario of kind `exact` with more `{key}`"),
         };
         let mut missing = Vec::new();

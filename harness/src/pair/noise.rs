@@ -95,7 +95,7 @@ pub enum NoiseError {
     File(#[from] FileError),
     /// It is of another machine.
     #[error(
-        "{path}: measured on another machine ({measured_on}, this one is {here}): `consensus-bench calibrate-gate` measures this one"
+        "{path}: measured on another machine ({measured_on}, this one is {here}): `cargo consensus-bench calibrate-gate` measures this one"
     )]
     OtherMachine {
         /// File.

@@ -72,7 +72,7 @@ pub enum ProfileError {
     /// Neither a path nor a run with a profile.
     #[error(
         "`{reference}` is no profile: neither a {ATTRIBUTION}, nor a folder or a run with one; \
-         `consensus-bench profile SCENARIO PROTOCOL` makes one"
+         `cargo consensus-bench profile SCENARIO PROTOCOL` makes one"
     )]
     Unknown {
         /// Asked for.

@@ -11,7 +11,7 @@ use super::page::Detail;
 /// Values of a chart that the page has as a table; more are in the exported files.
 const MOST_IN_TABLE: usize = 150;
 /// What writes all values of all charts.
-const DATA: PreEscaped<&str> = PreEscaped("<code>consensus-bench report --data FOLDER</code>");
+const DATA: PreEscaped<&str> = PreEscaped("<code>cargo consensus-bench report --data FOLDER</code>");
 /// Views that are named before they are opened.
 const NAMED: usize = 3;
 

@@ -39,10 +39,14 @@ pub(super) struct Detail {
 const ALL: Detail =
     Detail { points: charts::MOST_POINTS, views: usize::MAX, tables: usize::MAX, profiles: true };
 /// What is tried, in this order: what a card shows last goes first, and a chart loses its points at the very end.
-const DETAILS: [Detail; 11] = [
+const DETAILS: [Detail; 15] = [
     ALL,
     Detail { tables: 1, ..ALL },
+    Detail { tables: 1, views: 48, ..ALL },
+    Detail { tables: 1, views: 32, ..ALL },
+    Detail { tables: 1, views: 24, ..ALL },
     Detail { tables: 1, views: 16, ..ALL },
+    Detail { tables: 1, views: 12, ..ALL },
     Detail { tables: 1, views: 8, ..ALL },
     Detail { tables: 1, profiles: false, ..ALL },
     Detail { tables: 1, views: 16, profiles: false, ..ALL },

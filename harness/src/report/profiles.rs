@@ -123,7 +123,7 @@ fn differing(one: &ProfileDifference, embedded: bool) -> Markup {
                     p.about { "As wide as in B; red grew, blue shrank." }
                     (frame(&title, svg))
                 }
-                (Ok(_), false) => { (too_large("what `consensus-bench profile diff` draws")) }
+                (Ok(_), false) => { (too_large("what `cargo consensus-bench profile diff` draws")) }
                 (Err(why), _) => { p.warning { "No flame graph of the difference: " (why) } }
             }
         }

@@ -99,7 +99,10 @@ impl Combination<'_> {
     fn count(&self) -> Result<(ExactCell, Safety, u64), RunError> {
         let spec = self.spec()?;
         // Gossip may leave a replica out, and then no one would ever say so.
-        let spreads = self.pair.protocol.descriptor().order == Order::Set;
+        let descriptor = self.pair.protocol.descriptor();
+        let spreads = descriptor.order == Order::Set;
+        // One that bears no crash has nothing to come back to.
+        let recovers = self.plan.recovery && (descriptor.tolerates)(self.replicas, &spec.settings) > 0;
         let mut run = ClosedRun {
             clients: VirtualClients::of(&*self.pair.protocol, &spec, self.pair.scenario.payload_bytes)?,
             patience: spreads.then_some(SPREAD_WITHIN),
@@ -115,8 +118,8 @@ impl Combination<'_> {
         let looks = run.looks.take().unwrap_or_default();
         run.clients.drain()?;
         let spreading = std::mem::take(&mut run.spreading);
-        let recovery_ns = if self.plan.recovery && !spreads { Some(run.recover()?) } else { None };
-        let churn = if self.plan.recovery && spreads { Some(run.churn(self.replicas)?) } else { None };
+        let recovery_ns = if recovers && !spreads { Some(run.recover()?) } else { None };
+        let churn = if recovers && spreads { Some(run.churn(self.replicas)?) } else { None };
         let record = ExactRecord {
             latencies: &latencies,
             before: &before,
@@ -124,7 +127,7 @@ impl Combination<'_> {
             virtual_ns: ended.0 - started.0,
             recovery_ns,
             heap: heap_after.zip(heap_before).map(|(after, before)| after - before),
-            floors: (self.pair.protocol.descriptor().floors)(self.replicas),
+            floors: (descriptor.floors)(self.replicas),
             one_way_ns: uniform_delay(&spec),
         };
         let links = LinkTimes::of_spec(&spec, &record.floors, after.leader);

@@ -32,6 +32,8 @@ pub const EXACT_BASELINE: &str = "exact";
 
 /// How many runs an error lists.
 const RUNS_LISTED: usize = 5;
+/// Where mere tests leave what they measured.
+const TESTS_FOLDER: &str = "tests";
 
 /// The folders that hold runs and baselines.
 #[derive(Clone, Debug)]
@@ -98,7 +100,7 @@ pub enum StoreError {
         runs: String,
     },
     /// There is no run yet.
-    #[error("no run with readable results in {}; `consensus-bench run` makes one", home.display())]
+    #[error("no run with readable results in {}; `cargo consensus-bench run` makes one", home.display())]
     NoRuns {
         /// Where runs are looked for.
         home: PathBuf,
@@ -176,6 +178,11 @@ impl Store {
     /// Makes the folder of a run that starts now.
     pub fn create_run(&self, label: &str) -> Result<RunFolder, StoreError> {
         RunFolder::create(&self.home, label)
+    }
+
+    /// The same for a mere test: apart from the runs, so that no name finds it.
+    pub fn create_test(&self, label: &str) -> Result<RunFolder, StoreError> {
+        RunFolder::create(&self.home.join(TESTS_FOLDER), label)
     }
 
     /// The committed file of exact metrics, which are the same on every machine.

@@ -94,6 +94,12 @@ fn the_latest_run_is_the_newest_that_can_be_read() {
     assert_eq!(store.latest().unwrap().run_id, "20261121T114500.123Z-quick");
     assert_eq!(store.load("latest").unwrap().name, "20261121T114500.123Z-quick");
 
+    // A mere test is no run.
+    let test = store.create_test("quick").unwrap();
+    fs::write(test.results_path(), files::SAMPLE).unwrap();
+    assert_eq!(store.latest().unwrap().run_id, "20261121T114500.123Z-quick");
+    assert!(store.load(&test.id).is_err());
+
     let new = store.create_run("quick").unwrap();
     let mut results = run();
     results.run_id = new.id.clone();

@@ -307,7 +307,8 @@ fn clock_in_words(trial: &Trial, simulated: Option<&Trial>) -> String {
     match simulated.and_then(|twin| twin.costs.as_ref()) {
         Some(costs) if costs.is_calibrated() => "virtual time, with the costs of this machine".into(),
         Some(_) => {
-            "virtual time, with nominal costs (`consensus-bench calibrate` measures this machine's)".into()
+            "virtual time, with nominal costs (`cargo consensus-bench calibrate` measures this machine's)"
+                .into()
         }
         None if trial.is_virtual() => "virtual time, with the scenario's costs".into(),
         None => "real time".into(),

@@ -56,7 +56,7 @@ impl Tuning {
     pub fn command(&self, finalist: &Finalist) -> String {
         let settings = self.settings_with(finalist);
         let set: String = settings.iter().map(|(name, value)| format!(" --set {name}={value}")).collect();
-        format!("consensus-bench run --protocol {} --scenario {}{set}", self.protocol, self.scenario)
+        format!("cargo consensus-bench run --protocol {} --scenario {}{set}", self.protocol, self.scenario)
     }
 }
 

@@ -63,6 +63,7 @@
 //! impl Replica for Backup {
 //!     type Message = Wire1;
 //!     type Record = Command; // never persisted: this toy forgets everything in a crash
+//!     const FIFO: bool = true; // nor is it made for messages that overtake each other, come twice or get lost
 //!
 //!     fn step(&mut self, _now: Time, input: Input<Wire1>, effects: &mut Effects<Self>) {
 //!         match input {

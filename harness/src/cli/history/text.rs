@@ -139,7 +139,7 @@ fn notes<'a>(entries: impl IntoIterator<Item = &'a Summary>) -> String {
     let (mut disturbed, mut interrupted) = ("", "");
     for entry in entries {
         if entry.disturbed {
-            disturbed = "\n* disturbed: `consensus-bench history show ID` says by what";
+            disturbed = "\n* disturbed: `cargo consensus-bench history show ID` says by what";
         }
         if entry.outcome == "interrupted" {
             interrupted = "\n~ interrupted: the numbers are of the part that ran";

@@ -64,7 +64,8 @@ fn report(tiers: Vec<TierReport>) -> GateReport {
         machine: machine(),
         tiers,
         notes: Vec::new(),
-        reproduce: "consensus-bench gate --tier safety,exact,instructions,paired --base origin/main".into(),
+        reproduce: "cargo consensus-bench gate --tier safety,exact,instructions,paired --base origin/main"
+            .into(),
     }
 }
 

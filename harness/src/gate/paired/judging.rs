@@ -101,7 +101,7 @@ fn notes(contest: &Contest<'_>, quiet: bool) -> Vec<String> {
     };
     if let Some(why) = why {
         notes.push(format!(
-            "this machine's noise {why}, so nothing here blocks; `consensus-bench calibrate-gate` measures it"
+            "this machine's noise {why}, so nothing here blocks; `cargo consensus-bench calibrate-gate` measures it"
         ));
     }
     notes
