@@ -387,7 +387,10 @@ impl<'a> Gate<'a> {
     /// Where a side is built. It stays for the next time, and begins with what the other side made of dependencies.
     fn target(&self, side: &str) -> PathBuf {
         let target = |side: &str| self.folder().join(format!("{side}-target"));
-        dependencies::lend(&target(if side == BASE { HEAD } else { BASE }), &target(side));
+        if let Some([base, head]) = &self.trees {
+            let (tree, other) = if side == BASE { (base, HEAD) } else { (head, BASE) };
+            dependencies::lend(&target(other), &target(side), &tree.folder);
+        }
         target(side)
     }
 
