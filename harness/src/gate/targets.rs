@@ -7,6 +7,7 @@ use super::report::{Effect, Finding, FindingVerdict, Tier};
 use crate::compare::row_of;
 use crate::results::{Better, Metric, Outcome, ScenarioResult};
 use crate::store::reason_not_to_compare;
+use crate::table::quantity::of_metric;
 use crate::threshold::{Kept, kept};
 
 /// Judges the results of real runs; how many metrics have a target, and what came of them. A metric with a target
@@ -68,10 +69,11 @@ fn judge(row: &str, metric: &Metric, result: &ScenarioResult, policy: &Policy) -
         Kept::No => FindingVerdict::Regressed,
         Kept::Unknown => FindingVerdict::Inconclusive,
     };
+    let told = |value: f64| of_metric(&metric.name, value, &metric.unit);
     let target = match (ruling.at_most, ruling.at_least) {
-        (Some(most), Some(least)) => format!("target: {least} to {most}"),
-        (Some(most), None) => format!("target: at most {most}"),
-        (None, least) => format!("target: at least {}", least.unwrap_or_default()),
+        (Some(most), Some(least)) => format!("target: {} to {}", told(least), told(most)),
+        (Some(most), None) => format!("target: at most {}", told(most)),
+        (None, least) => format!("target: at least {}", told(least.unwrap_or_default())),
     };
     let disturbed = result.disturbed.join("; ");
     let disturbed = if disturbed.is_empty() { disturbed } else { format!("; disturbed: {disturbed}") };
@@ -87,7 +89,7 @@ fn judge(row: &str, metric: &Metric, result: &ScenarioResult, policy: &Policy) -
         shift: None,
         tolerance: 0.0,
         owner: ruling.owner,
-        reason: Some(format!("{target} {}{disturbed}", metric.unit)),
+        reason: Some(format!("{target}{disturbed}")),
     })
 }
 
@@ -131,7 +133,10 @@ mod tests {
         assert_eq!(one(90.0, 101.0), FindingVerdict::Inconclusive);
         assert_eq!(one(100.5, 101.0), FindingVerdict::Regressed);
         let disturbed = ScenarioResult { disturbed: vec!["busy".into()], ..result("a", 500.0, 400.0, 600.0) };
-        assert_eq!(verdicts(&[disturbed], TARGET)[0].1, FindingVerdict::Inconclusive);
+        let policy = Policy::parse(Path::new("p"), TARGET).unwrap();
+        let (_, found) = judge_targets(&[disturbed], &policy);
+        assert_eq!(found[0].verdict, FindingVerdict::Inconclusive);
+        assert_eq!(found[0].reason.as_deref(), Some("target: at most 100 ns; disturbed: busy"));
     }
 
     #[test]
