@@ -112,7 +112,7 @@ mod tests {
         result.metrics.truncate(2);
         for (metric, name) in result.metrics.iter_mut().zip(["response_ns_p99", "other_ns"]) {
             metric.name = name.into();
-            metric.class = Class::Wall;
+            (metric.class, metric.unit) = (Class::Wall, "ns".into());
             (metric.value, metric.lower, metric.upper) = (value, Some(lower), Some(upper));
         }
         result
