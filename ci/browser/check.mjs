@@ -12,9 +12,17 @@ const [chromium, ...paths] = process.argv.slice(2);
 const faults = [];
 const fault = (text) => faults.push(text);
 
-// Everything that is drawn lies within its picture, and marks within the axes.
+// Everything that is drawn lies within its picture, marks within the axes, and what stands in a table within its card.
 const outside = () => {
   const beyond = [];
+  for (const card of document.querySelectorAll(".answer")) {
+    const { right } = card.getBoundingClientRect();
+    for (const cell of card.querySelectorAll("th, td")) {
+      const text = document.createRange();
+      text.selectNodeContents(cell);
+      if (text.getBoundingClientRect().right > right) beyond.push(`${cell.textContent.trim()}: beyond its card`);
+    }
+  }
   for (const chart of document.querySelectorAll("svg.chart")) {
     if (!chart.getClientRects().length) continue;
     const axis = chart.querySelector(".axis");
