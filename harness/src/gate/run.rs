@@ -43,7 +43,12 @@ pub struct GateOptions {
 
 /// Where the head is built. It stays, so that the next build is short.
 pub fn head_target(store: &Store) -> PathBuf {
-    store.home.join(FOLDER).join(format!("{HEAD}-target"))
+    target_of(store, HEAD)
+}
+
+/// Where a side is built.
+pub(super) fn target_of(store: &Store, side: &str) -> PathBuf {
+    store.home.join(FOLDER).join(format!("{side}-target"))
 }
 
 /// Runs the tiers on a suite's protocols, or on those that were asked for, and says what follows. A tier that fails

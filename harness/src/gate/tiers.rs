@@ -10,7 +10,7 @@ use super::instructions::{self, InstructionsError};
 use super::paired::{Contest, PAIRED_METRICS, judge_contest, row};
 use super::policy::Policy;
 use super::report::{Effect, Finding, FindingVerdict, Side, Tier, TierReport, TierStatus};
-use super::run::{BASE, FOLDER, GateOptions, HEAD};
+use super::run::{BASE, FOLDER, GateOptions, HEAD, target_of};
 use super::safety::judge_safety;
 use super::source::{Repository, Worktree, dependencies};
 use super::targets::judge_targets;
@@ -386,12 +386,12 @@ impl<'a> Gate<'a> {
 
     /// Where a side is built. It stays for the next time, and begins with what the other side made of dependencies.
     fn target(&self, side: &str) -> PathBuf {
-        let target = |side: &str| self.folder().join(format!("{side}-target"));
+        let target = target_of(self.store, side);
         if let Some([base, head]) = &self.trees {
             let (tree, other) = if side == BASE { (base, HEAD) } else { (head, BASE) };
-            dependencies::lend(&target(other), &target(side), &tree.folder);
+            dependencies::lend(&target_of(self.store, other), &target, &tree.folder);
         }
-        target(side)
+        target
     }
 
     /// Puts both commits into worktrees, whose names are equally long: even the length of a path can move code.

@@ -98,8 +98,8 @@ impl Combination<'_> {
 
     fn count(&self) -> Result<(ExactCell, Safety, u64), RunError> {
         let spec = self.spec()?;
-        // Gossip may leave a replica out, and then no one would ever say so.
         let descriptor = self.pair.protocol.descriptor();
+        // Gossip may leave a replica out, and then no one would ever say so.
         let spreads = descriptor.order == Order::Set;
         // One that bears no crash has nothing to come back to.
         let recovers = self.plan.recovery && (descriptor.tolerates)(self.replicas, &spec.settings) > 0;

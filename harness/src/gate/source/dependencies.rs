@@ -139,7 +139,6 @@ mod tests {
             lend(&path(&format!("{other}-target")), &target, &tree);
             let worktree = Worktree { root: folder.path().into(), folder: tree };
             let program = worktree.build(side, &[], "own", &target).unwrap();
-            std::mem::forget(worktree);
             String::from_utf8(Command::new(program).output().unwrap().stdout).unwrap()
         };
         assert_eq!([printed("base", "head"), printed("head", "base")], ["base", "head"]);
